@@ -1,0 +1,222 @@
+//! One run of a build container: created, filled, started, followed by its events, committed, removed. Owns the order
+//! of these; what the container does is `kubake-init`'s business.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kubake_init::contract::{Event, labels, names, paths};
+
+use super::inputs::{self, Packed};
+use super::{Context, Error, doing};
+use crate::engine::command::{Commit, ContainerSpec, CopyInto, Start, Tag};
+use crate::engine::{ImageGuard, Input, RunError, Stream};
+use crate::printer::Phase;
+
+/// Where the image has `kubake-init`; a commit has to name it, since it keeps the build container's own command.
+const INIT: &str = "/usr/local/bin/kubake-init";
+/// Repository of images whose commit has not ended yet.
+const UNFINISHED: &str = "kubake/unfinished";
+/// How much of a failed container's log its error carries.
+const LOG_LINES: usize = 30;
+
+/// What to do.
+#[derive(Debug)]
+pub(super) struct Recipe<'a> {
+    /// The image to start from.
+    pub(super) from: &'a str,
+    /// The role of `kubake-init`.
+    pub(super) role: &'static str,
+    /// Small files.
+    pub(super) files: Vec<Packed>,
+    /// Archives of images and what they are called in the inbox.
+    pub(super) archives: Vec<(PathBuf, String)>,
+    /// Name of the image that is made.
+    pub(super) name: &'a str,
+    /// Labels of the image that is made.
+    pub(super) labels: Vec<(&'static str, &'a str)>,
+}
+
+/// Bakes one half; answers with the image's id.
+pub(super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Recipe<'_>) -> Result<String, Error> {
+    let engine = context.engine;
+    let process = std::process::id().to_string();
+    let container = format!("kubake-{}-{process}", recipe.role);
+    let guard = engine
+        .create(ContainerSpec {
+            name: Some(container.clone()),
+            privileged: true,
+            // An argument and not a variable: a commit would keep the variable.
+            command: vec![recipe.role.to_owned(), "--events=json".to_owned()],
+            labels: vec![(labels::BUILD.to_owned(), process)],
+            hostname: Some(names::CLUSTER.to_owned()),
+            network: context.settings.network.clone(),
+            pull: Some("never".to_owned()),
+            ..ContainerSpec::new(recipe.from)
+        })
+        .map_err(doing(format!("create the build container from `{}`", recipe.from)))?;
+
+    phase.message("filling the build container");
+    let packed = tempfile::tempfile_in(context.directory.path())
+        .map_err(|source| Error::Temporary { path: context.directory.path().to_owned(), source })?;
+    let packed = inputs::pack(&recipe.files, packed)?;
+    let copy =
+        |source: PathBuf, target: String| CopyInto { source, container: container.clone(), target, archive: false };
+    engine
+        .run_with_input(&copy("-".into(), "/".to_owned()), Input::File(packed))
+        .map_err(doing("copy the settings into the build container"))?;
+    for (path, name) in &recipe.archives {
+        phase.message(format_args!("copying {name}"));
+        engine
+            .run(&copy(path.clone(), format!("{}/{name}", paths::INBOX_IMAGES)))
+            .map_err(doing(format!("copy `{}` into the build container", path.display())))?;
+    }
+
+    phase.message("starting");
+    let mut follower = Follower::new(phase);
+    let ended = engine.stream(&Start { container: container.clone(), attach: true }, |line| {
+        match line.stream {
+            Stream::Stdout => follower.event(line.text),
+            Stream::Stderr => follower.log(line.text),
+        }
+        ControlFlow::Continue(())
+    });
+    if let Err(source) = ended {
+        return Err(match source {
+            source @ RunError::Failed { .. } => {
+                let retained = if context.options.retain { Some(guard.keep()) } else { None };
+                follower.failure(recipe.role, &source, retained)
+            }
+            source => doing(format!("follow the build container of {}", recipe.role))(source),
+        });
+    }
+
+    phase.message(format_args!("committing {}", recipe.name));
+    // Ctrl-C ends the command but not the engine's work: the image would appear a moment later. So the commit runs to its
+    // end, under a name that goes away again, and the image gets its own one only if nobody wanted to stop meanwhile.
+    let unfinished = ImageGuard::new(engine, &format!("{UNFINISHED}:{}", std::process::id()));
+    let id = engine
+        .for_cleanup()
+        .run_captured(&Commit {
+            container,
+            image: unfinished.name().to_owned(),
+            changes: changes(recipe, &context.settings.cluster.kubernetes_version),
+            message: Some(format!("kubake {}", recipe.role)),
+            // It has ended.
+            pause: false,
+        })
+        .map_err(doing(format!("commit the build container as `{}`", recipe.name)))?;
+    engine
+        .run(&Tag { image: unfinished.name().to_owned(), name: recipe.name.to_owned() })
+        .map_err(doing(format!("name the image `{}`", recipe.name)))?;
+    guard.remove().map_err(doing("remove the build container"))?;
+    Ok(id)
+}
+
+fn changes(recipe: &Recipe<'_>, version: &str) -> Vec<String> {
+    let mut changes = vec![format!("ENTRYPOINT [\"{INIT}\"]"), "CMD []".to_owned()];
+    let fixed = [(labels::KUBERNETES_VERSION, version), (labels::BUILD, "")];
+    for (name, value) in recipe.labels.iter().copied().chain(fixed) {
+        changes.push(format!("LABEL {name}={}", quoted(value)));
+    }
+    changes
+}
+
+/// A value as a Dockerfile's double quotes take it.
+fn quoted(value: &str) -> String {
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$"))
+}
+
+/// Turns what a build container says into what is shown and what an error tells.
+struct Follower<'a> {
+    phase: &'a Phase,
+    at: String,
+    reason: Option<String>,
+    log: VecDeque<String>,
+}
+
+impl<'a> Follower<'a> {
+    fn new(phase: &'a Phase) -> Self {
+        Self { phase, at: "start".to_owned(), reason: None, log: VecDeque::new() }
+    }
+
+    fn event(&mut self, line: &str) {
+        match serde_json::from_str::<Event>(line) {
+            Ok(Event::PhaseStarted { name, index, count }) => {
+                self.phase.message(format_args!("{name} ({index}/{count})"));
+                self.at = name;
+            }
+            Ok(Event::PhaseDone { name, elapsed_ms }) => self.phase.step(name, Duration::from_millis(elapsed_ms)),
+            Ok(Event::PhaseFailed { name, reason, .. }) => {
+                self.at = name;
+                self.reason = Some(reason);
+            }
+            Ok(Event::Note { text }) => {
+                self.phase.message(format_args!("{}: {text}", self.at));
+                // Hooks speak through notes, and what they said last is what an error needs.
+                self.remember(&text);
+            }
+            Err(_) => self.log(line),
+        }
+    }
+
+    fn log(&mut self, line: &str) {
+        self.phase.detail(line);
+        self.remember(line);
+    }
+
+    fn remember(&mut self, line: &str) {
+        if line.trim().is_empty() {
+            return;
+        }
+        if self.log.len() == LOG_LINES {
+            self.log.pop_front();
+        }
+        self.log.push_back(line.to_owned());
+    }
+
+    fn failure(self, role: &'static str, ended: &RunError, retained: Option<String>) -> Error {
+        let reason = self.reason.unwrap_or_else(|| match ended.code() {
+            Some(code) => format!("it ended with status {code} and gave no reason"),
+            None => "it was killed".to_owned(),
+        });
+        Error::Container { role, phase: self.at, reason, log: self.log.into(), retained }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::printer::{Printer, Verbosity};
+
+    #[test]
+    fn values_of_labels_survive_the_dockerfile_syntax() {
+        assert_eq!(quoted(r#"{"a":"$b\c"}"#), r#""{\"a\":\"\$b\\c\"}""#);
+    }
+
+    #[test]
+    fn events_become_lines_and_a_failure_tells_its_phase() {
+        let printer = Printer::capturing(Verbosity::Normal);
+        let phase = printer.phase("cluster");
+        let mut follower = Follower::new(&phase);
+        for line in [
+            r#"{"event":"phase-started","name":"kubeadm","index":3,"count":7}"#,
+            r#"{"event":"phase-done","name":"kubeadm","elapsed_ms":1500}"#,
+            r#"{"event":"phase-started","name":"hooks","index":4,"count":7}"#,
+            r#"{"event":"note","text":"10-x | oh no"}"#,
+            "not an event",
+            r#"{"event":"phase-failed","name":"hooks","elapsed_ms":5,"reason":"hook 10-x failed"}"#,
+        ] {
+            follower.event(line);
+        }
+        follower.log("last words");
+        let ended = RunError::Interrupted { command: String::new() };
+        let error = follower.failure("bake-cluster", &ended, None);
+        assert_eq!(
+            error.to_string(),
+            "bake-cluster failed in hooks: hook 10-x failed\n  | 10-x | oh no\n  | not an event\n  | last words"
+        );
+        assert_eq!(printer.captured(), "• cluster\n  ✓ kubeadm 1.5s\n");
+    }
+}

@@ -1,0 +1,20 @@
+//! `kubake doctor`.
+
+use super::{Error, runner};
+use crate::doctor::{Report, Verdict};
+use crate::printer::Printer;
+
+/// Arguments of `kubake doctor`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+pub(super) fn run(_: &Args, printer: &Printer) -> Result<(), Error> {
+    let report = Report::here(&runner(printer)?);
+    // The report is what was asked for: data, on stdout.
+    if printer.is_json() {
+        printer.json(&report).map_err(Error::Output)?;
+    } else {
+        printer.data(&report.lines().join("\n")).map_err(Error::Output)?;
+    }
+    if report.verdict == Verdict::Problem { Err(Error::Unhealthy) } else { Ok(()) }
+}

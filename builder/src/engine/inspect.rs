@@ -1,0 +1,371 @@
+//! Owns what `inspect` answers, reduced to the fields that `kubake` uses; the parsers take text. It never runs
+//! anything.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// An image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Image {
+    /// `sha256:…`.
+    pub id: String,
+    /// Its names.
+    pub tags: Vec<String>,
+    /// Its names with digests.
+    pub digests: Vec<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Variables.
+    pub env: Vec<String>,
+    /// Entrypoint.
+    pub entrypoint: Vec<String>,
+    /// Bytes, unpacked.
+    pub size: u64,
+    /// When, RFC 3339.
+    pub created: String,
+    /// Such as `amd64`.
+    pub architecture: String,
+    /// Digests of its layers.
+    pub layers: Vec<String>,
+}
+
+/// A container's state.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "PascalCase"), default)]
+pub struct State {
+    /// `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`.
+    pub status: String,
+    /// Whether its process runs.
+    pub running: bool,
+    /// How it ended; 0 while it runs.
+    pub exit_code: i64,
+    /// Why it could not start.
+    pub error: String,
+    /// Whether the kernel killed it for want of memory.
+    #[serde(rename(deserialize = "OOMKilled"))]
+    pub oom_killed: bool,
+    /// Its process on the engine's machine.
+    pub pid: i64,
+    /// RFC 3339.
+    pub started_at: String,
+    /// RFC 3339.
+    pub finished_at: String,
+    /// What its health check says, if it has one.
+    pub health: Option<Health>,
+}
+
+/// What a health check says.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "PascalCase"), default)]
+pub struct Health {
+    /// `starting`, `healthy` or `unhealthy`.
+    pub status: String,
+    /// How often in a row it failed.
+    pub failing_streak: u64,
+}
+
+/// A published port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Published {
+    /// The container's port.
+    pub container_port: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// The host's address; none where the engine does not say (podman).
+    pub host_ip: Option<IpAddr>,
+    /// The host's port.
+    pub host_port: u16,
+}
+
+/// A file system of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "PascalCase"), default)]
+pub struct MountPoint {
+    /// `volume`, `bind` or `tmpfs`.
+    #[serde(rename(deserialize = "Type"))]
+    pub kind: String,
+    /// A volume's name.
+    pub name: String,
+    /// Where it lies on the engine's machine.
+    pub source: String,
+    /// Where the container sees it.
+    pub destination: String,
+}
+
+/// A container's end in a network.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "PascalCase"), default)]
+pub struct Attachment {
+    /// Its IPv4 address; empty while it does not run.
+    #[serde(rename(deserialize = "IPAddress"))]
+    pub ip_address: String,
+    /// The IPv4 gateway.
+    pub gateway: String,
+}
+
+/// A container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Container {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The name of the image that it was created from.
+    pub image: String,
+    /// The id of that image.
+    pub image_id: String,
+    /// When, RFC 3339.
+    pub created: String,
+    /// State.
+    pub state: State,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Published ports, sorted by container port; empty while it does not run.
+    pub ports: Vec<Published>,
+    /// File systems.
+    pub mounts: Vec<MountPoint>,
+    /// Networks by name.
+    pub networks: BTreeMap<String, Attachment>,
+    /// Whether it is privileged.
+    pub privileged: bool,
+}
+
+impl Container {
+    /// Where the host shows a TCP port of the container; the first where there are several.
+    #[must_use]
+    pub fn published(&self, container_port: u16) -> Option<&Published> {
+        self.ports.iter().find(|port| port.container_port == container_port && port.protocol == "tcp")
+    }
+}
+
+/// `null` means the same as absence.
+fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// An entrypoint is a list; podman writes a single string in some versions.
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(match Option::<serde_json::Value>::deserialize(deserializer)? {
+        Some(serde_json::Value::String(word)) => vec![word],
+        Some(serde_json::Value::Array(items)) => {
+            items.into_iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+        }
+        _ => Vec::new(),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawImage {
+    id: String,
+    #[serde(default, deserialize_with = "or_default")]
+    repo_tags: Vec<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    repo_digests: Vec<String>,
+    #[serde(default)]
+    size: u64,
+    #[serde(default)]
+    created: String,
+    #[serde(default)]
+    architecture: String,
+    #[serde(default, deserialize_with = "or_default")]
+    config: RawConfig,
+    #[serde(default, rename = "RootFS", deserialize_with = "or_default")]
+    root_fs: RawRootFs,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct RawConfig {
+    image: String,
+    #[serde(deserialize_with = "or_default")]
+    labels: BTreeMap<String, String>,
+    #[serde(deserialize_with = "or_default")]
+    env: Vec<String>,
+    #[serde(deserialize_with = "words")]
+    entrypoint: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct RawRootFs {
+    #[serde(deserialize_with = "or_default")]
+    layers: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawContainer {
+    id: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    image: String,
+    #[serde(default)]
+    created: String,
+    #[serde(default, deserialize_with = "or_default")]
+    state: State,
+    #[serde(default, deserialize_with = "or_default")]
+    config: RawConfig,
+    #[serde(default, deserialize_with = "or_default")]
+    host_config: RawHostConfig,
+    #[serde(default, deserialize_with = "or_default")]
+    mounts: Vec<MountPoint>,
+    #[serde(default, deserialize_with = "or_default")]
+    network_settings: RawNetworkSettings,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct RawHostConfig {
+    privileged: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct RawNetworkSettings {
+    #[serde(deserialize_with = "or_default")]
+    ports: BTreeMap<String, Option<Vec<RawBinding>>>,
+    #[serde(deserialize_with = "or_default")]
+    networks: BTreeMap<String, Attachment>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct RawBinding {
+    host_ip: String,
+    host_port: String,
+}
+
+/// Parses `image inspect`.
+///
+/// # Errors
+/// When the text is not that.
+pub fn parse_images(text: &str) -> serde_json::Result<Vec<Image>> {
+    let raw: Vec<RawImage> = serde_json::from_str(text)?;
+    Ok(raw
+        .into_iter()
+        .map(|raw| Image {
+            id: raw.id,
+            tags: raw.repo_tags,
+            digests: raw.repo_digests,
+            labels: raw.config.labels,
+            env: raw.config.env,
+            entrypoint: raw.config.entrypoint,
+            size: raw.size,
+            created: raw.created,
+            architecture: raw.architecture,
+            layers: raw.root_fs.layers,
+        })
+        .collect())
+}
+
+/// Parses `container inspect`.
+///
+/// # Errors
+/// When the text is not that.
+pub fn parse_containers(text: &str) -> serde_json::Result<Vec<Container>> {
+    let raw: Vec<RawContainer> = serde_json::from_str(text)?;
+    Ok(raw
+        .into_iter()
+        .map(|raw| Container {
+            id: raw.id,
+            // Docker writes `/name`.
+            name: raw.name.trim_start_matches('/').to_owned(),
+            image: raw.config.image,
+            image_id: raw.image,
+            created: raw.created,
+            state: raw.state,
+            labels: raw.config.labels,
+            ports: published(raw.network_settings.ports),
+            mounts: raw.mounts,
+            networks: raw.network_settings.networks,
+            privileged: raw.host_config.privileged,
+        })
+        .collect())
+}
+
+fn published(ports: BTreeMap<String, Option<Vec<RawBinding>>>) -> Vec<Published> {
+    let mut published = Vec::new();
+    for (key, bindings) in ports {
+        let (port, protocol) = key.split_once('/').unwrap_or((&key, "tcp"));
+        let Ok(container_port) = port.parse() else { continue };
+        for binding in bindings.unwrap_or_default() {
+            let Ok(host_port) = binding.host_port.parse() else { continue };
+            let host_ip = binding.host_ip.parse().ok();
+            published.push(Published { container_port, protocol: protocol.to_owned(), host_ip, host_port });
+        }
+    }
+    published.sort_by_key(|port| (port.container_port, port.host_port));
+    published
+}
+
+/// A network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Its name.
+    #[serde(alias = "Name")]
+    pub name: String,
+    /// Its id.
+    #[serde(alias = "Id", alias = "id", default)]
+    pub id: String,
+    /// Labels.
+    #[serde(alias = "Labels", default, deserialize_with = "or_default")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Parses `network inspect`.
+///
+/// # Errors
+/// When the text is not that.
+pub fn parse_networks(text: &str) -> serde_json::Result<Vec<Network>> {
+    serde_json::from_str(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn container_of_docker() {
+        let text = r#"[{"Id":"abc","Created":"2026-11-22T09:00:00Z","Name":"/kubake-dev","Image":"sha256:1",
+          "State":{"Status":"exited","Running":false,"OOMKilled":true,"ExitCode":137,"Error":"","Pid":0,
+                   "Health":{"Status":"unhealthy","FailingStreak":3,"Log":[]}},
+          "Config":{"Image":"kubake:v1","Labels":{"io.kubake.cluster":"dev"},"Env":null,"Entrypoint":null},
+          "HostConfig":{"Privileged":true},
+          "Mounts":[{"Type":"volume","Name":"v","Source":"/var/lib/docker/volumes/v/_data","Destination":"/d","RW":true}],
+          "NetworkSettings":{"Ports":{"8443/tcp":[{"HostIp":"0.0.0.0","HostPort":"32769"},{"HostIp":"::","HostPort":"32769"}],
+             "10080/tcp":[{"HostIp":"127.0.0.1","HostPort":"10080"}],"2375/tcp":null},
+             "Networks":{"bridge":{"IPAddress":"172.17.0.2","Gateway":"172.17.0.1"}}}}]"#;
+        let container = parse_containers(text).unwrap().remove(0);
+        assert_eq!(container.name, "kubake-dev");
+        assert!(container.privileged && container.state.oom_killed);
+        assert_eq!(container.state.exit_code, 137);
+        assert_eq!(container.state.health.as_ref().unwrap().status, "unhealthy");
+        assert_eq!(container.published(8443).unwrap().host_port, 32769);
+        assert_eq!(container.published(10080).unwrap().host_ip.unwrap().to_string(), "127.0.0.1");
+        assert_eq!(container.published(2375), None);
+        assert_eq!(container.networks["bridge"].ip_address, "172.17.0.2");
+        assert_eq!(container.mounts[0].kind, "volume");
+    }
+
+    #[test]
+    fn image_without_labels_or_names() {
+        let text = r#"[{"Id":"sha256:1","RepoTags":null,"Size":7,"Created":"x","Architecture":"amd64",
+          "Config":{"Labels":null,"Entrypoint":["/a","b"]},"RootFS":{"Type":"layers","Layers":["sha256:2"]}},
+          {"Id":"sha256:3","Config":null}]"#;
+        let images = parse_images(text).unwrap();
+        assert_eq!((images[0].size, images[0].labels.len(), images[0].layers.len()), (7, 0, 1));
+        assert_eq!(images[0].entrypoint, ["/a", "b"]);
+        assert_eq!(images[1].id, "sha256:3");
+    }
+
+    #[test]
+    fn networks_of_both_engines() {
+        for text in [r#"[{"Name":"n","Id":"1","Labels":null}]"#, r#"[{"name":"n","id":"1","labels":{}}]"#] {
+            assert_eq!(parse_networks(text).unwrap()[0].name, "n");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! `kubake`: bakes a kubeadm cluster into one container image and runs it. The library holds everything; the program
+//! only wires.
+
+pub mod bake;
+pub mod base_image;
+pub mod checkout;
+pub mod cli;
+pub mod commands;
+pub mod doctor;
+pub mod engine;
+pub mod kubeconfig;
+pub mod printer;
+pub mod settings;
+pub mod up;

@@ -1,0 +1,230 @@
+//! The settings file, version 1: YAML text to a list of values with the lines they stand on. Pure; reading the file is
+//! the caller's business.
+//!
+//! The text is read as a tree and not straight into a struct because all mistakes are to be told at once, each with
+//! its line: a derived deserializer stops at the first.
+
+use std::path::Path;
+
+use serde_yaml::Value as Yaml;
+
+use super::table::{Row, Shape, TABLE};
+use super::{Entry, Origin, Problem, Value};
+
+/// What a file holds: values, and everything that is wrong with it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Parsed {
+    pub(super) entries: Vec<Entry>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Reads a settings file's text; `path` is for messages and for relative paths in it.
+pub(super) fn parse(text: &str, path: &Path) -> Parsed {
+    let mut file = File { text, path, parsed: Parsed::default() };
+    match serde_yaml::from_str::<Yaml>(text) {
+        Err(error) => file.broken(&error),
+        Ok(Yaml::Null) => {}
+        Ok(Yaml::Mapping(mapping)) => file.top(&mapping),
+        Ok(_) => file.problem(None, "", "must be `key: value` lines"),
+    }
+    file.parsed
+}
+
+struct File<'a> {
+    text: &'a str,
+    path: &'a Path,
+    parsed: Parsed,
+}
+
+impl File<'_> {
+    fn broken(&mut self, error: &serde_yaml::Error) {
+        let message = error.to_string();
+        // The parser's position for a key that stands twice is that of its section; the text says more.
+        if message.contains("duplicate entry") {
+            return self.problem(self.duplicate_line(), "", &message);
+        }
+        let line = error.location().map(|location| location.line());
+        let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message).to_owned();
+        let column = error.location().map_or_else(String::new, |location| format!(" (column {})", location.column()));
+        self.problem(line, "", &format!("{message}{column}"));
+    }
+
+    fn top(&mut self, mapping: &serde_yaml::Mapping) {
+        match mapping.get("version") {
+            Some(Yaml::Number(number)) if number.as_u64() == Some(1) => {}
+            Some(_) => {
+                self.problem(line_of(self.text, &["version"]), "version", "only version 1 is known; write `version: 1`")
+            }
+            None => self.problem(None, "version", "is missing; begin the file with `version: 1`"),
+        }
+        for (key, value) in mapping {
+            let Some(name) = key.as_str() else {
+                self.problem(None, "", &format!("`{}` is not a setting", scalar(key).unwrap_or_default()));
+                continue;
+            };
+            if name == "version" {
+                continue;
+            }
+            if let Some(row) = TABLE.iter().find(|row| row.path == [name]) {
+                self.value(row, value);
+            } else if TABLE.iter().any(|row| row.path.len() == 2 && row.path.first() == Some(&name)) {
+                self.section(name, value);
+            } else {
+                self.unknown(&[name]);
+            }
+        }
+    }
+
+    fn section(&mut self, section: &str, value: &Yaml) {
+        let mapping = match value {
+            Yaml::Null => return,
+            Yaml::Mapping(mapping) => mapping,
+            _ => return self.problem(line_of(self.text, &[section]), section, "must hold `key: value` lines"),
+        };
+        for (key, value) in mapping {
+            let name = key.as_str().unwrap_or_default();
+            match TABLE.iter().find(|row| row.path == [section, name]) {
+                Some(row) => self.value(row, value),
+                None => self.unknown(&[section, name]),
+            }
+        }
+    }
+
+    fn value(&mut self, row: &Row, value: &Yaml) {
+        let line = line_of(self.text, row.path);
+        let value = match (row.shape, value) {
+            // A key without a value is as good as none: it is what remains when somebody comments a list out.
+            (_, Yaml::Null) => return,
+            (Shape::List, Yaml::Sequence(items)) => {
+                let texts: Vec<String> = items.iter().filter_map(scalar).collect();
+                if texts.len() != items.len() {
+                    return self.problem(line, &row.dotted(), "must be a list of plain values");
+                }
+                Value::Many(texts)
+            }
+            (Shape::List, _) => return self.problem(line, &row.dotted(), "must be a list"),
+            (shape, other) => match scalar(other) {
+                Some(text) if shape == Shape::Path => {
+                    let base = self.path.parent().unwrap_or(Path::new(""));
+                    Value::One(base.join(text).to_string_lossy().into_owned())
+                }
+                Some(text) => Value::One(text),
+                None => return self.problem(line, &row.dotted(), "must be one plain value"),
+            },
+        };
+        let origin = Origin::File { path: self.path.to_owned(), line, key: row.dotted() };
+        self.parsed.entries.push(Entry { key: row.key, value, origin });
+    }
+
+    fn unknown(&mut self, path: &[&str]) {
+        let dotted = path.join(".");
+        let near = TABLE.iter().map(Row::dotted).min_by_key(|known| distance(known, &dotted));
+        let meant = near
+            .filter(|known| distance(known, &dotted) <= 3)
+            .map_or_else(String::new, |known| format!("; did you mean `{known}`?"));
+        self.problem(line_of(self.text, path), &dotted, &format!("is not a setting{meant}"));
+    }
+
+    fn problem(&mut self, line: Option<usize>, key: &str, message: &str) {
+        let origin = Origin::File { path: self.path.to_owned(), line, key: key.to_owned() };
+        self.parsed.problems.push(Problem { origin, message: message.to_owned() });
+    }
+
+    fn duplicate_line(&self) -> Option<usize> {
+        let mut seen = Vec::new();
+        let mut section = String::new();
+        for (index, line) in self.text.lines().enumerate() {
+            let Some(key) = key_of(line) else { continue };
+            let full = if line.starts_with(' ') { format!("{section}.{key}") } else { key.to_owned() };
+            if !line.starts_with(' ') {
+                key.clone_into(&mut section);
+            }
+            if seen.contains(&full) {
+                return Some(index + 1);
+            }
+            seen.push(full);
+        }
+        None
+    }
+}
+
+/// The line (from 1) on which a key stands, where the file is written in block style as everybody writes it.
+fn line_of(text: &str, path: &[&str]) -> Option<usize> {
+    let mut section = "";
+    for (index, line) in text.lines().enumerate() {
+        let Some(key) = key_of(line) else { continue };
+        let nested = line.starts_with(' ');
+        if !nested {
+            section = key;
+        }
+        let found = match path {
+            [only] => !nested && key == *only,
+            [first, second] => nested && section == *first && key == *second,
+            _ => false,
+        };
+        if found {
+            return Some(index + 1);
+        }
+    }
+    None
+}
+
+fn key_of(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let (key, rest) = line.split_once(':')?;
+    let key = key.trim_matches(['"', '\'']);
+    let plain = !key.is_empty() && !key.starts_with(['#', '-']) && !key.contains(' ');
+    (plain && (rest.is_empty() || rest.starts_with(' '))).then_some(key)
+}
+
+fn scalar(value: &Yaml) -> Option<String> {
+    match value {
+        Yaml::String(text) => Some(text.clone()),
+        Yaml::Number(number) => Some(number.to_string()),
+        Yaml::Bool(value) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+/// Edit distance, for "did you mean".
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.to_lowercase().chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.to_lowercase().chars().enumerate() {
+        let mut diagonal = i;
+        let mut last = i + 1;
+        for (b, cell) in right.iter().zip(row.iter_mut().skip(1)) {
+            let substituted = diagonal + usize::from(a != *b);
+            diagonal = *cell;
+            last = substituted.min(last + 1).min(*cell + 1);
+            *cell = last;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edit_distance() {
+        for (left, right, expected) in
+            [("", "abc", 3), ("kitten", "sitting", 3), ("podSubnet", "podSubnett", 1), ("a", "A", 0)]
+        {
+            assert_eq!(distance(left, right), expected, "{left} {right}");
+        }
+    }
+
+    #[test]
+    fn keys_are_found_where_people_write_them() {
+        let text = "version: 1\n# name: no\nhostPorts:\n  api: 1\n  extra:\n    - 80:80\nname: x\n";
+        assert_eq!(line_of(text, &["name"]), Some(7));
+        assert_eq!(line_of(text, &["hostPorts", "api"]), Some(4));
+        assert_eq!(line_of(text, &["hostPorts", "extra"]), Some(5));
+        assert_eq!(line_of(text, &["api"]), None);
+    }
+}

@@ -1,0 +1,308 @@
+//! Values that only `kubake` has: host ports, durations, names. Parses and prints them; does no I/O.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+/// Where a port of the container appears on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostPort {
+    /// Nowhere.
+    Off,
+    /// On this address.
+    On {
+        /// The host's address.
+        ip: IpAddr,
+        /// The port; none takes a free one.
+        port: Option<u16>,
+    },
+}
+
+/// Whoever reaches the API server with the kubeconfig is root on the host, hence not on all addresses.
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+impl HostPort {
+    /// A fixed port on 127.0.0.1.
+    #[must_use]
+    pub const fn local(port: u16) -> Self {
+        Self::On { ip: LOOPBACK, port: Some(port) }
+    }
+
+    /// Reads `off`, `auto`, `8443`, `0.0.0.0:8443`, `[::1]:auto`.
+    ///
+    /// # Errors
+    /// What is wrong with it, naming it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if matches!(text, "off" | "false" | "none") {
+            return Ok(Self::Off);
+        }
+        let (ip, port) = match text.rsplit_once(':') {
+            None => (LOOPBACK, text),
+            Some((ip, port)) => (parse_ip(ip)?, port),
+        };
+        Ok(Self::On { ip, port: parse_host_port(port)? })
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => formatter.write_str("off"),
+            Self::On { ip, port } => {
+                match ip {
+                    IpAddr::V4(ip) if *ip == Ipv4Addr::LOCALHOST => {}
+                    IpAddr::V4(ip) => write!(formatter, "{ip}:")?,
+                    IpAddr::V6(ip) => write!(formatter, "[{ip}]:")?,
+                }
+                match port {
+                    Some(port) => write!(formatter, "{port}"),
+                    None => formatter.write_str("auto"),
+                }
+            }
+        }
+    }
+}
+
+/// The protocol of a published port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Protocol {
+    Tcp,
+    Udp,
+}
+
+impl Protocol {
+    /// As Docker writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// One more port to publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Publish {
+    /// Where on the host; never [`HostPort::Off`].
+    pub host: HostPort,
+    /// Which port of the container.
+    pub container: u16,
+    /// Its protocol.
+    pub protocol: Protocol,
+}
+
+impl Publish {
+    /// Reads `[IP:]HOST:CONTAINER[/udp]`.
+    ///
+    /// # Errors
+    /// What is wrong with it, naming it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (ports, protocol) = match text.rsplit_once('/') {
+            None | Some((_, "tcp")) => (text.trim_end_matches("/tcp"), Protocol::Tcp),
+            Some((ports, "udp")) => (ports, Protocol::Udp),
+            Some((_, other)) => return Err(format!("`{other}` is neither `tcp` nor `udp`")),
+        };
+        let (host, container) =
+            ports.rsplit_once(':').ok_or_else(|| format!("`{text}` is not of the form `[IP:]HOST:CONTAINER[/udp]`"))?;
+        let host = HostPort::parse(host)?;
+        if host == HostPort::Off {
+            return Err(format!("`{text}` publishes nothing"));
+        }
+        Ok(Self { host, container: parse_port(container)?, protocol })
+    }
+}
+
+impl fmt::Display for Publish {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.host, self.container)?;
+        if self.protocol == Protocol::Udp { formatter.write_str("/udp") } else { Ok(()) }
+    }
+}
+
+fn parse_ip(text: &str) -> Result<IpAddr, String> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse().map_err(|_| format!("`{text}` is not an IP address of the host"))
+}
+
+fn parse_host_port(text: &str) -> Result<Option<u16>, String> {
+    if text == "auto" { Ok(None) } else { parse_port(text).map(Some) }
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => {
+            Err(format!("`{text}` is not a port: a number from 1 to 65535, or `auto` on the host's side"))
+        }
+        Ok(port) => Ok(port),
+    }
+}
+
+/// Reads `90`, `90s`, `5m`, `1h`, `2m30s`.
+///
+/// # Errors
+/// What is wrong with it, naming it.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a duration such as `90s`, `5m` or `2m30s`");
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let mut total = 0_u64;
+    let mut number = String::new();
+    for letter in text.chars() {
+        let unit = match letter {
+            '0'..='9' => {
+                number.push(letter);
+                continue;
+            }
+            'h' => 3600,
+            'm' => 60,
+            's' => 1,
+            _ => return Err(wrong()),
+        };
+        let amount: u64 = number.parse().map_err(|_| wrong())?;
+        total = amount.checked_mul(unit).and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
+        number.clear();
+    }
+    if text.is_empty() || !number.is_empty() { Err(wrong()) } else { Ok(Duration::from_secs(total)) }
+}
+
+/// Prints a duration so that [`parse_duration`] reads the same.
+#[must_use]
+pub fn print_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (hours, 0, 0) => format!("{hours}h"),
+        (0, minutes, 0) => format!("{minutes}m"),
+        (hours, minutes, seconds) => format!("{}m{seconds}s", hours * 60 + minutes),
+    }
+}
+
+/// Checks a cluster's name: it becomes a container's name, a kubeconfig context and part of file names.
+///
+/// # Errors
+/// What is wrong with it, naming it.
+pub(super) fn parse_name(text: &str) -> Result<String, String> {
+    let inner =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.' || byte == b'_';
+    let good = (1..=63).contains(&text.len())
+        && text.bytes().all(inner)
+        && text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "`{text}` is not a name: lower-case letters, digits, `-`, `_` and `.`, at most 63, a letter or digit first"
+        ))
+    }
+}
+
+/// Checks an image's name as far as no engine is needed for it; adds `:latest` where there is no tag.
+///
+/// # Errors
+/// What is wrong with it, naming it.
+pub(super) fn parse_image(text: &str) -> Result<String, String> {
+    let wrong = || format!("`{text}` is not an image name such as `registry.example/team/kubake:1.0`");
+    if text.contains('@') {
+        return Err(format!("`{text}` names a digest; an image is made and run by its tag"));
+    }
+    let (repository, tag) = match text.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository, tag),
+        _ => (text, "latest"),
+    };
+    let tag_good = (1..=128).contains(&tag.len())
+        && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+        && !tag.starts_with(['-', '.']);
+    let mut parts = repository.split('/').peekable();
+    let mut first = true;
+    let mut repository_good = true;
+    while let Some(part) = parts.next() {
+        let registry = first && parts.peek().is_some();
+        first = false;
+        let letter = |byte: u8| {
+            byte.is_ascii_lowercase()
+                || byte.is_ascii_digit()
+                || matches!(byte, b'-' | b'_' | b'.')
+                || (registry && (byte == b':' || byte.is_ascii_uppercase()))
+        };
+        repository_good &= !part.is_empty() && part.bytes().all(letter) && !part.starts_with(['-', '.', '_']);
+    }
+    if tag_good && repository_good { Ok(format!("{repository}:{tag}")) } else { Err(wrong()) }
+}
+
+/// Whether an image's name says which registry serves it, so that it can be pulled.
+#[must_use]
+pub fn has_registry(image: &str) -> bool {
+    image.split_once('/').is_some_and(|(first, _)| first.contains(['.', ':']) || first == "localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_ports() {
+        for (text, printed) in [
+            ("8443", "8443"),
+            ("auto", "auto"),
+            ("127.0.0.1:8443", "8443"),
+            ("0.0.0.0:8443", "0.0.0.0:8443"),
+            ("[::1]:auto", "[::1]:auto"),
+            ("off", "off"),
+            ("false", "off"),
+        ] {
+            assert_eq!(HostPort::parse(text).unwrap().to_string(), printed, "{text}");
+        }
+        for text in ["", "0", "65536", "http", "host:80", ":80", "1.2.3:80"] {
+            assert!(HostPort::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn extra_ports() {
+        for text in ["8080:80", "0.0.0.0:8080:80", "auto:30000", "53:30053/udp", "[::1]:8080:80"] {
+            assert_eq!(Publish::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(Publish::parse("8080:80/tcp").unwrap().to_string(), "8080:80");
+        for text in ["", "80", "off:80", "80:", "80:0", "80:80/sctp", ":80", "auto:auto"] {
+            assert!(Publish::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (text, secs, printed) in
+            [("90", 90, "1m30s"), ("5m", 300, "5m"), ("1h", 3600, "1h"), ("0", 0, "0s"), ("1h2m3s", 3723, "62m3s")]
+        {
+            let duration = parse_duration(text).unwrap();
+            assert_eq!((duration.as_secs(), print_duration(duration).as_str()), (secs, printed), "{text}");
+            assert_eq!(parse_duration(printed).unwrap(), duration);
+        }
+        for text in ["", "m", "5x", "5m3", "-1", "99999999999999999999h"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn image_names() {
+        for (text, full) in [
+            ("kubake", "kubake:latest"),
+            ("kubake:v1", "kubake:v1"),
+            ("localhost:5000/kubake", "localhost:5000/kubake:latest"),
+            ("registry.example/a/b:1.0", "registry.example/a/b:1.0"),
+        ] {
+            assert_eq!(parse_image(text).unwrap(), full);
+        }
+        for text in ["", "Kubake", "kubake:", "a b", "-x", "a//b", "kubake@sha256:00", "kubake:a/b:", "a:b:c"] {
+            assert!(parse_image(text).is_err(), "{text}");
+        }
+        assert!(
+            has_registry("localhost/x:1")
+                && has_registry("r.io/x:1")
+                && !has_registry("team/x:1")
+                && !has_registry("kubake:1.0")
+        );
+    }
+}

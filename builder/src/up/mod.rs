@@ -1,0 +1,524 @@
+//! A cluster's life on this machine's engine: up and down. Owns the container's options, the wait until it is ready and
+//! the context in the user's kubeconfig. Never touches a container that does not carry the cluster's label.
+
+pub mod http;
+mod ports;
+mod wait;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use kubake_init::contract::{self, ClusterSettings, endpoints, labels, names};
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::bake;
+use crate::engine::command::{ContainerSpec, Filter, Pull, RemoveContainer, Run, Start, VolumeList, VolumeRemove};
+use crate::engine::{Container, ContainerGuard, Engine, Image, Location, RunError};
+use crate::kubeconfig::{self, Entries};
+use crate::printer::Printer;
+use crate::settings::{HostPort, Key, Origin, Settings, TABLE, has_registry};
+use http::Server;
+
+/// How long an answer may take that the cluster has ready.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// Why a cluster is not up, or not down.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Host ports.
+    #[error(transparent)]
+    Ports(#[from] ports::Error),
+    /// The image cannot be made.
+    #[error(transparent)]
+    Bake(#[from] bake::Error),
+    /// It does not become ready.
+    #[error(transparent)]
+    Wait(#[from] wait::Error),
+    /// The user's kubeconfig, before anything was made.
+    #[error(transparent)]
+    KubeconfigBefore(kubeconfig::Error),
+    /// The user's kubeconfig.
+    #[error("the cluster is up, but its context is not in the kubeconfig")]
+    Kubeconfig(#[source] kubeconfig::Error),
+    /// The user's kubeconfig when the cluster is gone.
+    #[error("the cluster is gone, but its context may still be in the kubeconfig")]
+    KubeconfigDown(#[source] kubeconfig::Error),
+    /// The engine did not do what it was asked to.
+    #[error("{doing}")]
+    Run {
+        /// What was to be done.
+        doing: String,
+        /// Why not.
+        #[source]
+        source: RunError,
+    },
+    /// Somebody else's container has the name.
+    #[error("a container named `{name}` exists, and it is not a cluster of kubake's")]
+    Foreign {
+        /// The name.
+        name: String,
+    },
+    /// The container is in a state that is not ours to end.
+    #[error("the container `{name}` is {status}")]
+    State {
+        /// Its name.
+        name: String,
+        /// Its status.
+        status: String,
+    },
+    /// The image is gone right after it was made.
+    #[error("the image `{image}` is gone again; does another program remove images?")]
+    NoImage {
+        /// The image.
+        image: String,
+    },
+    /// The image was baked with other settings than those that were asked for.
+    #[error("`{image}` was baked with other settings:{}", differences(.different))]
+    OtherSettings {
+        /// The image.
+        image: String,
+        /// What differs: key, wanted, baked.
+        different: Vec<(String, String, String)>,
+    },
+    /// The engine does not say where the status port is.
+    #[error("the engine does not say where port {port} of `{name}` is published")]
+    NotPublished {
+        /// The container.
+        name: String,
+        /// Its port.
+        port: u16,
+    },
+    /// The cluster is ready and does not answer.
+    #[error("fetch the kubeconfig")]
+    Config(#[source] http::Error),
+    /// The cluster is ready and refuses.
+    #[error("fetch the kubeconfig: the cluster answers {status}: {body}")]
+    ConfigStatus {
+        /// HTTP status.
+        status: u16,
+        /// The answer.
+        body: String,
+    },
+}
+
+fn differences(different: &[(String, String, String)]) -> String {
+    different.iter().map(|(key, wanted, baked)| format!("\n  {key}: wanted {wanted}, baked {baked}")).collect()
+}
+
+impl Error {
+    /// What the user can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Ports(error) => error.hint(),
+            Self::Bake(error) => error.hint(),
+            Self::Wait(error) => error.hint(),
+            Self::KubeconfigBefore(error) | Self::Kubeconfig(error) | Self::KubeconfigDown(error) => error.hint(),
+            Self::Foreign { .. } => Some("choose another name with `--name`".to_owned()),
+            Self::State { name, .. } => {
+                Some(format!("`docker unpause {name}`, or remove the cluster with `kubake down`"))
+            }
+            Self::OtherSettings { .. } => {
+                Some("`kubake bake` with the same settings makes it anew; `--image NAME` keeps both".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the user asked to stop.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        match self {
+            Self::Wait(wait::Error::Interrupted) => true,
+            Self::Wait(wait::Error::Watch { source, .. }) | Self::Run { source, .. } => source.is_interrupted(),
+            Self::Bake(error) => error.is_interrupted(),
+            _ => false,
+        }
+    }
+}
+
+fn doing(what: impl Into<String>) -> impl FnOnce(RunError) -> Error {
+    move |source| Error::Run { doing: what.into(), source }
+}
+
+/// How to bring a cluster up.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Keep a container that does not become ready.
+    pub retain: bool,
+    /// Make the cluster's context the current one.
+    pub set_context: bool,
+}
+
+/// A published port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Port {
+    /// The container's port.
+    pub container: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// The host's address, where the engine says it.
+    pub host_ip: Option<IpAddr>,
+    /// The host's port.
+    pub host: u16,
+}
+
+/// A cluster that is up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cluster {
+    /// Its name.
+    pub name: String,
+    /// The container's id.
+    pub container_id: String,
+    /// The image it runs.
+    pub image: String,
+    /// Where its ports are published.
+    pub ports: Vec<Port>,
+    /// Where its HTTP port answers.
+    pub endpoint: String,
+    /// Where its API server answers; none where that is not published.
+    pub server: Option<String>,
+    /// The kubeconfig that has its context; none where none was to be written.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context.
+    pub context: String,
+    /// Whether the context is the current one.
+    pub current: bool,
+    /// Milliseconds of the boot; none where it was up before.
+    pub ready_after_ms: Option<u64>,
+    /// Whether it was running already.
+    pub already_running: bool,
+}
+
+/// Brings the cluster up: makes or pulls the image if it is missing, runs or starts the container, waits until it is
+/// ready, puts its context into the kubeconfig.
+///
+/// # Errors
+/// See [`Error`]. A container that this call made is removed, unless it is to be retained.
+pub fn up(engine: &Engine, settings: &Settings, options: Options, printer: &Printer) -> Result<Cluster, Error> {
+    let name = &settings.name;
+    let found = engine.container(name).map_err(doing(format!("look for the container `{name}`")))?;
+    let mut guard = None;
+    let already_running = match &found {
+        Some(container) if container.labels.get(labels::CLUSTER) != Some(name) => {
+            return Err(Error::Foreign { name: name.clone() });
+        }
+        Some(container) if container.state.running && container.state.status != "paused" => {
+            printer.line(format_args!("the cluster `{name}` is already running"));
+            warn_if_replaced(engine, settings, container, printer);
+            true
+        }
+        Some(container) if matches!(container.state.status.as_str(), "exited" | "created") => {
+            warn_if_replaced(engine, settings, container, printer);
+            let phase = printer.phase(format!("start the stopped cluster `{name}`"));
+            engine.run(&Start { container: name.clone(), attach: false }).map_err(doing(format!("start `{name}`")))?;
+            phase.done();
+            false
+        }
+        Some(container) => return Err(Error::State { name: name.clone(), status: container.state.status.clone() }),
+        None => {
+            guard = Some(create(engine, settings, printer)?);
+            false
+        }
+    };
+
+    let outcome = wait_until_ready(engine, settings, already_running, printer);
+    // From here on the cluster is of use, whatever happens to the kubeconfig.
+    if let Some(guard) = guard {
+        match &outcome {
+            Err(error) if !options.retain || error.is_interrupted() => drop(guard),
+            Err(_) => {
+                let name = guard.keep();
+                printer.line(format_args!("the container `{name}` was kept: `docker logs {name}`, then `kubake down`"));
+            }
+            Ok(_) => drop(guard.keep()),
+        }
+    }
+    let (container, reached, ready_after_ms) = outcome?;
+    let entries = reached.entries(name)?;
+    let kubeconfig = match (&settings.kubeconfig, &reached.server) {
+        (Some(path), Some(_)) => {
+            kubeconfig::add(path, &entries, options.set_context).map_err(Error::Kubeconfig)?;
+            Some(path.clone())
+        }
+        _ => None,
+    };
+    Ok(Cluster {
+        name: name.clone(),
+        container_id: container.id,
+        image: container.image,
+        ports: container
+            .ports
+            .iter()
+            .map(|port| Port {
+                container: port.container_port,
+                protocol: port.protocol.clone(),
+                host_ip: port.host_ip,
+                host: port.host_port,
+            })
+            .collect(),
+        endpoint: format!("http://{}", reached.http.address()),
+        server: reached.server,
+        context: name.clone(),
+        current: options.set_context && kubeconfig.is_some(),
+        kubeconfig,
+        ready_after_ms,
+        already_running,
+    })
+}
+
+/// What to type when the cluster is up. Where the host has no kubectl, the node's own does.
+#[must_use]
+pub fn next_commands(cluster: &Cluster, settings: &Settings, host_has_kubectl: bool) -> Vec<String> {
+    let mut kubectl = "kubectl".to_owned();
+    if let Some(path) = &cluster.kubeconfig {
+        if matches!(
+            settings.origin(Key::Kubeconfig),
+            Origin::Flag(_) | Origin::File { .. } | Origin::Env("KUBAKE_KUBECONFIG")
+        ) {
+            kubectl.push_str(&format!(" --kubeconfig {}", path.display()));
+        }
+    }
+    if !cluster.current {
+        kubectl.push_str(&format!(" --context {}", cluster.context));
+    }
+    let name = match settings.origin(Key::Name) {
+        Origin::Default => String::new(),
+        _ => format!(" --name {}", cluster.name),
+    };
+    let mut commands = Vec::new();
+    if !host_has_kubectl {
+        commands.push(format!("docker exec {} kubectl get nodes", cluster.name));
+    } else if cluster.kubeconfig.is_some() {
+        commands.push(format!("{kubectl} get nodes"));
+    }
+    commands.push(format!("kubake down{name}"));
+    commands
+}
+
+fn warn_if_replaced(engine: &Engine, settings: &Settings, container: &Container, printer: &Printer) {
+    if let Ok(Some(image)) = engine.image(&settings.image) {
+        if image.id != container.image_id {
+            printer.warn(format_args!("`{}` does not run the present `{}`", settings.name, settings.image));
+            printer.hint("`kubake down` and `kubake up` begin anew with it");
+        }
+    }
+}
+
+fn create(engine: &Engine, settings: &Settings, printer: &Printer) -> Result<ContainerGuard, Error> {
+    let name = &settings.name;
+    let local = engine.facts().location == Location::Here;
+    // Before a bake of an hour, and once more after it.
+    if let Some(path) = settings.kubeconfig.as_ref().filter(|_| settings.ports.api != HostPort::Off) {
+        kubeconfig::check(path, name).map_err(Error::KubeconfigBefore)?;
+    }
+    ports::choose(&settings.ports, local)?;
+    let image = ensure_image(engine, settings, printer)?;
+    compare(settings, &image)?;
+
+    let phase = printer.phase(format!("run {}", settings.image));
+    let chosen = ports::choose(&settings.ports, local)?;
+    let api = chosen.iter().find(|port| port.key == Key::ApiPort).and_then(|port| port.host);
+    let mut env = Vec::new();
+    if let Some(port) = api.filter(|port| *port != contract::ports::API) {
+        env.push((contract::env::API_PORT.to_owned(), port.to_string()));
+    }
+    if settings.ready_timeout > contract::BOOT_TIMEOUT {
+        // Who waits longer than the cluster itself would, wants the cluster to go on trying, too.
+        env.push((contract::env::BOOT_TIMEOUT.to_owned(), settings.ready_timeout.as_secs().to_string()));
+    }
+    let guard = ContainerGuard::new(engine, name);
+    let run = Run {
+        spec: ContainerSpec {
+            name: Some(name.clone()),
+            privileged: true,
+            env,
+            labels: vec![(labels::CLUSTER.to_owned(), name.clone())],
+            network: settings.network.clone(),
+            hostname: Some(names::CLUSTER.to_owned()),
+            pull: Some("never".to_owned()),
+            extra: chosen.iter().flat_map(|port| ["--publish".to_owned(), port.option()]).collect(),
+            ..ContainerSpec::new(&settings.image)
+        },
+        detach: true,
+        remove: false,
+    };
+    engine.run(&run).map_err(doing(format!("run the container `{name}`")))?;
+    phase.done();
+    Ok(guard)
+}
+
+fn ensure_image(engine: &Engine, settings: &Settings, printer: &Printer) -> Result<Image, Error> {
+    let name = &settings.image;
+    let look = || engine.image(name).map_err(doing(format!("look for the image `{name}`")));
+    if let Some(image) = look()? {
+        return Ok(image);
+    }
+    if has_registry(name) {
+        let phase = printer.phase(format!("pull {name}"));
+        engine.run(&Pull { image: name.clone(), timeout: None }).map_err(doing(format!("pull `{name}`")))?;
+        phase.done();
+    } else {
+        printer
+            .line(format_args!("there is no image `{name}` yet: baking it, which compiles Kubernetes the first time"));
+        bake::bake(engine, settings, bake::Options::default(), printer)?;
+    }
+    look()?.ok_or_else(|| Error::NoImage { image: name.clone() })
+}
+
+/// What was asked for explicitly has to be what the image was baked with.
+fn compare(settings: &Settings, image: &Image) -> Result<(), Error> {
+    let Some(baked) = image.labels.get(labels::SETTINGS) else { return Ok(()) };
+    let Ok(baked) = serde_json::from_str::<ClusterSettings>(baked) else { return Ok(()) };
+    let different = different(&settings.cluster, &baked, |key| *settings.origin(key) != Origin::Default);
+    if different.is_empty() { Ok(()) } else { Err(Error::OtherSettings { image: settings.image.clone(), different }) }
+}
+
+fn different(
+    wanted: &ClusterSettings,
+    baked: &ClusterSettings,
+    asked: impl Fn(Key) -> bool,
+) -> Vec<(String, String, String)> {
+    let values = |settings: &ClusterSettings| serde_json::to_value(settings).unwrap_or_default();
+    let (wanted, baked) = (values(wanted), values(baked));
+    TABLE
+        .iter()
+        .filter(|row| asked(row.key))
+        .filter_map(|row| {
+            let key = row.dotted();
+            let (wanted, baked) = (wanted.get(&key)?, baked.get(&key)?);
+            (wanted != baked).then(|| (key, wanted.to_string(), baked.to_string()))
+        })
+        .collect()
+}
+
+/// How the cluster is reached from here.
+struct Reached {
+    http: Server,
+    server: Option<String>,
+    config: String,
+}
+
+impl Reached {
+    fn entries(&self, name: &str) -> Result<Entries, Error> {
+        Entries::from_served(&self.config, name, self.server.as_deref()).map_err(Error::Kubeconfig)
+    }
+}
+
+fn wait_until_ready(
+    engine: &Engine,
+    settings: &Settings,
+    already_running: bool,
+    printer: &Printer,
+) -> Result<(Container, Reached, Option<u64>), Error> {
+    let name = &settings.name;
+    let started = Instant::now();
+    let phase = printer.phase(if already_running { "ready" } else { "boot" });
+    let look = || engine.container(name).map_err(doing(format!("look for the container `{name}`")));
+    let gone = || Error::State { name: name.clone(), status: "gone".to_owned() };
+    let container = look()?.ok_or_else(gone)?;
+    let host = |port: u16| {
+        let published = container.published(port)?;
+        let host = match published.host_ip {
+            Some(ip) if !ip.is_unspecified() && engine.facts().location != Location::Remote => ip.to_string(),
+            _ => engine.published_host(),
+        };
+        Some((host, published.host_port))
+    };
+    let http = match host(contract::ports::HTTP) {
+        Some((host, port)) => Server::new(&host, port),
+        // A container that has ended has no ports, and its end is what there is to tell.
+        None if !container.state.running => Server::new("127.0.0.1", 1),
+        None => return Err(Error::NotPublished { name: name.clone(), port: contract::ports::HTTP }),
+    };
+    let status = wait::ready(engine, name, &http, settings.ready_timeout, &phase, !already_running)?;
+    let answer = http.get(endpoints::CONFIG, ANSWER).map_err(Error::Config)?;
+    if answer.status != 200 {
+        return Err(Error::ConfigStatus { status: answer.status, body: answer.body.trim().to_owned() });
+    }
+    let server =
+        host(contract::ports::API).map(|(host, port)| format!("https://{}", Server::new(&host, port).address()));
+    let measured = u64::try_from(started.elapsed().as_millis()).ok();
+    let ready_after_ms =
+        if already_running { None } else { status.and_then(|status| status.ready_after_ms).or(measured) };
+    phase.done();
+    Ok((container, Reached { http, server, config: answer.body }, ready_after_ms))
+}
+
+/// What `down` did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Down {
+    /// The cluster's name.
+    pub name: String,
+    /// Whether there was a container.
+    pub container: bool,
+    /// Named volumes that were removed.
+    pub volumes: Vec<String>,
+    /// Whether the kubeconfig had its context.
+    pub context: bool,
+}
+
+/// Removes the cluster's container with its volumes, and its context; the image stays.
+///
+/// # Errors
+/// See [`Error`].
+pub fn down(engine: &Engine, name: &str, kubeconfig: Option<&Path>, printer: &Printer) -> Result<Down, Error> {
+    let found = engine.container(name).map_err(doing(format!("look for the container `{name}`")))?;
+    let mut down = Down { name: name.to_owned(), container: false, volumes: Vec::new(), context: false };
+    if let Some(container) = found {
+        if container.labels.get(labels::CLUSTER).map(String::as_str) != Some(name) {
+            return Err(Error::Foreign { name: name.to_owned() });
+        }
+        let phase = printer.phase(format!("remove the container `{name}`"));
+        engine
+            .run(&RemoveContainer { containers: vec![container.id] })
+            .map_err(doing(format!("remove the container `{name}`")))?;
+        phase.done();
+        down.container = true;
+    }
+    let list = VolumeList { filters: vec![Filter::LabelIs(labels::CLUSTER.to_owned(), name.to_owned())] };
+    down.volumes = engine.volumes(&list).map_err(doing("list volumes"))?;
+    if !down.volumes.is_empty() {
+        engine.run(&VolumeRemove { names: down.volumes.clone() }).map_err(doing("remove the cluster's volumes"))?;
+    }
+    if let Some(path) = kubeconfig {
+        down.context = kubeconfig::remove(path, name).map_err(Error::KubeconfigDown)?;
+        if down.context {
+            printer.line(format_args!("removed the context `{name}` from `{}`", path.display()));
+        }
+    }
+    if !down.container && !down.context {
+        printer.line(format_args!("there is no cluster `{name}`"));
+    }
+    Ok(down)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_asked_for_is_compared() {
+        let baked = ClusterSettings::default();
+        let wanted = ClusterSettings {
+            pod_subnet: "10.1.0.0/16".parse().unwrap(),
+            cert_sans: vec!["x".to_owned()],
+            ..ClusterSettings::default()
+        };
+        let error = Error::OtherSettings {
+            image: "i:1".to_owned(),
+            different: different(&wanted, &baked, |key| key == Key::PodSubnet),
+        };
+        assert_eq!(
+            error.to_string(),
+            "`i:1` was baked with other settings:\n  podSubnet: wanted \"10.1.0.0/16\", baked \"10.244.0.0/16\""
+        );
+        assert_eq!(different(&wanted, &baked, |_| true).len(), 2);
+        assert!(different(&wanted, &baked, |_| false).is_empty());
+    }
+}

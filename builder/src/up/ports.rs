@@ -1,0 +1,182 @@
+//! Host ports before a container gets them: which are taken, which are free. Binds and lets go; publishes nothing.
+
+use std::io;
+use std::net::{IpAddr, TcpListener, UdpSocket};
+
+use kubake_init::contract::ports;
+use thiserror::Error;
+
+use crate::engine::command;
+use crate::settings::{HostPort, HostPorts, Key, Protocol};
+
+/// Why the ports cannot be had.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Somebody has it.
+    #[error("host port {port} on {ip} ({setting}) is already in use")]
+    InUse {
+        /// The address.
+        ip: IpAddr,
+        /// The port.
+        port: u16,
+        /// Which setting wants it.
+        setting: String,
+        /// Its flag.
+        flag: &'static str,
+    },
+    /// The host has no such address.
+    #[error("this machine has no address {ip} ({setting})")]
+    NoAddress {
+        /// The address.
+        ip: IpAddr,
+        /// Which setting wants it.
+        setting: String,
+    },
+    /// No port at all.
+    #[error("find a free port on {ip} ({setting})")]
+    NoneFree {
+        /// The address.
+        ip: IpAddr,
+        /// Which setting wants it.
+        setting: String,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// What the user can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::InUse { flag, port, .. } => Some(match *flag {
+                "--publish" => {
+                    format!("end what listens there (`ss -ltnp 'sport = :{port}'`), or publish on another port")
+                }
+                flag => format!(
+                    "end what listens there (`ss -ltnp 'sport = :{port}'`), or take a free one with `{flag} auto`"
+                ),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// A port as it will be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Chosen {
+    pub(super) key: Key,
+    pub(super) ip: IpAddr,
+    /// None leaves the choice to the engine.
+    pub(super) host: Option<u16>,
+    pub(super) container: u16,
+    pub(super) protocol: Protocol,
+}
+
+impl Chosen {
+    /// As an argument of `--publish`.
+    pub(super) fn option(&self) -> String {
+        let publish = command::Publish { host_ip: Some(self.ip), host_port: self.host, container_port: self.container };
+        match self.protocol {
+            Protocol::Tcp => publish.to_string(),
+            Protocol::Udp => format!("{publish}/udp"),
+        }
+    }
+}
+
+/// What holds a port until all are chosen, so that none is chosen twice.
+enum Held {
+    Tcp(#[expect(dead_code, reason = "held, not used")] TcpListener),
+    Udp(#[expect(dead_code, reason = "held, not used")] UdpSocket),
+}
+
+/// Checks fixed ports and chooses free ones. Where the engine's ports are not this machine's (`local` is false),
+/// nothing can be checked, and the engine chooses.
+///
+/// # Errors
+/// See [`Error`].
+pub(super) fn choose(wanted: &HostPorts, local: bool) -> Result<Vec<Chosen>, Error> {
+    let fixed = [
+        (Key::ApiPort, wanted.api, ports::API, Protocol::Tcp),
+        (Key::HttpPort, wanted.http, ports::HTTP, Protocol::Tcp),
+        (Key::DockerPort, wanted.docker, ports::DOCKER, Protocol::Tcp),
+    ];
+    let extra = wanted.extra.iter().map(|extra| (Key::ExtraPorts, extra.host, extra.container, extra.protocol));
+    let mut chosen = Vec::new();
+    let mut held = Vec::new();
+    for (key, host, container, protocol) in fixed.into_iter().chain(extra) {
+        let HostPort::On { ip, port } = host else { continue };
+        let mut host = port;
+        if local {
+            let (port, holder) = hold(key, ip, port, protocol)?;
+            host = port;
+            held.extend(holder);
+        }
+        chosen.push(Chosen { key, ip, host, container, protocol });
+    }
+    Ok(chosen)
+}
+
+fn hold(key: Key, ip: IpAddr, port: Option<u16>, protocol: Protocol) -> Result<(Option<u16>, Option<Held>), Error> {
+    let setting = key.row().dotted();
+    let bound = match protocol {
+        Protocol::Tcp => TcpListener::bind((ip, port.unwrap_or(0)))
+            .and_then(|listener| Ok((listener.local_addr()?.port(), Held::Tcp(listener)))),
+        Protocol::Udp => UdpSocket::bind((ip, port.unwrap_or(0)))
+            .and_then(|socket| Ok((socket.local_addr()?.port(), Held::Udp(socket)))),
+    };
+    match (bound, port) {
+        (Ok((port, held)), _) => Ok((Some(port), Some(held))),
+        (Err(error), Some(port)) if error.kind() == io::ErrorKind::AddrInUse => {
+            Err(Error::InUse { ip, port, setting, flag: key.row().flag })
+        }
+        (Err(error), _) if error.kind() == io::ErrorKind::AddrNotAvailable => Err(Error::NoAddress { ip, setting }),
+        // Below 1024 for example: the engine, which is root, can have what we cannot even try.
+        (Err(_), Some(port)) => Ok((Some(port), None)),
+        (Err(source), None) => Err(Error::NoneFree { ip, setting, source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Publish;
+
+    fn wanted(api: HostPort, http: HostPort) -> HostPorts {
+        HostPorts { api, http, docker: HostPort::Off, extra: Vec::new() }
+    }
+
+    fn auto() -> HostPort {
+        HostPort::parse("auto").unwrap()
+    }
+
+    #[test]
+    fn a_taken_port_is_told_with_its_setting() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let error = choose(&wanted(HostPort::local(port), auto()), true).unwrap_err();
+        assert_eq!(error.to_string(), format!("host port {port} on 127.0.0.1 (hostPorts.api) is already in use"));
+        assert!(error.hint().unwrap().contains("`--api-port auto`"));
+        // Another machine's ports are not ours to look at.
+        choose(&wanted(HostPort::local(port), auto()), false).unwrap();
+    }
+
+    #[test]
+    fn free_ports_differ_and_are_free() {
+        let mut wanted = wanted(auto(), auto());
+        wanted.extra = vec![Publish::parse("auto:30053/udp").unwrap()];
+        let chosen = choose(&wanted, true).unwrap();
+        assert_eq!(chosen.len(), 3);
+        assert_ne!(chosen[0].host, chosen[1].host);
+        assert_eq!(chosen[2].option(), format!("127.0.0.1:{}:30053/udp", chosen[2].host.unwrap()));
+        let remote = choose(&wanted, false).unwrap();
+        assert_eq!(remote[0].option(), "127.0.0.1::8443");
+    }
+
+    #[test]
+    fn an_address_of_somebody_else() {
+        let error = choose(&wanted(HostPort::parse("192.0.2.1:8443").unwrap(), auto()), true).unwrap_err();
+        assert!(matches!(error, Error::NoAddress { .. }), "{error}");
+    }
+}

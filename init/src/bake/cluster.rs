@@ -1,0 +1,173 @@
+//! Second half of a bake: the frozen image store is attached as at any boot, kubeadm makes the cluster in two runs
+//! (with kubelet started between them, since nothing here is systemd), hooks run, and the cluster is frozen: pods
+//! stopped in order and removed, etcd compacted, nothing left mounted.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{flatten, freeze, hooks, remove};
+use crate::boot::{api_client, start_kubelet};
+use crate::command::Run;
+use crate::contract::paths;
+use crate::phases::{BoxError, Events, PhaseError, Phases};
+use crate::stage::Stage;
+use crate::status::Board;
+use crate::supervisor::Handle;
+use crate::{kubeadm, readiness, services, stop, store};
+
+/// The phases of the second half.
+pub const CLUSTER_PHASES: &[&str] = &[
+    "host",
+    "network",
+    "store",
+    "containerd",
+    "before-cluster",
+    "kubeadm-files",
+    "kubelet",
+    "kubeadm-init",
+    "addons",
+    "ready",
+    "after-cluster",
+    "settle",
+    "stop",
+    "etcd-compact",
+    "freeze-cluster",
+];
+
+const KUBEADM_CONFIG: &str = "/etc/kubernetes/kubeadm.yaml";
+/// kubeadm's bound on the control plane; a machine without hardware virtualisation takes minutes.
+const KUBEADM_TIMEOUT: Duration = Duration::from_secs(1200);
+/// How long the new cluster may take until everything runs.
+const READY_TIMEOUT: Duration = Duration::from_secs(900);
+/// How long workloads may take to stop before the freeze; what Kubernetes grants a pod by default.
+const STOP_GRACE: Duration = Duration::from_secs(30);
+
+/// kubeadm's phases up to the point where kubelet must run.
+const BEFORE_KUBELET: &str = "preflight,certs,kubeconfig,etcd,control-plane,kubelet-start";
+/// kubeadm's phases from there on.
+const AFTER_KUBELET: &str =
+    "wait-control-plane,upload-config,upload-certs,mark-control-plane,bootstrap-token,kubelet-finalize,addon";
+
+/// Runs the second half to its end.
+///
+/// # Errors
+/// When a phase fails; the container is then of no use.
+pub async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<(), PhaseError> {
+    let begun = SystemTime::now();
+    let mut phases = Phases::new(stage.board.clone(), CLUSTER_PHASES, events);
+    phases.run(async { stage.prepare_host() }).await?;
+    phases.run(stage.attach_network(false)).await?;
+    phases.run(stage.attach_store()).await?;
+    let (containerd, dockerd) = phases
+        .run(async {
+            let containerd = stage.start_containerd().await?;
+            // Hooks may build and load images through Docker.
+            let dockerd = stage.start_dockerd().await?;
+            dockerd.ready(Duration::from_secs(120)).await?;
+            Ok::<_, BoxError>((containerd, dockerd))
+        })
+        .await?;
+    phases.run(hooks::run("before-cluster", &stage.settings, events)).await?;
+    phases
+        .run(async {
+            services::write(Path::new(KUBEADM_CONFIG), &kubeadm::config(&stage.settings)?)?;
+            for (name, patch) in kubeadm::patches() {
+                services::write(&Path::new(kubeadm::PATCHES).join(name), &patch.to_string())?;
+            }
+            // The build host's fitness is what `kubake doctor` judges; kubeadm's own checks want systemd and modprobe.
+            kubeadm_init(&format!("preflight,{AFTER_KUBELET},show-join-command")).await
+        })
+        .await?;
+    let kubelet = phases.run(async { start_kubelet(stage) }).await?;
+    // Nobody joins: one node is the whole cluster.
+    phases.run(kubeadm_init(&format!("{BEFORE_KUBELET},show-join-command"))).await?;
+    phases.run(install_addons(stage)).await?;
+    phases.run(until_ready(stage, begun)).await?;
+    phases.run(hooks::run("after-cluster", &stage.settings, events)).await?;
+    phases.run(until_ready(stage, begun)).await?;
+    phases.run(stop_cluster(stage, &kubelet)).await?;
+    phases.run(finish(stage, containerd, dockerd, events)).await?;
+    phases
+        .run(async {
+            store::freeze(Path::new(paths::CONTAINERD_ROOT), Path::new(paths::FROZEN_STORE))?;
+            freeze::leave_nothing_behind()?;
+            remove(Path::new(paths::INBOX_HOOKS))?;
+            Ok::<_, BoxError>(())
+        })
+        .await
+}
+
+async fn kubeadm_init(skipped: &str) -> Result<(), BoxError> {
+    let log = PathBuf::from(paths::LOGS).join("kubeadm.log");
+    let mut written = String::new();
+    let result = Run::new("/usr/local/bin/kubeadm")
+        .args(["init", "--config", KUBEADM_CONFIG, "--skip-phases", skipped])
+        .timeout(KUBEADM_TIMEOUT)
+        .stream(|line| {
+            written.push_str(line);
+            written.push('\n');
+        })
+        .await;
+    // The log is for people who look for a reason later; not being able to write it is none.
+    let _ = services::write(&log, &written);
+    Ok(result?)
+}
+
+/// What kubeadm does not know of: a default StorageClass, and a CoreDNS for one node.
+async fn install_addons(stage: &Stage) -> Result<(), BoxError> {
+    let client = api_client(stage).map_err(|error| error.source)?;
+    client.create("/apis/storage.k8s.io/v1/storageclasses", &kubeadm::storage_class()).await?;
+    let deployment = kubeadm::coredns_deployment().to_string();
+    client.apply("/apis/apps/v1/namespaces/kube-system/deployments/coredns", "kubake", &deployment).await?;
+    // A last replica that lingers for five seconds so that others take over only delays every stop.
+    let path = "/api/v1/namespaces/kube-system/configmaps/coredns";
+    let config: serde_json::Value = client.get(path).await?;
+    if let Some(corefile) = config["data"]["Corefile"].as_str() {
+        let corefile = corefile.replace("lameduck 5s", "lameduck 0s");
+        client.merge_patch(path, &serde_json::json!({ "data": { "Corefile": corefile } })).await?;
+    }
+    Ok(())
+}
+
+/// Waits for the same evidence as a boot does, on a board of its own: the bake's has another meaning.
+async fn until_ready(stage: &Stage, begun: SystemTime) -> Result<(), BoxError> {
+    let board = Board::new();
+    let mut changes = board.subscribe();
+    let client = api_client(stage).map_err(|error| error.source)?;
+    let ready = changes.wait_for(|status| status.kubernetes.ready);
+    tokio::select! {
+        () = readiness::follow(client, &stage.settings, begun, &board) => Err("nobody follows the cluster".into()),
+        waited = tokio::time::timeout(READY_TIMEOUT, ready) => match waited {
+            Ok(_) => Ok(()),
+            Err(_) => Err(format!(
+                "the cluster is not ready after {} s: {}",
+                READY_TIMEOUT.as_secs(),
+                board.snapshot().kubernetes.missing.join("; "),
+            ).into()),
+        },
+    }
+}
+
+async fn stop_cluster(stage: &Stage, kubelet: &Handle) -> Result<(), BoxError> {
+    // Compacted while etcd still runs, so that the frozen database holds no history.
+    freeze::compact_etcd(stage).await?;
+    kubelet.stop().await;
+    stop::stop_pods(STOP_GRACE).await?;
+    stop::remove_pods().await?;
+    Ok(())
+}
+
+async fn finish(stage: &Stage, containerd: Handle, dockerd: Handle, events: Events) -> Result<(), BoxError> {
+    let shutdown: &CancellationToken = &stage.shutdown;
+    // What hooks built stays; how they built it does not.
+    let host = format!("unix://{}", paths::DOCKER_SOCKET);
+    Run::new("docker").args(["--host", &host, "builder", "prune", "--all", "--force"]).capture().await?;
+    shutdown.cancel();
+    dockerd.stop().await;
+    // What hooks built or loaded through Docker joins the image.
+    flatten::flatten_whiteouts(events).await?;
+    containerd.stop().await;
+    freeze::shrink_etcd(&stage.settings).await
+}

@@ -1,0 +1,155 @@
+//! First half of a bake: every archive of the inbox goes into containerd, control-plane images get the names that
+//! kubeadm expects, all are pinned, and the unpacked store is frozen into the image's own file system.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{ctr, expected_images, flatten, freeze, remove};
+use crate::contract::{CONTROL_PLANE_ARCHIVE, names, paths};
+use crate::phases::{BoxError, Events, PhaseError, Phases};
+use crate::services;
+use crate::stage::{SANDBOX_IMAGE, Stage};
+use crate::store;
+
+/// The phases of the first half.
+pub const IMAGES_PHASES: &[&str] = &["host", "network", "containerd", "import", "stop", "freeze-images"];
+
+/// How long one archive may take; gigabytes on a slow disk take minutes.
+const IMPORT_TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// Runs the first half to its end.
+///
+/// # Errors
+/// When a phase fails; the container is then of no use.
+pub async fn bake_images(stage: &mut Stage, events: Events) -> Result<(), PhaseError> {
+    let mut phases = Phases::new(stage.board.clone(), IMAGES_PHASES, events);
+    phases.run(async { stage.prepare_host() }).await?;
+    phases.run(stage.attach_network(false)).await?;
+    let (containerd, expected) = phases
+        .run(async {
+            let expected = expected_images(&stage.settings.kubernetes_version).await?;
+            let sandbox = expected
+                .iter()
+                .find(|name| base_name(name) == "pause")
+                .ok_or_else(|| BoxError::from("kubeadm names no pause image for this version of Kubernetes"))?;
+            services::write(Path::new(SANDBOX_IMAGE), sandbox)?;
+            // A baked image that serves as base brings its store along; a bare appliance has none.
+            if Path::new(paths::FROZEN_STORE).join("id").exists() {
+                stage.attach_store().await?;
+            }
+            Ok::<_, BoxError>((stage.start_containerd().await?, expected))
+        })
+        .await?;
+    phases.run(import_all(&expected, events)).await?;
+    phases
+        .run(async {
+            containerd.stop().await;
+            stage.shutdown.cancel();
+            Ok::<_, BoxError>(())
+        })
+        .await?;
+    phases
+        .run(async {
+            store::freeze(Path::new(paths::CONTAINERD_ROOT), Path::new(paths::FROZEN_STORE))?;
+            freeze::leave_nothing_behind()?;
+            remove(Path::new(paths::INBOX_IMAGES))?;
+            Ok::<_, BoxError>(())
+        })
+        .await
+}
+
+async fn import_all(expected: &[String], events: Events) -> Result<(), BoxError> {
+    for archive in archives(Path::new(paths::INBOX_IMAGES))? {
+        let shown = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // Nobody builds on the control plane's images: without packed layers they take half the space. A user's image may
+        // be what `docker build` starts from, which needs them.
+        let is_control_plane = shown == CONTROL_PLANE_ARCHIVE;
+        ctr()
+            .args(["images", "import", "--local", "--snapshotter", "overlayfs"])
+            .args(if is_control_plane { &["--discard-unpacked-layers"][..] } else { &[] })
+            .arg(&archive)
+            .timeout(IMPORT_TIMEOUT)
+            .capture()
+            .await
+            .map_err(|error| BoxError::from(format!("{shown} cannot be imported: {error}")))?;
+        events.note(format!("imported {shown}"));
+        // Unpacked it serves; packed it is only in the way of the next one.
+        remove(&archive)?;
+    }
+    name_control_plane(expected).await?;
+    for image in image_names().await? {
+        // Pinned: neither kubelet's nor anybody's garbage collection takes what the bake put there.
+        ctr()
+            .args(["images", "label", &image, "io.cri-containerd.image=managed", "io.cri-containerd.pinned=pinned"])
+            .capture()
+            .await?;
+    }
+    flatten::flatten_whiteouts(events).await
+}
+
+/// Gives `docker.io/kubake/NAME:TAG`, as it was built on the host, the name under which kubeadm looks for it.
+async fn name_control_plane(expected: &[String]) -> Result<(), BoxError> {
+    let present = image_names().await?;
+    let built = format!("docker.io/{}/", names::BUILD_REPOSITORY);
+    for image in &present {
+        let Some(rest) = image.strip_prefix(&built) else { continue };
+        if let Some(name) = expected.iter().find(|name| base_and_tag(name) == rest) {
+            ctr().args(["images", "tag", "--force", image, name]).capture().await?;
+            // Synchronously: what the import discarded is collected with it.
+            ctr().args(["images", "rm", "--sync", image]).capture().await?;
+        }
+    }
+    let present = image_names().await?;
+    let absent: Vec<&str> = expected.iter().filter(|name| !present.contains(name)).map(String::as_str).collect();
+    if absent.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("no archive holds the control-plane image {}; build them again", absent.join(", ")).into())
+    }
+}
+
+pub(super) async fn image_names() -> Result<Vec<String>, BoxError> {
+    let list = ctr().args(["images", "ls", "--quiet"]).capture().await?;
+    // Names by digest (`sha256:…`) are CRI's own and go with the image they belong to.
+    Ok(list
+        .lines()
+        .map(str::trim)
+        .filter(|name| !name.is_empty() && !name.starts_with("sha256:"))
+        .map(str::to_owned)
+        .collect())
+}
+
+fn archives(inbox: &Path) -> Result<Vec<PathBuf>, BoxError> {
+    let unreadable = |error: std::io::Error| BoxError::from(format!("cannot read {}: {error}", inbox.display()));
+    let mut archives = Vec::new();
+    for entry in std::fs::read_dir(inbox).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.is_file() {
+            archives.push(path);
+        }
+    }
+    archives.sort();
+    Ok(archives)
+}
+
+/// `registry.k8s.io/coredns/coredns:v1` is `coredns:v1`.
+fn base_and_tag(image: &str) -> &str {
+    image.rsplit('/').next().unwrap_or(image)
+}
+
+fn base_name(image: &str) -> &str {
+    let last = base_and_tag(image);
+    last.split([':', '@']).next().unwrap_or(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_taken_apart() {
+        assert_eq!(base_and_tag("registry.k8s.io/coredns/coredns:v1.12.1"), "coredns:v1.12.1");
+        assert_eq!(base_name("registry.k8s.io/pause:3.10.2"), "pause");
+        assert_eq!(base_name("pause"), "pause");
+    }
+}

@@ -1,0 +1,36 @@
+//! The two halves of a bake, run as PID 1 of a build container: `images` fills and freezes the image store, `cluster`
+//! brings Kubernetes up with kubeadm on it and freezes that. Both leave a file system that can be committed, or an
+//! error and a container that is thrown away.
+
+mod cluster;
+mod flatten;
+mod freeze;
+mod hooks;
+mod images;
+
+pub use cluster::{CLUSTER_PHASES, bake_cluster};
+pub use images::{IMAGES_PHASES, bake_images};
+
+use std::path::Path;
+
+use crate::command::CommandError;
+use crate::contract::names;
+
+/// `ctr`, in the namespace that Kubernetes uses.
+fn ctr() -> crate::command::Run {
+    crate::command::Run::new("/usr/local/bin/ctr").args(["--namespace", names::CONTAINERD_NAMESPACE])
+}
+
+/// The images that kubeadm wants for a version, by full name.
+async fn expected_images(version: &str) -> Result<Vec<String>, CommandError> {
+    let list = crate::command::Run::new("/usr/local/bin/kubeadm")
+        .args(["config", "images", "list", "--kubernetes-version", version])
+        .capture()
+        .await?;
+    Ok(list.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+/// Removes a file or tree that may not exist; names it if that fails.
+fn remove(path: &Path) -> Result<(), String> {
+    crate::files::remove(path).map_err(|error| format!("cannot remove {}: {error}", path.display()))
+}

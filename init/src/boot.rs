@@ -1,0 +1,155 @@
+//! The boot: its phases in order, what runs after them, and the orderly stop. Does none of it itself.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Client;
+use crate::contract::{paths, ports};
+use crate::phases::{BoxError, Events, PhaseError, Phases};
+use crate::services::{self, kubelet};
+use crate::stage::Stage;
+use crate::status::State;
+use crate::supervisor::{Handle, ServiceError};
+use crate::{readiness, static_pods, stop};
+
+/// The phases of a boot, as `/status` and the log name them.
+pub const PHASES: &[&str] = &["host", "network", "store", "containerd", "kubelet", "dockerd", "kubernetes"];
+
+/// How long containers of one turn may take to stop. Three turns and the daemons must fit into the ten seconds that
+/// `docker stop` grants by default.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// Why a boot ended.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// A phase failed.
+    #[error(transparent)]
+    Phase(#[from] PhaseError),
+    /// A daemon was given up later on.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+}
+
+/// The daemons of a booted container, in the order in which they were started.
+#[derive(Debug, Default)]
+pub struct Daemons {
+    containerd: Option<Handle>,
+    kubelet: Option<Handle>,
+    dockerd: Option<Handle>,
+}
+
+/// How the boot is to be done.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Refuse a static IP that something else seems to have.
+    pub is_static_ip_checked: bool,
+    /// After how long without readiness the boot is given up.
+    pub timeout: Duration,
+    /// Phases as JSON lines.
+    pub events: Events,
+}
+
+/// Boots and then follows the cluster until `stop` is cancelled. `daemons` holds what must be stopped afterwards,
+/// also after an error.
+///
+/// # Errors
+/// When a phase fails or a daemon cannot be kept running before the cluster is ready.
+pub async fn run(
+    stage: &mut Stage,
+    daemons: &mut Daemons,
+    options: Options,
+    stop: &CancellationToken,
+) -> Result<(), BootError> {
+    let begun = SystemTime::now();
+    let mut phases = Phases::new(stage.board.clone(), PHASES, options.events);
+    phases.run(async { stage.prepare_host() }).await?;
+    phases.run(stage.attach_network(options.is_static_ip_checked)).await?;
+    phases.run(stage.attach_store()).await?;
+    let containerd = phases.run(stage.start_containerd()).await?;
+    let containerd = daemons.containerd.insert(containerd);
+    let kubelet = phases.run(async { start_kubelet(stage) }).await?;
+    let kubelet = daemons.kubelet.insert(kubelet);
+    // Not waited for: Kubernetes gets the processor first.
+    daemons.dockerd = Some(phases.run(stage.start_dockerd()).await?);
+
+    let client = api_client(stage)?;
+    let follow = readiness::follow(client, &stage.settings, begun, &stage.board);
+    tokio::pin!(follow);
+    let mut board = stage.board.subscribe();
+    let ready = async {
+        let is_ready = board.wait_for(|status| status.state == State::Running);
+        match tokio::time::timeout(options.timeout, is_ready).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(BoxError::from(format!(
+                "Kubernetes is not ready after {} s: {}\n{}",
+                options.timeout.as_secs(),
+                stage.board.snapshot().kubernetes.missing.join("; "),
+                static_pods::tails(Path::new(static_pods::LOGS))
+            ))),
+        }
+    };
+    let guarded = async {
+        tokio::select! {
+            result = ready => result,
+            error = kubelet.given_up() => Err(error.into()),
+            error = containerd.given_up() => Err(error.into()),
+            crashing = control_plane_crashing() => Err(crashing.into()),
+            () = &mut follow => Err("nobody follows the cluster any more".into()),
+        }
+    };
+    phases.run(guarded).await?;
+    tokio::select! {
+        () = &mut follow => {}
+        () = stop.cancelled() => {}
+    }
+    Ok(())
+}
+
+/// Ends only when a container of the control plane crashes again and again.
+async fn control_plane_crashing() -> static_pods::Crashing {
+    let logs = Path::new(static_pods::LOGS);
+    let before = static_pods::attempts(logs);
+    loop {
+        // A look at a few directory entries; kubelet writes there too often for a watch to be cheaper.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        if let Some(crashing) = static_pods::crashing(logs, before) {
+            return crashing;
+        }
+    }
+}
+
+/// Starts kubelet with kubeadm's files. Ready or not is seen by what it does, not waited for here.
+pub(crate) fn start_kubelet(stage: &Stage) -> Result<Handle, BoxError> {
+    Ok(stage.supervisor.start(kubelet::service_at(Path::new("/"))?)?)
+}
+
+/// A client that reaches the API server at the static IP with kubeadm's admin credentials.
+pub(crate) fn api_client(stage: &Stage) -> Result<Client, PhaseError> {
+    let client = services::read(Path::new(paths::ADMIN_KUBECONFIG)).map_err(BoxError::from).and_then(|kubeconfig| {
+        let address = SocketAddr::from((stage.settings.static_ip, ports::API));
+        Ok(Client::from_kubeconfig(&kubeconfig)?.connect_to(address))
+    });
+    client.map_err(|source| PhaseError { name: "kubernetes", source })
+}
+
+/// Stops everything in order: kubelet, workloads, control plane, etcd, dockerd, containerd.
+pub async fn shut_down(stage: &Stage, daemons: Daemons) {
+    if let Some(kubelet) = &daemons.kubelet {
+        kubelet.stop().await;
+    }
+    if daemons.containerd.is_some() {
+        if let Err(error) = stop::stop_pods(STOP_GRACE).await {
+            tracing::warn!("pods were not stopped in order: {}", crate::phases::chain(&error));
+        }
+    }
+    stage.shutdown.cancel();
+    if let Some(dockerd) = &daemons.dockerd {
+        dockerd.stop().await;
+    }
+    if let Some(containerd) = &daemons.containerd {
+        containerd.stop().await;
+    }
+}

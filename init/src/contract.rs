@@ -1,0 +1,318 @@
+//! What both sides agree on: everything that `kubake` writes at bake time or asks for from outside, and that
+//! `kubake-init` reads at boot or answers. Owns names, ports, paths, environment variables, endpoint paths, the
+//! settings file and the events of a bake. Does no I/O.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+/// Ports inside the container. They are part of the contract that `bsycorp/kind` users rely on and never change;
+/// what they are published as is the caller's choice.
+pub mod ports {
+    /// Status, readiness and kubeconfig over HTTP.
+    pub const HTTP: u16 = 10080;
+    /// The Kubernetes API server.
+    pub const API: u16 = 8443;
+    /// The Docker API, plain TCP, served by `kubake-init` and passed on to dockerd's unix socket.
+    pub const DOCKER: u16 = 2375;
+}
+
+/// Names that users see in kubeconfigs and in `kubectl get nodes`.
+pub mod names {
+    /// The node, and the cluster, user and context in every kubeconfig that is served.
+    pub const CLUSTER: &str = "kind";
+    /// A name in the API server's certificate that never changes, so that a kubeconfig verifies whatever
+    /// address it uses (`tls-server-name`).
+    pub const TLS_SERVER: &str = "kubernetes";
+    /// The namespace of containerd in which Kubernetes and Docker share one image store.
+    pub const CONTAINERD_NAMESPACE: &str = "k8s.io";
+    /// The repository under which control-plane images are built on the host, before the bake gives them the
+    /// names that kubeadm expects.
+    pub const BUILD_REPOSITORY: &str = "kubake";
+    /// The registry in the names of the control-plane images (kubeadm's default `imageRepository`).
+    pub const IMAGE_REPOSITORY: &str = "registry.k8s.io";
+    /// The StorageClass that every cluster has as its default.
+    pub const STORAGE_CLASS: &str = "standard";
+}
+
+/// Endpoints of the HTTP server on [`ports::HTTP`].
+pub mod endpoints {
+    /// A short page for people: what this is and where the rest is.
+    pub const INDEX: &str = "/";
+    /// 200 as long as PID 1's supervisor answers at all.
+    pub const HEALTHZ: &str = "/healthz";
+    /// 200 when the Docker API answered in this boot; else 503 with the reason.
+    pub const DOCKER_READY: &str = "/docker-ready";
+    /// 200 when the cluster proved itself in this boot; else 503 with the reason.
+    pub const KUBERNETES_READY: &str = "/kubernetes-ready";
+    /// The kubeconfig, its server named as the caller reached us.
+    pub const CONFIG: &str = "/config";
+    /// The version of Kubernetes, such as `v1.36.3`.
+    pub const KUBERNETES_VERSION: &str = "/kubernetes-version";
+    /// The node's fixed address.
+    pub const STATIC_IP: &str = "/static-ip";
+    /// Phases and state as JSON ([`crate::status::Status`]).
+    pub const STATUS: &str = "/status";
+    /// Prefix of the logs: `/logs/` lists them, `/logs/NAME` is the tail of one.
+    pub const LOGS: &str = "/logs/";
+}
+
+/// Environment variables that `kubake-init` reads.
+pub mod env {
+    /// The port under which callers outside reach the API server, when it is not 8443 (`kubake up` sets it).
+    pub const API_PORT: &str = "KUBAKE_API_PORT";
+    /// Overrides the baked static IP's conflict check: `off` takes the address even if a route leads to it elsewhere.
+    pub const STATIC_IP_CHECK: &str = "KUBAKE_STATIC_IP_CHECK";
+    /// Seconds without readiness after which a boot is given up; [`super::BOOT_TIMEOUT`] by default.
+    pub const BOOT_TIMEOUT: &str = "KUBAKE_BOOT_TIMEOUT";
+    /// Log filter in `tracing`'s syntax, `info` by default.
+    pub const LOG: &str = "KUBAKE_LOG";
+}
+
+/// Paths inside the container.
+pub mod paths {
+    /// [`super::ClusterSettings`] as YAML, written by `kubake bake` before the first start of the build container.
+    pub const SETTINGS: &str = "/etc/kubake/settings.yaml";
+    /// Where `kubake bake` puts archives that the bake imports; gone before the commit.
+    pub const INBOX_IMAGES: &str = "/kubake/inbox/images";
+    /// Where `kubake bake` puts the directories `before-cluster` and `after-cluster`; gone before the commit.
+    pub const INBOX_HOOKS: &str = "/kubake/inbox/hooks";
+    /// The frozen image store (see `store`).
+    pub const FROZEN_STORE: &str = "/kubake/store";
+    /// containerd's root, an anonymous volume.
+    pub const CONTAINERD_ROOT: &str = "/var/lib/containerd";
+    /// containerd's state, on a tmpfs.
+    pub const CONTAINERD_STATE: &str = "/run/containerd";
+    /// containerd's socket.
+    pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+    /// dockerd's socket.
+    pub const DOCKER_SOCKET: &str = "/run/docker.sock";
+    /// Data of the volumes that the default StorageClass provisions; survives a restart.
+    pub const VOLUMES: &str = "/var/lib/kubake/volumes";
+    /// The path under which Kubernetes' host-path provisioner creates volumes
+    /// (`pkg/volume/hostpath`: `/tmp/hostpath_pv` is not configurable); [`VOLUMES`] is mounted there.
+    pub const HOSTPATH_PROVISIONER: &str = "/tmp/hostpath_pv";
+    /// One log file per component: `NAME.log`.
+    pub const LOGS: &str = "/var/log/kubake";
+    /// Our own files of this boot (notify sockets, resolv.conf for pods), on a tmpfs.
+    pub const RUN: &str = "/run/kubake";
+    /// The resolv.conf that pods with `dnsPolicy: Default` get: it names our forwarder on the static IP.
+    pub const POD_RESOLV_CONF: &str = "/run/kubake/resolv.conf";
+    /// kubeadm's kubeconfig with the `kubeadm:cluster-admins` group.
+    pub const ADMIN_KUBECONFIG: &str = "/etc/kubernetes/admin.conf";
+    /// Where kubeadm keeps certificates and keys.
+    pub const PKI: &str = "/etc/kubernetes/pki";
+    /// Static pod manifests.
+    pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
+    /// etcd's data directory.
+    pub const ETCD: &str = "/var/lib/etcd";
+}
+
+/// After how long without readiness `kubake-init` gives a boot up, unless [`env::BOOT_TIMEOUT`] says otherwise.
+pub const BOOT_TIMEOUT: Duration = Duration::from_secs(900);
+
+/// Name of the archive in [`paths::INBOX_IMAGES`] that holds the control plane's images; it sorts before the others.
+pub const CONTROL_PLANE_ARCHIVE: &str = "00-control-plane.tar";
+
+/// What `kubake-init` does, by its first argument. Without one it boots.
+pub mod roles {
+    /// Bake, first half: import the archives of the inbox and freeze the image store.
+    pub const BAKE_IMAGES: &str = "bake-images";
+    /// Bake, second half: bring the cluster up with kubeadm, run hooks, freeze it.
+    pub const BAKE_CLUSTER: &str = "bake-cluster";
+    /// Internal: the supervisor that the PID 1 stub starts.
+    pub const SUPERVISE: &str = "supervise";
+}
+
+/// How `kubake-init` ends (and with it the container).
+pub mod exit {
+    /// Stopped in order, or the bake is finished.
+    pub const OK: i32 = 0;
+    /// The boot or the bake failed; the reason is the last thing on stderr.
+    pub const FAILED: i32 = 1;
+    /// Wrong arguments, settings or container flags (no `--privileged`): nothing was touched (`EX_USAGE`).
+    pub const USAGE: i32 = 64;
+}
+
+/// Labels on everything that `kubake` creates in an engine, so that it can be found and removed again.
+pub mod labels {
+    /// On containers and volumes: the cluster's name.
+    pub const CLUSTER: &str = "io.kubake.cluster";
+    /// On build containers: the process id of the `kubake` that started them.
+    pub const BUILD: &str = "io.kubake.build";
+    /// On images: the version of Kubernetes.
+    pub const KUBERNETES_VERSION: &str = "io.kubake.kubernetes-version";
+    /// On images: `appliance`, `images` or `baked`.
+    pub const STAGE: &str = "io.kubake.stage";
+    /// On images: a hash of everything the image was made from, so that a repeat can be skipped.
+    pub const INPUTS: &str = "io.kubake.inputs";
+    /// On images with a frozen store: a hash of the components they were made with.
+    pub const COMPONENTS: &str = "io.kubake.components";
+    /// On baked images: the [`super::ClusterSettings`] as JSON, for `kubake up` to compare with what it is asked for.
+    pub const SETTINGS: &str = "io.kubake.settings";
+}
+
+/// What a cluster is made with; fixed for the life of a baked image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ClusterSettings {
+    /// Version of Kubernetes with its leading `v`. Default `v1.36.3`.
+    pub kubernetes_version: String,
+    /// The node's address, attached to the loopback interface at every boot. Default 172.30.99.1.
+    pub static_ip: Ipv4Addr,
+    /// Pod addresses. Default 10.244.0.0/16.
+    pub pod_subnet: Ipv4Net,
+    /// Service addresses. Default 10.96.0.0/12.
+    pub service_subnet: Ipv4Net,
+    /// Names and addresses in the API server's certificate, beyond those that every cluster has.
+    pub cert_sans: Vec<String>,
+}
+
+impl Default for ClusterSettings {
+    fn default() -> Self {
+        Self {
+            kubernetes_version: "v1.36.3".to_owned(),
+            static_ip: Ipv4Addr::new(172, 30, 99, 1),
+            pod_subnet: Ipv4Net::new_assert(Ipv4Addr::new(10, 244, 0, 0), 16),
+            service_subnet: Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 12),
+            cert_sans: Vec::new(),
+        }
+    }
+}
+
+impl ClusterSettings {
+    /// Everything that is wrong with the values, each as (key, what is wrong); empty when they can be used.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        let version = self.kubernetes_version.strip_prefix('v').unwrap_or_default();
+        let parts: Vec<&str> = version.split('.').collect();
+        if parts.len() != 3 || parts.iter().any(|part| part.parse::<u16>().is_err()) {
+            problems.push((
+                "kubernetesVersion",
+                format!("`{}` is not a version such as `v1.36.3`", self.kubernetes_version),
+            ));
+        }
+        let ip = self.static_ip;
+        if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast() || ip.is_link_local() {
+            problems.push(("staticIp", format!("`{ip}` is not an address a node can have")));
+        }
+        for (key, subnet, longest) in [("podSubnet", self.pod_subnet, 23), ("serviceSubnet", self.service_subnet, 24)] {
+            if subnet.prefix_len() > longest || subnet.prefix_len() < 8 {
+                problems.push((key, format!("`{subnet}` must have a prefix length between 8 and {longest}")));
+            }
+            if subnet.addr() != subnet.network() {
+                problems.push((key, format!("`{subnet}` has host bits set; did you mean `{}`?", subnet.trunc())));
+            }
+            if subnet.contains(&ip) {
+                problems.push((key, format!("`{subnet}` holds the static IP {ip}; choose ranges that do not overlap")));
+            }
+        }
+        if self.pod_subnet.contains(&self.service_subnet.network())
+            || self.service_subnet.contains(&self.pod_subnet.network())
+        {
+            problems.push((
+                "podSubnet",
+                format!("`{}` and the service subnet `{}` overlap", self.pod_subnet, self.service_subnet),
+            ));
+        }
+        for name in &self.cert_sans {
+            let is_name = !name.is_empty()
+                && name.len() <= 253
+                && name.trim_start_matches("*.").split('.').all(|label| {
+                    !label.is_empty()
+                        && label.len() <= 63
+                        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+                });
+            if !is_name && name.parse::<std::net::IpAddr>().is_err() {
+                problems.push(("certSans", format!("`{name}` is neither a DNS name nor an IP address")));
+            }
+        }
+        problems
+    }
+
+    /// Address of the `kubernetes` service: the first of the service subnet (`pkg/controlplane`: `GetIndexedIP(…, 1)`).
+    #[must_use]
+    pub fn api_service_ip(&self) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(self.service_subnet.network()) + 1)
+    }
+
+    /// Address of the cluster's DNS: the tenth of the service subnet (kubeadm: `GetDNSIP`).
+    #[must_use]
+    pub fn dns_service_ip(&self) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(self.service_subnet.network()) + 10)
+    }
+
+    /// The pod addresses of the one node: the first /24 of the pod subnet, as the controller manager would give it.
+    #[must_use]
+    pub fn node_pod_subnet(&self) -> Ipv4Net {
+        Ipv4Net::new_assert(self.pod_subnet.network(), self.pod_subnet.prefix_len().max(24))
+    }
+}
+
+/// One line of a bake's stdout when `--events=json` is among the arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A phase began.
+    PhaseStarted {
+        /// Its name, such as `containerd`.
+        name: String,
+        /// Its place, from 1.
+        index: usize,
+        /// How many phases there are in all.
+        count: usize,
+    },
+    /// A phase ended well.
+    PhaseDone {
+        /// Its name.
+        name: String,
+        /// How long it took.
+        elapsed_ms: u64,
+    },
+    /// A phase ended the whole.
+    PhaseFailed {
+        /// Its name.
+        name: String,
+        /// How long it took.
+        elapsed_ms: u64,
+        /// The reason, for a person to read.
+        reason: String,
+    },
+    /// Something worth a line under the running phase: an image that was imported, a hook's output.
+    Note {
+        /// The line.
+        text: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid_and_round_trip() {
+        let settings = ClusterSettings::default();
+        assert_eq!(settings.problems(), []);
+        let yaml = serde_yaml::to_string(&settings).unwrap();
+        assert_eq!(serde_yaml::from_str::<ClusterSettings>(&yaml).unwrap(), settings);
+        assert_eq!(settings.api_service_ip(), Ipv4Addr::new(10, 96, 0, 1));
+        assert_eq!(settings.dns_service_ip(), Ipv4Addr::new(10, 96, 0, 10));
+        assert_eq!(settings.node_pod_subnet().to_string(), "10.244.0.0/24");
+    }
+
+    #[test]
+    fn every_problem_is_listed_at_once() {
+        let settings = ClusterSettings {
+            kubernetes_version: "1.36".to_owned(),
+            static_ip: Ipv4Addr::LOCALHOST,
+            pod_subnet: "10.96.0.0/30".parse().unwrap(),
+            service_subnet: "10.96.0.1/12".parse().unwrap(),
+            cert_sans: vec!["ok.example".to_owned(), "not a name".to_owned()],
+        };
+        let keys: Vec<&str> = settings.problems().iter().map(|(key, _)| *key).collect();
+        assert_eq!(keys, ["kubernetesVersion", "staticIp", "podSubnet", "serviceSubnet", "podSubnet", "certSans"]);
+    }
+}

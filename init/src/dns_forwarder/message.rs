@@ -1,0 +1,268 @@
+//! DNS messages, as little of them as a forwarder and one kind of question need. Pure. Names are skipped and
+//! compared, never expanded, so no compression pointer is ever followed and none can lead in circles.
+
+use std::net::Ipv4Addr;
+
+/// A message without anything in it.
+pub(super) const HEADER: usize = 12;
+const TYPE_A: u16 = 1;
+const CLASS_IN: u16 = 1;
+/// Answers we look at in a response to our own question; a chain of CNAMEs and a few addresses.
+const MOST_ANSWERS: u16 = 64;
+
+/// Why a response is no answer to our question.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum MessageError {
+    /// The name cannot be asked for.
+    #[error("`{0}` is not a DNS name")]
+    Name(String),
+    /// The bytes are not a DNS response.
+    #[error("malformed response")]
+    Malformed,
+    /// The response belongs to another question.
+    #[error("response to another question")]
+    Stranger,
+    /// The server could not or would not answer.
+    #[error("server answered {}", rcode_name(*.0))]
+    Refused(u8),
+    /// The server answered that there is no address.
+    #[error("no address in the response")]
+    NoAddress,
+}
+
+/// Whether the bytes can be a query; anything else (a response above all) is better not answered at all.
+pub(super) fn is_query(message: &[u8]) -> bool {
+    message.len() >= HEADER && message[2] & 0x80 == 0
+}
+
+/// Whether `response` answers `query`: same id, same question.
+pub(super) fn answers(query: &[u8], response: &[u8]) -> bool {
+    if response.len() < HEADER || response[2] & 0x80 == 0 || response[..2] != query[..2] {
+        return false;
+    }
+    match (question(query), question(response)) {
+        (Some(asked), Some(answered)) => asked.eq_ignore_ascii_case(answered),
+        // Some servers leave the question out when they refuse.
+        (_, None) => rcode(response) != 0,
+        (None, Some(_)) => false,
+    }
+}
+
+/// The response code.
+pub(super) fn rcode(message: &[u8]) -> u8 {
+    message.get(3).map_or(0, |byte| byte & 0x0f)
+}
+
+/// Whether another server may know better: SERVFAIL, NOTIMP and REFUSED, as glibc sees it.
+pub(super) fn is_failure(message: &[u8]) -> bool {
+    matches!(rcode(message), 2 | 4 | 5)
+}
+
+/// The response "server failure" to a query.
+pub(super) fn servfail(query: &[u8]) -> Option<Vec<u8>> {
+    if !is_query(query) {
+        return None;
+    }
+    let question = question(query).unwrap_or_default();
+    let mut response = Vec::with_capacity(HEADER + question.len());
+    response.extend_from_slice(&query[..2]);
+    // Response, opcode and "recursion desired" as asked; "recursion available" and code 2.
+    response.push(0x80 | (query[2] & 0x79));
+    response.push(0x82);
+    response.extend_from_slice(&[0, u8::from(!question.is_empty()), 0, 0, 0, 0, 0, 0]);
+    response.extend_from_slice(question);
+    Some(response)
+}
+
+/// A query for the IPv4 addresses of `name`.
+pub(super) fn query_a(id: u16, name: &str) -> Result<Vec<u8>, MessageError> {
+    let invalid = || MessageError::Name(name.chars().take(300).collect());
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.is_empty() || name.len() > 253 {
+        return Err(invalid());
+    }
+    let mut message = id.to_be_bytes().to_vec();
+    // Recursion desired, one question.
+    message.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    for label in name.split('.') {
+        let length = u8::try_from(label.len()).ok().filter(|length| (1..=63).contains(length)).ok_or_else(invalid)?;
+        message.push(length);
+        message.extend_from_slice(label.as_bytes());
+    }
+    message.push(0);
+    message.extend_from_slice(&TYPE_A.to_be_bytes());
+    message.extend_from_slice(&CLASS_IN.to_be_bytes());
+    Ok(message)
+}
+
+/// The addresses in the response to a query of [`query_a`].
+pub(super) fn addresses(query: &[u8], response: &[u8]) -> Result<Vec<Ipv4Addr>, MessageError> {
+    if query.len() < HEADER || !answers(query, response) {
+        return Err(MessageError::Stranger);
+    }
+    if rcode(response) != 0 {
+        return Err(MessageError::Refused(rcode(response)));
+    }
+    let mut at = HEADER + question(response).ok_or(MessageError::Malformed)?.len();
+    let count = read_u16(response, 6).ok_or(MessageError::Malformed)?;
+    let mut found = Vec::new();
+    for _ in 0..count.min(MOST_ANSWERS) {
+        let record = skip_name(response, at).ok_or(MessageError::Malformed)?;
+        let header = (read_u16(response, record), read_u16(response, record + 2), read_u16(response, record + 8));
+        let (Some(kind), Some(class), Some(length)) = header else {
+            return Err(MessageError::Malformed);
+        };
+        let data = record + 10;
+        let end = data + usize::from(length);
+        let data = response.get(data..end).ok_or(MessageError::Malformed)?;
+        if kind == TYPE_A && class == CLASS_IN {
+            let octets: [u8; 4] = data.try_into().map_err(|_| MessageError::Malformed)?;
+            found.push(Ipv4Addr::from(octets));
+        }
+        at = end;
+    }
+    if found.is_empty() { Err(MessageError::NoAddress) } else { Ok(found) }
+}
+
+/// The one question of a message, as it stands there; none when there is not exactly one or it is malformed.
+fn question(message: &[u8]) -> Option<&[u8]> {
+    if read_u16(message, 4)? != 1 {
+        return None;
+    }
+    message.get(HEADER..skip_name(message, HEADER)? + 4)
+}
+
+/// Where the name at `at` ends.
+fn skip_name(message: &[u8], mut at: usize) -> Option<usize> {
+    let start = at;
+    loop {
+        let length = *message.get(at)?;
+        match length {
+            0 => return Some(at + 1),
+            1..=63 => at += 1 + usize::from(length),
+            // A pointer is the end of a name, wherever it leads.
+            192.. => return (at + 2 <= message.len()).then_some(at + 2),
+            _ => return None,
+        }
+        if at - start > 255 {
+            return None;
+        }
+    }
+}
+
+fn read_u16(message: &[u8], at: usize) -> Option<u16> {
+    let bytes = message.get(at..at + 2)?;
+    Some(u16::from_be_bytes([bytes[0], bytes[1]]))
+}
+
+fn rcode_name(code: u8) -> String {
+    match code {
+        1 => "FORMERR".to_owned(),
+        2 => "SERVFAIL".to_owned(),
+        3 => "NXDOMAIN".to_owned(),
+        4 => "NOTIMP".to_owned(),
+        5 => "REFUSED".to_owned(),
+        other => format!("response code {other}"),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A response to `query` with one A record per address, their owner a pointer to the question.
+    pub(in super::super) fn response(query: &[u8], addresses: &[Ipv4Addr]) -> Vec<u8> {
+        let mut message = query[..HEADER + question(query).unwrap().len()].to_vec();
+        message[2] |= 0x80;
+        message[3] = 0x80;
+        message[6..8].copy_from_slice(&u16::try_from(addresses.len()).unwrap().to_be_bytes());
+        message[8..12].fill(0);
+        for address in addresses {
+            message.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 5, 0, 4]);
+            message.extend_from_slice(&address.octets());
+        }
+        message
+    }
+
+    const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
+
+    #[test]
+    fn a_question_and_its_answer() {
+        let query = query_a(0x1234, "kubernetes.default.svc.cluster.local.").unwrap();
+        assert!(is_query(&query));
+        let answer = response(&query, &[ADDRESS, ADDRESS]);
+        assert_eq!(addresses(&query, &answer), Ok(vec![ADDRESS, ADDRESS]));
+        assert!(!is_query(&answer));
+        let mut other = answer.clone();
+        other[0] ^= 1;
+        assert_eq!(addresses(&query, &other), Err(MessageError::Stranger));
+        let elsewhere = response(&query_a(0x1234, "kubernetes.other").unwrap(), &[ADDRESS]);
+        assert_eq!(addresses(&query, &elsewhere), Err(MessageError::Stranger));
+        let mut missing = response(&query, &[]);
+        assert_eq!(addresses(&query, &missing), Err(MessageError::NoAddress));
+        missing[3] |= 3;
+        assert_eq!(addresses(&query, &missing), Err(MessageError::Refused(3)));
+        assert_eq!(MessageError::Refused(3).to_string(), "server answered NXDOMAIN");
+        for cut in HEADER + 1..answer.len() {
+            assert!(addresses(&query, &answer[..cut]).is_err(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_chain_of_names_is_stepped_over() {
+        let query = query_a(1, "a.b").unwrap();
+        let mut answer = response(&query, &[]);
+        answer[7] = 2;
+        // CNAME whose data is a pointer to itself, then an address owned by a pointer to the end of the message.
+        answer.extend_from_slice(&[0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 5, 0, 2, 0xc0, 35]);
+        answer.extend_from_slice(&[0xff, 0xff, 0, 1, 0, 1, 0, 0, 0, 5, 0, 4, 10, 96, 0, 1]);
+        assert_eq!(addresses(&query, &answer), Ok(vec![ADDRESS]));
+    }
+
+    #[test]
+    fn names_that_cannot_be_asked_for() {
+        let long = "a".repeat(64);
+        let longest = "a.".repeat(200);
+        for name in ["", ".", "a..b", ".a", &long, &longest] {
+            assert!(matches!(query_a(1, name), Err(MessageError::Name(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_failure_repeats_the_question() {
+        let query = query_a(7, "a.example").unwrap();
+        let failure = servfail(&query).unwrap();
+        assert!(answers(&query, &failure) && is_failure(&failure));
+        assert_eq!(addresses(&query, &failure), Err(MessageError::Refused(2)));
+        assert_eq!(servfail(&failure), None);
+        assert_eq!(servfail(&query[..11]), None);
+        // A header and nothing that can be understood is still worth an answer.
+        assert_eq!(servfail(&query[..14]).unwrap().len(), HEADER);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(message in proptest::collection::vec(any::<u8>(), 0..600)) {
+            let query = query_a(1, "a.b").unwrap();
+            let _ = addresses(&query, &message);
+            let _ = answers(&query, &message);
+            if let Some(failure) = servfail(&message) {
+                prop_assert!(failure.len() <= message.len().max(HEADER));
+                prop_assert!(!is_query(&failure));
+            }
+        }
+
+        #[test]
+        fn no_broken_answer_makes_it_panic(at in 0_usize..70, byte: u8, cut in 0_usize..70) {
+            let query = query_a(1, "kubernetes.default").unwrap();
+            let mut message = response(&query, &[ADDRESS, ADDRESS]);
+            if let Some(place) = message.get_mut(at) {
+                *place = byte;
+            }
+            message.truncate(cut.max(1));
+            let _ = addresses(&query, &message);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Device nodes that an engine may not have put into `/dev` (containerd's `privileged_without_host_devices`, podman,
+//! Kubernetes). Makes what is missing, never touches what is there.
+
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+
+use super::under;
+
+/// The kernel's log. kubelet reads it to see which process ran out of memory.
+pub const KMSG: &str = "/dev/kmsg";
+
+/// One line of the table; numbers as in the kernel's `admin-guide/devices.txt`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Device {
+    /// Its path.
+    pub path: &'static str,
+    /// Block device, not character device.
+    pub block: bool,
+    /// Major number.
+    pub major: u64,
+    /// Minor number.
+    pub minor: u64,
+    /// Permissions.
+    pub mode: u32,
+}
+
+const fn character(path: &'static str, major: u64, minor: u64, mode: u32) -> Device {
+    Device { path, block: false, major, minor, mode }
+}
+
+/// What a node uses, in the order in which it is made.
+pub const TABLE: &[Device] = &[
+    character(KMSG, 1, 11, 0o644),
+    character("/dev/fuse", 10, 229, 0o666),
+    // With it programs ask the kernel for a free loop device, and devtmpfs (where /dev is one) shows it.
+    character("/dev/loop-control", 10, 237, 0o660),
+    loop_device("/dev/loop0", 0),
+    loop_device("/dev/loop1", 1),
+    loop_device("/dev/loop2", 2),
+    loop_device("/dev/loop3", 3),
+];
+
+const fn loop_device(path: &'static str, minor: u64) -> Device {
+    Device { path, block: true, major: 7, minor, mode: 0o660 }
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// What was made.
+    pub created: Vec<&'static str>,
+    /// What is missing or unusable. None of it ends a boot.
+    pub failed: Vec<DeviceError>,
+    /// Whether kubelet can read the kernel's log; if not it needs the feature gate `KubeletInUserNamespace`.
+    pub kmsg_readable: bool,
+}
+
+/// What is wrong with one device.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// It is missing and cannot be made.
+    #[error("cannot create the device {}; run the container with --privileged", path.display())]
+    Create {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Errno,
+    },
+    /// It cannot be opened.
+    #[error("cannot read {}; run the container with --privileged", path.display())]
+    Open {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Makes what is missing below `root` (`/` but for tests); may be repeated.
+#[must_use]
+pub fn apply_at(root: &Path) -> Report {
+    let mut report = Report::default();
+    for device in TABLE {
+        match create(&under(root, device.path), device) {
+            Ok(true) => report.created.push(device.path),
+            Ok(false) => {}
+            Err(error) => report.failed.push(error),
+        }
+    }
+    let path = under(root, KMSG);
+    // Opening says what no permission bit does: the device cgroup and `kernel.dmesg_restrict` have a say as well.
+    match std::fs::OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&path) {
+        Ok(_) => report.kmsg_readable = true,
+        Err(source) => report.failed.push(DeviceError::Open { path, source }),
+    }
+    report
+}
+
+/// True when it was made.
+fn create(path: &Path, device: &Device) -> Result<bool, DeviceError> {
+    let kind = if device.block { SFlag::S_IFBLK } else { SFlag::S_IFCHR };
+    match mknod(path, kind, Mode::from_bits_truncate(device.mode), makedev(device.major, device.minor)) {
+        Ok(()) => Ok(true),
+        Err(Errno::EEXIST) => Ok(false),
+        Err(source) => Err(DeviceError::Create { path: path.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_left_alone_and_failures_are_reported() {
+        let root = tempfile::tempdir().unwrap();
+        // Without /dev nothing can be made, whoever runs the test.
+        let report = apply_at(root.path());
+        assert_eq!((report.created.len(), report.failed.len()), (0, TABLE.len() + 1));
+        assert!(!report.kmsg_readable);
+        assert!(report.failed[0].to_string().contains("/dev/kmsg"), "{}", report.failed[0]);
+
+        fs::create_dir(root.path().join("dev")).unwrap();
+        fs::write(root.path().join("dev/kmsg"), "somebody's").unwrap();
+        assert!(apply_at(root.path()).kmsg_readable);
+        assert_eq!(fs::read_to_string(root.path().join("dev/kmsg")).unwrap(), "somebody's");
+    }
+
+    #[test]
+    #[ignore = "needs root"]
+    fn what_is_missing_is_made_once() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("dev")).unwrap();
+        let report = apply_at(root.path());
+        assert_eq!(report.created.len(), TABLE.len(), "{report:?}");
+        let made = fs::metadata(root.path().join("dev/kmsg")).unwrap();
+        assert!(made.file_type().is_char_device());
+        assert_eq!(made.rdev(), makedev(1, 11));
+        assert!(fs::metadata(root.path().join("dev/loop0")).unwrap().file_type().is_block_device());
+        assert_eq!(apply_at(root.path()).created, Vec::<&str>::new());
+    }
+}

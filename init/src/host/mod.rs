@@ -1,0 +1,19 @@
+//! What the container is given and what the node needs of it: facts and refusals first ([`preflight`]), then mounts,
+//! cgroups, kernel settings, device nodes and host names. Every step is a table or a pure plan applied by one idempotent
+//! function that takes the root directory. Never starts a process, never touches the network.
+
+use std::path::{Path, PathBuf};
+
+pub mod cgroups;
+pub mod devices;
+pub mod hosts;
+pub mod mountinfo;
+pub mod mounts;
+pub mod preflight;
+pub mod sysctls;
+
+/// An absolute path of the container below `root`, which is `/` except in tests.
+pub(crate) fn under(root: &Path, path: impl AsRef<Path>) -> PathBuf {
+    let path = path.as_ref();
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}

@@ -1,0 +1,281 @@
+//! The kernel's table of mounts: reading it, questions to it, and taking mounts away. Parsing follows `proc(5)`
+//! (`/proc/PID/mountinfo`). Never mounts anything.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, umount2};
+
+/// Of the calling thread: threads can have mount namespaces of their own (our tests do).
+const MOUNTINFO: &str = "/proc/thread-self/mountinfo";
+
+/// A pass takes away everything it sees; a second one is needed when something was mounted meanwhile.
+const PASSES: usize = 5;
+
+/// One mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// The directory of its file system that is mounted.
+    pub root: PathBuf,
+    /// Where.
+    pub mount_point: PathBuf,
+    /// Options of this mount, such as `ro`.
+    pub options: Vec<String>,
+    /// Type of the file system, such as `tmpfs`.
+    pub fs_type: String,
+    /// What is mounted, such as a device; for many file systems just a name.
+    pub source: String,
+    /// Options of the file system itself, such as the controllers of a cgroup v1 hierarchy.
+    pub super_options: Vec<String>,
+}
+
+impl Mount {
+    /// Whether it cannot be written to, be it the mount or the file system.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.options.iter().chain(&self.super_options).any(|option| option == "ro")
+    }
+}
+
+/// What can go wrong with the table.
+#[derive(Debug, thiserror::Error)]
+pub enum MountInfoError {
+    /// It cannot be read.
+    #[error("cannot read {}; mount /proc into the container", path.display())]
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A line is not as `proc(5)` says.
+    #[error(
+        "cannot understand the line `{line}` of the table of mounts; report this together with the kernel's version"
+    )]
+    Malformed {
+        /// The line.
+        line: String,
+    },
+    /// A mount cannot be taken away.
+    #[error("cannot unmount {}; end what uses it and try again", path.display())]
+    Unmount {
+        /// The mount point.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Errno,
+    },
+    /// Something keeps mounting.
+    #[error("{} is mounted again and again; end what mounts it and try again", path.display())]
+    Remains {
+        /// The mount point.
+        path: PathBuf,
+    },
+}
+
+/// Reads a table.
+///
+/// # Errors
+/// [`MountInfoError::Malformed`] with the first line that is not one.
+pub fn parse(text: &str) -> Result<Vec<Mount>, MountInfoError> {
+    text.lines()
+        .map(|line| parse_line(line).ok_or_else(|| MountInfoError::Malformed { line: line.to_owned() }))
+        .collect()
+}
+
+fn parse_line(line: &str) -> Option<Mount> {
+    // 36 35 98:0 /root /mount rw,noatime master:1 - ext3 /dev/root rw,errors=continue
+    let (mount, file_system) = line.split_once(" - ")?;
+    let mut mount = mount.split(' ').skip(3);
+    let mut file_system = file_system.splitn(3, ' ');
+    let options = |text: &str| text.split(',').map(str::to_owned).collect();
+    Some(Mount {
+        root: unescape(mount.next()?),
+        mount_point: unescape(mount.next()?),
+        options: options(mount.next()?),
+        fs_type: file_system.next()?.to_owned(),
+        source: file_system.next()?.to_owned(),
+        super_options: options(file_system.next().unwrap_or_default()),
+    })
+}
+
+/// Space, tab, newline and backslash are written as three octal digits.
+fn unescape(text: &str) -> PathBuf {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        match tail {
+            [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..] if first == b'\\' => {
+                bytes.push((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'));
+                rest = after;
+            }
+            _ => {
+                bytes.push(first);
+                rest = tail;
+            }
+        }
+    }
+    PathBuf::from(OsString::from_vec(bytes))
+}
+
+/// The table of the calling thread's mount namespace, in the order of mounting.
+///
+/// # Errors
+/// [`MountInfoError::Read`] and [`MountInfoError::Malformed`].
+pub fn current() -> Result<Vec<Mount>, MountInfoError> {
+    load(Path::new(MOUNTINFO))
+}
+
+/// The table in a file.
+///
+/// # Errors
+/// [`MountInfoError::Read`] and [`MountInfoError::Malformed`].
+pub fn load(path: &Path) -> Result<Vec<Mount>, MountInfoError> {
+    // Lossy: a mount point that is not UTF-8 is not one of ours, and must not keep us from seeing the others.
+    let text = std::fs::read(path).map_err(|source| MountInfoError::Read { path: path.to_owned(), source })?;
+    parse(&String::from_utf8_lossy(&text))
+}
+
+/// The topmost mount right at `path`.
+#[must_use]
+pub fn at<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+    mounts.iter().rfind(|mount| mount.mount_point == path)
+}
+
+/// The mount that a file at `path` lies on.
+#[must_use]
+pub fn covering<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+    path.ancestors().find_map(|ancestor| at(mounts, ancestor))
+}
+
+/// Everything mounted strictly below `path`, in the order in which it can be unmounted.
+#[must_use]
+pub fn below<'a>(mounts: &'a [Mount], path: &Path) -> Vec<&'a Mount> {
+    mounts.iter().rev().filter(|mount| mount.mount_point != path && mount.mount_point.starts_with(path)).collect()
+}
+
+/// Unmounts everything strictly below `path` and returns what it was; a mount at `path` itself stays. What is in use
+/// is detached (`MNT_DETACH`): it leaves the tree at once and ends with its last user.
+///
+/// # Errors
+/// [`MountInfoError`]; some of the mounts may be gone by then, and trying again is safe.
+pub fn unmount_below(path: &Path) -> Result<Vec<PathBuf>, MountInfoError> {
+    let mut gone = Vec::new();
+    for _ in 0..PASSES {
+        let mounts = current()?;
+        let found = below(&mounts, path);
+        if found.is_empty() {
+            return Ok(gone);
+        }
+        for mount in found {
+            let path = &mount.mount_point;
+            match unmount(path) {
+                Ok(()) => gone.push(path.clone()),
+                // It went with another one: peers of a shared mount go together.
+                Err(Errno::EINVAL | Errno::ENOENT) => {}
+                Err(source) => return Err(MountInfoError::Unmount { path: path.clone(), source }),
+            }
+        }
+    }
+    match below(&current()?, path).first() {
+        None => Ok(gone),
+        Some(mount) => Err(MountInfoError::Remains { path: mount.mount_point.clone() }),
+    }
+}
+
+fn unmount(path: &Path) -> nix::Result<()> {
+    match umount2(path, MntFlags::UMOUNT_NOFOLLOW) {
+        Err(Errno::EBUSY) => {
+            tracing::warn!(path = %path.display(), "still in use: detached instead of unmounted");
+            umount2(path, MntFlags::UMOUNT_NOFOLLOW | MntFlags::MNT_DETACH)
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::mount::{MsFlags, mount};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TABLE: &str = "\
+22 27 0:21 / /proc rw,relatime - proc proc rw
+23 27 0:22 / /sys ro,nosuid shared:7 - sysfs sysfs rw
+27 1 254:0 / / rw,relatime master:1 propagate_from:2 - ext4 /dev/vda rw,discard
+31 23 0:29 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
+40 27 0:50 /a\\040b /mnt/a\\040b\\134c rw - tmpfs none rw
+41 40 0:51 / /mnt/a\\040b\\134c/deep rw - tmpfs none
+42 27 0:52 / /proc rw - proc second rw
+";
+
+    #[test]
+    fn the_table_is_understood() {
+        let mounts = parse(TABLE).unwrap();
+        assert_eq!(mounts[4].mount_point, Path::new("/mnt/a b\\c"));
+        assert_eq!(mounts[4].root, Path::new("/a b"));
+        assert_eq!((mounts[2].fs_type.as_str(), mounts[2].source.as_str()), ("ext4", "/dev/vda"));
+        assert!(mounts[1].is_read_only() && !mounts[2].is_read_only());
+        assert_eq!(at(&mounts, Path::new("/proc")).unwrap().source, "second", "the topmost counts");
+        assert_eq!(covering(&mounts, Path::new("/sys/kernel/x")).unwrap().fs_type, "sysfs");
+        assert_eq!(covering(&mounts, Path::new("/system")).unwrap().fs_type, "ext4");
+        let found: Vec<_> = below(&mounts, Path::new("/mnt")).into_iter().map(|mount| &mount.mount_point).collect();
+        assert_eq!(found, [Path::new("/mnt/a b\\c/deep"), Path::new("/mnt/a b\\c")]);
+        assert_eq!(below(&mounts, Path::new("/mnt/a b\\c/deep")).len(), 0, "the path itself is not below");
+    }
+
+    #[test]
+    fn a_bad_line_is_named() {
+        let error = parse("22 27 0:21 / /proc rw\n").unwrap_err();
+        assert!(error.to_string().contains("22 27 0:21"), "{error}");
+    }
+
+    #[test]
+    fn the_kernels_own_table_is_understood() {
+        assert!(at(&current().unwrap(), Path::new("/")).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_kernel_escapes_comes_back(path in "/[ -~\t\n]{0,40}") {
+            let escaped: String = path
+                .bytes()
+                .map(|byte| match byte {
+                    b' ' | b'\t' | b'\n' | b'\\' => format!("\\{byte:03o}"),
+                    _ => char::from(byte).to_string(),
+                })
+                .collect();
+            prop_assert_eq!(unescape(&escaped), PathBuf::from(path));
+        }
+    }
+
+    #[test]
+    #[ignore = "needs root"]
+    fn everything_below_goes_even_what_is_in_use() {
+        super::super::mounts::tests::in_namespace(|| {
+            let dir = tempfile::tempdir().unwrap();
+            let tmpfs = |path: &Path| {
+                std::fs::create_dir_all(path).unwrap();
+                mount(Some("none"), path, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+            };
+            let base = dir.path().join("base");
+            for path in [base.clone(), base.join("a b"), base.join("a b"), base.join("a b/c"), dir.path().join("other")]
+            {
+                tmpfs(&path);
+            }
+            let user = std::fs::File::create(base.join("a b/c/open")).unwrap();
+            assert_eq!(unmount_below(&base).unwrap().len(), 3);
+            let mounts = current().unwrap();
+            assert!(below(&mounts, &base).is_empty());
+            assert!(at(&mounts, &base).is_some() && at(&mounts, &dir.path().join("other")).is_some());
+            assert_eq!(unmount_below(&base).unwrap(), Vec::<PathBuf>::new());
+            drop(user);
+            unmount_below(dir.path()).unwrap();
+        });
+    }
+}

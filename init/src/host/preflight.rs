@@ -1,0 +1,257 @@
+//! What kind of container this is: facts, and refusals with what to do about each, before anything is touched. Reads
+//! only. Never decides what to do with a fact.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::cgroups::{self, Version};
+use super::mountinfo::{self, Mount, MountInfoError};
+use super::under;
+
+/// Numbers of capabilities (`capability(7)`, `linux/capability.h`).
+const CAP_NET_ADMIN: u32 = 12;
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_SYS_RESOURCE: u32 = 24;
+
+/// What is true of this container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Version of the cgroup hierarchy that has the controllers.
+    pub cgroups: Version,
+    /// Release of the kernel, such as `6.12.0`.
+    pub kernel: String,
+    /// Whether oom scores can be lowered; without it containerd needs `restrict_oom_score_adj = true`.
+    pub sys_resource: bool,
+    /// Whether the kernel lists overlay; false may also mean that the module is loaded on first use.
+    pub overlay: bool,
+    /// The machine's memory in bytes.
+    pub memory_bytes: u64,
+}
+
+/// Why the node cannot run here.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// A capability is not there.
+    #[error("the container lacks {capability}: run the container with --privileged")]
+    Capability {
+        /// Its name.
+        capability: &'static str,
+    },
+    /// A path can only be read.
+    #[error("{} is read-only: run the container with --privileged", path.display())]
+    ReadOnly {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Root in here is somebody else outside.
+    #[error(
+        "the container runs in a user namespace, where kubelet and containerd lack rights on the host: use an engine that runs as root, or add --userns=host where the engine maps users (`userns-remap`)"
+    )]
+    UserNamespace,
+    /// A cgroup v1 controller is not there.
+    #[error(
+        "no cgroup hierarchy with {}: run the container with --privileged, on a host that has not disabled it (kernel parameter `cgroup_disable`)",
+        controllers.join(", ")
+    )]
+    Controllers {
+        /// Their names.
+        controllers: Vec<&'static str>,
+    },
+    /// A fact cannot be found out.
+    #[error("cannot read {}: run the container with --privileged and with /proc and /sys as the engine mounts them", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The table of mounts cannot be understood.
+    #[error("cannot tell what is mounted: run the container with --privileged")]
+    Mounts(#[source] MountInfoError),
+}
+
+/// Collects the facts below `root` (`/` but for tests).
+///
+/// # Errors
+/// Every reason why the node cannot run here, not just the first.
+pub fn check(root: &Path) -> Result<Facts, Vec<Refusal>> {
+    let mut refusals = Vec::new();
+    let mut read = |path: &str| {
+        let path = under(root, path);
+        std::fs::read_to_string(&path).unwrap_or_else(|source| {
+            refusals.push(Refusal::Unreadable { path, source });
+            String::new()
+        })
+    };
+    let status = read("/proc/self/status");
+    let uid_map = read("/proc/self/uid_map");
+    let kernel = read("/proc/sys/kernel/osrelease").trim().to_owned();
+    let overlay = lists_file_system(&read("/proc/filesystems"), "overlay");
+    let memory_bytes = memory_total(&read("/proc/meminfo")).unwrap_or_default();
+    let cgroups = cgroups::version(root);
+    if !refusals.is_empty() {
+        return Err(refusals);
+    }
+
+    let capabilities = effective_capabilities(&status).unwrap_or_default();
+    for (number, capability) in [(CAP_SYS_ADMIN, "CAP_SYS_ADMIN"), (CAP_NET_ADMIN, "CAP_NET_ADMIN")] {
+        if !has(capabilities, number) {
+            refusals.push(Refusal::Capability { capability });
+        }
+    }
+    if !is_initial_user_namespace(&uid_map) {
+        refusals.push(Refusal::UserNamespace);
+    }
+    match mountinfo::load(&under(root, "/proc/self/mountinfo")) {
+        Ok(mounts) => refusals.extend(check_mounts(&mounts, cgroups)),
+        Err(error) => refusals.push(Refusal::Mounts(error)),
+    }
+    if refusals.is_empty() {
+        Ok(Facts { cgroups, kernel, sys_resource: has(capabilities, CAP_SYS_RESOURCE), overlay, memory_bytes })
+    } else {
+        Err(refusals)
+    }
+}
+
+/// Whether CAP_SYS_RESOURCE is effective below `root`; false when that cannot be found out.
+#[must_use]
+pub fn has_sys_resource(root: &Path) -> bool {
+    std::fs::read_to_string(under(root, "/proc/self/status"))
+        .ok()
+        .and_then(|status| effective_capabilities(&status))
+        .is_some_and(|set| has(set, CAP_SYS_RESOURCE))
+}
+
+/// Engines without `--privileged` mount these read-only, so the table tells without trying to write.
+fn check_mounts(mounts: &[Mount], version: Version) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    let mut paths = vec![PathBuf::from("/proc/sys")];
+    match version {
+        Version::V2 => paths.push(PathBuf::from(cgroups::MOUNT_POINT)),
+        Version::V1 => {
+            // The tmpfs that holds the hierarchies may be read-only, they may not. One stands for all.
+            let mut hierarchies = mounts.iter().filter(|mount| mount.fs_type == "cgroup");
+            paths.extend(hierarchies.find(|mount| mount.is_read_only()).map(|mount| mount.mount_point.clone()));
+            let controllers = cgroups::missing_v1(mounts);
+            if !controllers.is_empty() {
+                refusals.push(Refusal::Controllers { controllers });
+            }
+        }
+    }
+    for path in paths {
+        if mountinfo::covering(mounts, &path).is_some_and(Mount::is_read_only) {
+            refusals.push(Refusal::ReadOnly { path });
+        }
+    }
+    refusals
+}
+
+fn effective_capabilities(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+fn has(set: u64, capability: u32) -> bool {
+    set & (1 << capability) != 0
+}
+
+/// In the initial namespace all ids map to themselves (`user_namespaces(7)`).
+fn is_initial_user_namespace(uid_map: &str) -> bool {
+    uid_map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+fn lists_file_system(filesystems: &str, name: &str) -> bool {
+    filesystems.lines().any(|line| line.split_whitespace().next_back() == Some(name))
+}
+
+fn memory_total(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const PRIVILEGED: &str = "1 0 0:1 / / rw - overlay overlay rw\n2 1 0:2 / /proc rw - proc proc rw\n\
+                              3 1 0:3 / /sys rw - sysfs sysfs rw\n4 3 0:4 / /sys/fs/cgroup rw - cgroup2 cgroup rw\n";
+
+    fn fixture(capabilities: &str, uid_map: &str, mountinfo: &str) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in [
+            ("proc/self/status", format!("Name:\tx\nCapEff:\t{capabilities}\nCapBnd:\t0\n")),
+            ("proc/self/uid_map", uid_map.to_owned()),
+            ("proc/self/mountinfo", mountinfo.to_owned()),
+            ("proc/sys/kernel/osrelease", "6.12.1\n".to_owned()),
+            ("proc/filesystems", "nodev\tsysfs\n\text4\nnodev\toverlay\n".to_owned()),
+            ("proc/meminfo", "MemTotal:       16384 kB\nMemFree: 1 kB\n".to_owned()),
+            ("sys/fs/cgroup/cgroup.controllers", "cpu memory\n".to_owned()),
+        ] {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn a_privileged_container_has_facts() {
+        let root = fixture("000001ffffffffff", "         0          0 4294967295\n", PRIVILEGED);
+        let facts = check(root.path()).unwrap();
+        assert_eq!(
+            facts,
+            Facts {
+                cgroups: Version::V2,
+                kernel: "6.12.1".to_owned(),
+                sys_resource: true,
+                overlay: true,
+                memory_bytes: 16 << 20
+            }
+        );
+        assert!(has_sys_resource(root.path()));
+    }
+
+    #[test]
+    fn an_ordinary_container_is_refused_for_every_reason_at_once() {
+        let ordinary = format!(
+            "{PRIVILEGED}5 2 0:2 /sys /proc/sys ro - proc proc rw\n6 3 0:4 / /sys/fs/cgroup ro - cgroup2 cgroup rw\n"
+        );
+        let root = fixture("00000000a80425fb", "0 100000 65536\n", &ordinary);
+        let texts: Vec<String> = check(root.path()).unwrap_err().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts[..2],
+            [
+                "the container lacks CAP_SYS_ADMIN: run the container with --privileged",
+                "the container lacks CAP_NET_ADMIN: run the container with --privileged"
+            ]
+        );
+        assert!(texts[2].contains("--userns=host"));
+        assert_eq!(texts[3], "/proc/sys is read-only: run the container with --privileged");
+        assert_eq!(texts[4], "/sys/fs/cgroup is read-only: run the container with --privileged");
+        assert_eq!(texts.len(), 5);
+        assert!(!has_sys_resource(root.path()));
+    }
+
+    #[test]
+    fn missing_v1_controllers_are_named() {
+        let v1 = "1 0 0:1 / / rw - overlay overlay rw\n4 1 0:4 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n\
+                  5 1 0:5 / /sys/fs/cgroup/cpuset ro - cgroup cgroup rw,cpuset\n";
+        let texts: Vec<String> =
+            check_mounts(&mountinfo::parse(v1).unwrap(), Version::V1).iter().map(ToString::to_string).collect();
+        assert!(texts[0].starts_with("no cgroup hierarchy with memory, pids, devices: "), "{texts:?}");
+        assert!(texts[1].starts_with("/sys/fs/cgroup/cpuset is read-only"), "{texts:?}");
+        assert_eq!(texts.len(), 2);
+    }
+
+    #[test]
+    fn without_proc_the_files_are_named() {
+        let root = tempfile::tempdir().unwrap();
+        let refusals = check(root.path()).unwrap_err();
+        assert_eq!(refusals.len(), 5);
+        assert!(refusals[0].to_string().contains("/proc/self/status"), "{}", refusals[0]);
+    }
+}

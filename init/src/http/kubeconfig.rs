@@ -1,0 +1,465 @@
+//! Kubeconfigs: reading the one that kubeadm writes, and making from it the one that callers get. Owns the names and
+//! the server address in it. Never does I/O and never copies a byte of a request that it did not parse as an address.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::contract::names;
+
+/// What can be wrong with a kubeconfig or a server address.
+#[derive(Debug, thiserror::Error)]
+pub enum KubeconfigError {
+    /// The text is not a kubeconfig.
+    #[error("kubeconfig cannot be parsed")]
+    Parse(#[source] serde_yaml::Error),
+    /// A context, cluster or user that is named is not there.
+    #[error("kubeconfig has no {what} `{name}`")]
+    Missing {
+        /// What is missing.
+        what: &'static str,
+        /// Under which name it was looked up.
+        name: String,
+    },
+    /// An address that is not `https://HOST[:PORT]`.
+    #[error("`{0}` is not a server address such as `https://kind:8443`")]
+    Server(String),
+    /// A format nobody knows.
+    #[error("unknown format `{0}`; there are `yaml` and `json`")]
+    Format(String),
+    /// The kubeconfig cannot be written as YAML.
+    #[error("kubeconfig cannot be written as yaml")]
+    Yaml(#[source] serde_yaml::Error),
+    /// The kubeconfig cannot be written as JSON.
+    #[error("kubeconfig cannot be written as json")]
+    Json(#[source] serde_json::Error),
+}
+
+/// A kubeconfig with one user, as kubeadm writes them: certificates embedded, nothing by path. Fields that
+/// kubeadm does not use are dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kubeconfig {
+    /// Always `v1`.
+    #[serde(rename = "apiVersion")]
+    pub api_version: String,
+    /// Always `Config`.
+    pub kind: String,
+    /// The clusters by name.
+    pub clusters: Vec<NamedCluster>,
+    /// The contexts by name.
+    pub contexts: Vec<NamedContext>,
+    /// The context in use.
+    #[serde(rename = "current-context")]
+    pub current_context: String,
+    /// The users by name.
+    pub users: Vec<NamedUser>,
+}
+
+/// A cluster and its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedCluster {
+    /// The name.
+    pub name: String,
+    /// The cluster.
+    pub cluster: Cluster,
+}
+
+/// How to reach a cluster and what to trust.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Cluster {
+    /// CA certificates, PEM in base64.
+    pub certificate_authority_data: String,
+    /// URL of the API server.
+    pub server: String,
+    /// The name to look for in the server's certificate, where it is not the URL's host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_server_name: Option<String>,
+}
+
+/// A context and its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedContext {
+    /// The name.
+    pub name: String,
+    /// The context.
+    pub context: Context,
+}
+
+/// Which user at which cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Context {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Name of the user.
+    pub user: String,
+}
+
+/// A user and its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedUser {
+    /// The name.
+    pub name: String,
+    /// The user.
+    pub user: User,
+}
+
+/// A user's certificate and key.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct User {
+    /// The certificate, PEM in base64.
+    pub client_certificate_data: String,
+    /// Its key, PEM in base64.
+    pub client_key_data: String,
+}
+
+impl fmt::Debug for User {
+    // A key in a log line is a key lost.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("User").finish_non_exhaustive()
+    }
+}
+
+impl Kubeconfig {
+    /// Reads a kubeconfig.
+    pub fn parse(yaml: &str) -> Result<Self, KubeconfigError> {
+        serde_yaml::from_str(yaml).map_err(KubeconfigError::Parse)
+    }
+
+    /// The cluster and the user of the current context.
+    pub fn current(&self) -> Result<(&Cluster, &User), KubeconfigError> {
+        let missing = |what, name: &str| KubeconfigError::Missing { what, name: name.to_owned() };
+        let context = self
+            .contexts
+            .iter()
+            .find(|context| context.name == self.current_context)
+            .map(|named| &named.context)
+            .ok_or_else(|| missing("context", &self.current_context))?;
+        let cluster = self
+            .clusters
+            .iter()
+            .find(|cluster| cluster.name == context.cluster)
+            .ok_or_else(|| missing("cluster", &context.cluster))?;
+        let user =
+            self.users.iter().find(|user| user.name == context.user).ok_or_else(|| missing("user", &context.user))?;
+        Ok((&cluster.cluster, &user.user))
+    }
+
+    /// The same credentials under our names, for callers who reach the API server as `server`.
+    pub fn for_callers(&self, server: &Server) -> Result<Self, KubeconfigError> {
+        let (cluster, user) = self.current()?;
+        let name = names::CLUSTER.to_owned();
+        Ok(Self {
+            api_version: "v1".to_owned(),
+            kind: "Config".to_owned(),
+            clusters: vec![NamedCluster {
+                name: name.clone(),
+                cluster: Cluster {
+                    certificate_authority_data: cluster.certificate_authority_data.clone(),
+                    server: server.to_string(),
+                    // Callers reach us under names that no certificate can foresee (CI aliases, mapped ports).
+                    tls_server_name: Some(names::TLS_SERVER.to_owned()),
+                },
+            }],
+            contexts: vec![NamedContext {
+                name: name.clone(),
+                context: Context { cluster: name.clone(), user: name.clone() },
+            }],
+            current_context: name.clone(),
+            users: vec![NamedUser { name, user: user.clone() }],
+        })
+    }
+}
+
+/// How a kubeconfig is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// YAML, as everybody has it.
+    #[default]
+    Yaml,
+    /// JSON, which `kubectl` reads as well.
+    Json,
+}
+
+impl Format {
+    /// Reads `yaml` or `json`.
+    pub fn parse(name: &str) -> Result<Self, KubeconfigError> {
+        match name {
+            "yaml" => Ok(Self::Yaml),
+            "json" => Ok(Self::Json),
+            other => Err(KubeconfigError::Format(other.to_owned())),
+        }
+    }
+
+    /// The media type of the text.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Yaml => "application/yaml",
+            Self::Json => "application/json",
+        }
+    }
+}
+
+/// Makes the kubeconfig for callers out of kubeadm's.
+pub fn render(admin: &str, server: &Server, format: Format) -> Result<String, KubeconfigError> {
+    let config = Kubeconfig::parse(admin)?.for_callers(server)?;
+    match format {
+        Format::Yaml => serde_yaml::to_string(&config).map_err(KubeconfigError::Yaml),
+        Format::Json => {
+            let mut text = serde_json::to_string_pretty(&config).map_err(KubeconfigError::Json)?;
+            text.push('\n');
+            Ok(text)
+        }
+    }
+}
+
+/// The host of an address: parsed, hence harmless wherever it is printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// A DNS name in lower case. Underscores are allowed: GitLab's service aliases have them.
+    Name(String),
+    /// An IPv4 or IPv6 address.
+    Ip(IpAddr),
+}
+
+impl Host {
+    /// Reads a DNS name, an IPv4 address or an IPv6 address in brackets.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(inner) = text.strip_prefix('[') {
+            let address: Ipv6Addr = inner.strip_suffix(']')?.parse().ok()?;
+            return Some(Self::Ip(address.into()));
+        }
+        if let Ok(address) = text.parse::<Ipv4Addr>() {
+            return Some(Self::Ip(address.into()));
+        }
+        let labels = || text.split('.');
+        let valid = text.len() <= 253
+            && labels().all(|label| {
+                (1..=63).contains(&label.len())
+                    && !label.starts_with('-')
+                    && !label.ends_with('-')
+                    && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            })
+            // `1.2.3.256` or `127.1` is a mistyped address for us, whatever resolvers make of it.
+            && labels().next_back().is_some_and(|label| !label.bytes().all(|byte| byte.is_ascii_digit()));
+        valid.then(|| Self::Name(text.to_ascii_lowercase()))
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => formatter.write_str(name),
+            Self::Ip(IpAddr::V4(address)) => write!(formatter, "{address}"),
+            Self::Ip(IpAddr::V6(address)) => write!(formatter, "[{address}]"),
+        }
+    }
+}
+
+/// Where an API server is; prints as a URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// The host.
+    pub host: Host,
+    /// The port.
+    pub port: u16,
+}
+
+impl Server {
+    /// Reads `https://HOST[:PORT][/]` or `HOST[:PORT]`.
+    pub fn parse(text: &str, default_port: u16) -> Result<Self, KubeconfigError> {
+        let authority = text.strip_prefix("https://").unwrap_or(text);
+        let authority = authority.strip_suffix('/').unwrap_or(authority);
+        split_authority(authority)
+            .map(|(host, port)| Self { host, port: port.unwrap_or(default_port) })
+            // Bounded, because the message goes back to whoever sent it.
+            .ok_or_else(|| KubeconfigError::Server(text.chars().take(100).collect()))
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "https://{}:{}", self.host, self.port)
+    }
+}
+
+/// Splits `HOST[:PORT]`; none when either part is not what it should be.
+#[must_use]
+pub fn split_authority(text: &str) -> Option<(Host, Option<u16>)> {
+    // An IPv6 address has colons of its own; only one after the bracket separates a port.
+    let boundary = text.rfind(']').map_or(0, |bracket| bracket + 1);
+    match text.get(boundary..)?.find(':') {
+        None => Some((Host::parse(text)?, None)),
+        Some(colon) => {
+            let (host, port) = text.split_at_checked(boundary + colon)?;
+            let port = port.strip_prefix(':')?;
+            // `u16::from_str` takes a leading plus sign.
+            if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+                return None;
+            }
+            let port: u16 = port.parse().ok().filter(|port| *port != 0)?;
+            Some((Host::parse(host)?, Some(port)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ADMIN: &str = "\
+apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: Q0E=
+    server: https://172.30.99.1:8443
+  name: kubernetes
+contexts:
+- context:
+    cluster: kubernetes
+    user: kubernetes-admin
+  name: kubernetes-admin@kubernetes
+current-context: kubernetes-admin@kubernetes
+kind: Config
+preferences: {}
+users:
+- name: kubernetes-admin
+  user:
+    client-certificate-data: Q0VSVA==
+    client-key-data: S0VZ
+";
+
+    fn server(text: &str) -> Server {
+        Server::parse(text, 8443).unwrap()
+    }
+
+    #[test]
+    fn every_name_is_ours_and_the_credentials_are_kubeadms() {
+        let text = render(ADMIN, &server("docker:32768"), Format::Yaml).unwrap();
+        assert_eq!(
+            text,
+            "\
+apiVersion: v1
+kind: Config
+clusters:
+- name: kind
+  cluster:
+    certificate-authority-data: Q0E=
+    server: https://docker:32768
+    tls-server-name: kubernetes
+contexts:
+- name: kind
+  context:
+    cluster: kind
+    user: kind
+current-context: kind
+users:
+- name: kind
+  user:
+    client-certificate-data: Q0VSVA==
+    client-key-data: S0VZ
+"
+        );
+        let json = render(ADMIN, &server("docker:32768"), Format::Json).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value["clusters"][0]["cluster"]["server"], "https://docker:32768");
+    }
+
+    #[test]
+    fn a_half_written_file_is_refused() {
+        assert!(matches!(render("", &server("a"), Format::Yaml), Err(KubeconfigError::Parse(_))));
+        let cut = ADMIN.split_once("users:").unwrap().0;
+        assert!(matches!(render(cut, &server("a"), Format::Yaml), Err(KubeconfigError::Parse(_))));
+        let other = ADMIN.replace("user: kubernetes-admin", "user: nobody");
+        assert!(matches!(
+            render(&other, &server("a"), Format::Yaml),
+            Err(KubeconfigError::Missing { what: "user", .. })
+        ));
+    }
+
+    #[test]
+    fn keys_never_show_in_debug_output() {
+        assert!(!format!("{:?}", Kubeconfig::parse(ADMIN).unwrap()).contains("S0VZ"));
+    }
+
+    #[test]
+    fn addresses_are_read_or_refused() {
+        for (text, url) in [
+            ("docker", "https://docker:8443"),
+            ("docker:1", "https://docker:1"),
+            ("DOCKER:65535", "https://docker:65535"),
+            ("reg.example.com__ns__kind", "https://reg.example.com__ns__kind:8443"),
+            ("127.0.0.1:32768", "https://127.0.0.1:32768"),
+            ("[::1]", "https://[::1]:8443"),
+            ("[0:0::1]:443", "https://[::1]:443"),
+            ("https://kind:8443/", "https://kind:8443"),
+        ] {
+            assert_eq!(server(text).to_string(), url, "{text}");
+        }
+        for text in [
+            "",
+            ":",
+            ":80",
+            "a:",
+            "a:0",
+            "a:+1",
+            "a:65536",
+            "a:b",
+            "a b",
+            "a\n",
+            "-a",
+            "a-",
+            "a..b",
+            ".",
+            "a.",
+            "::1",
+            "[::1",
+            "::1]",
+            "[::1]x",
+            "[::1]:",
+            "[fe80::1%25eth0]",
+            "[1.2.3.4]",
+            "1.2.3.256",
+            "127.1",
+            "a/b",
+            "a@b",
+            "http://a",
+            "https://",
+            "https://a/b",
+            "https://https://a",
+            "a:1:2",
+            "é",
+            "a\"b",
+            "a#b",
+        ] {
+            assert!(Server::parse(text, 8443).is_err(), "{text:?}");
+        }
+        let long = "a".repeat(10_000);
+        assert!(Server::parse(&long, 1).unwrap_err().to_string().len() < 200);
+    }
+
+    proptest! {
+        #[test]
+        fn no_host_breaks_the_yaml_or_adds_a_key(text in "\\PC*|[-a-zA-Z0-9._:\\[\\]\n\r\t #'\"{}&*!|>%@,]{0,40}") {
+            if let Some((host, port)) = split_authority(&text) {
+                let wanted = Server { host, port: port.unwrap_or(8443) };
+                for format in [Format::Yaml, Format::Json] {
+                    let rendered = render(ADMIN, &wanted, format).unwrap();
+                    let expected = Kubeconfig::parse(ADMIN).unwrap().for_callers(&wanted).unwrap();
+                    prop_assert_eq!(Kubeconfig::parse(&rendered).unwrap(), expected);
+                    if format == Format::Yaml {
+                        prop_assert_eq!(rendered.lines().count(), 19);
+                    }
+                }
+                // What is printed is read back as the same thing, so nothing was smuggled through.
+                prop_assert_eq!(Server::parse(&wanted.to_string(), 1).unwrap(), wanted);
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What is answered to which request. Owns the table of endpoints, status codes and headers; knows nothing of
+//! connections, and reads the board for everything that is called ready.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
+use tokio::io::AsyncReadExt;
+
+use super::kubeconfig::{self, Format, Host, Server};
+use super::{Site, logs, page, query};
+use crate::contract::{endpoints, ports};
+use crate::phases::chain;
+use crate::status::{Readiness, State, Status};
+
+type Answer = Response<Full<Bytes>>;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+
+/// kubeadm's kubeconfig has about 6 KiB.
+const MOST_KUBECONFIG_BYTES: u64 = 1 << 20;
+
+/// Answers a request.
+pub(super) async fn respond(request: &Parts, site: &Site) -> Answer {
+    let path = request.uri.path();
+    let log = path.strip_prefix(endpoints::LOGS).filter(|name| !name.is_empty());
+    if log.is_none() && !page::KNOWN.iter().any(|(known, _)| *known == path) {
+        return not_found(&format!("there is nothing here; there are\n{}", page::endpoints_as_text()));
+    }
+    if request.method != Method::GET && request.method != Method::HEAD {
+        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD work here\n");
+        answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return answer;
+    }
+    if let Some(name) = log {
+        return one_log(request, site, name).await;
+    }
+    match path {
+        endpoints::INDEX => index(request, site),
+        endpoints::HEALTHZ => text(StatusCode::OK, "ok\n"),
+        endpoints::DOCKER_READY => readiness(request, site, |status| &status.docker).await,
+        endpoints::KUBERNETES_READY => readiness(request, site, |status| &status.kubernetes).await,
+        endpoints::CONFIG => config(request, site).await,
+        endpoints::KUBERNETES_VERSION => text(StatusCode::OK, format!("{}\n", site.settings.kubernetes_version)),
+        endpoints::STATIC_IP => text(StatusCode::OK, format!("{}\n", site.settings.static_ip)),
+        endpoints::STATUS => status(site),
+        // The only one left of those that are known.
+        _ => all_logs(request, site).await,
+    }
+}
+
+fn index(request: &Parts, site: &Site) -> Answer {
+    let status = site.board.snapshot();
+    let mut answer = if wants_html(&request.headers) {
+        body(StatusCode::OK, HTML, page::html(&status, site))
+    } else {
+        text(StatusCode::OK, page::text(&status, site))
+    };
+    answer.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+    answer
+}
+
+fn status(site: &Site) -> Answer {
+    match serde_json::to_string_pretty(&site.board.snapshot()) {
+        Ok(json) => body(StatusCode::OK, "application/json", json + "\n"),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("status cannot be written: {error}\n")),
+    }
+}
+
+/// Answers for one of the two readinesses, after waiting for it if the caller asks for that.
+async fn readiness(request: &Parts, site: &Site, of: fn(&Status) -> &Readiness) -> Answer {
+    let wait = match parameter(request, "wait") {
+        None => Duration::ZERO,
+        Some(value) => match query::duration(&value) {
+            Some(wait) => wait,
+            None => return text(StatusCode::BAD_REQUEST, "wait takes a time such as 60s, 5m or 500ms\n"),
+        },
+    };
+    let mut board = site.board.subscribe();
+    let settled = |status: &Status| ended(status) || of(status).ready;
+    // A timeout is no error here, and the sender lives as long as the site: either way the board is asked again.
+    drop(tokio::time::timeout(wait, board.wait_for(settled)).await);
+    let status = board.borrow();
+    let readiness = of(&status);
+    if readiness.ready && !ended(&status) {
+        return text(StatusCode::OK, "ready\n");
+    }
+    let mut missing = String::new();
+    if ended(&status) {
+        let what = if status.state == State::Failed { "the boot failed" } else { "the container is stopping" };
+        missing = match &status.reason {
+            Some(reason) => format!("{what}: {reason}\n"),
+            None => format!("{what}\n"),
+        };
+    }
+    for line in &readiness.missing {
+        missing.push_str(line);
+        missing.push('\n');
+    }
+    unavailable(missing)
+}
+
+/// Whether what is not ready now never will be.
+fn ended(status: &Status) -> bool {
+    matches!(status.state, State::Failed | State::Stopping)
+}
+
+async fn config(request: &Parts, site: &Site) -> Answer {
+    let asked = || -> Result<_, kubeconfig::KubeconfigError> {
+        let format = parameter(request, "format").map_or(Ok(Format::default()), |name| Format::parse(&name))?;
+        let server = parameter(request, "server").map(|text| Server::parse(&text, site.api_port)).transpose()?;
+        Ok((format, server))
+    };
+    let (format, server) = match asked() {
+        Ok(asked) => asked,
+        Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+    };
+    let server = server.unwrap_or_else(|| caller_reached_us_as(request, site));
+    let admin = match read_bounded(&site.kubeconfig_path).await {
+        Ok(admin) => admin,
+        Err(error) => {
+            let path = site.kubeconfig_path.display();
+            return unavailable(format!("there is no kubeconfig yet: {path}: {error}\n"));
+        }
+    };
+    match kubeconfig::render(&admin, &server, format) {
+        Ok(rendered) => body(StatusCode::OK, format.content_type(), rendered),
+        // Somebody is writing it, most likely.
+        Err(error) => unavailable(format!("the kubeconfig cannot be used yet: {}\n", chain(&error))),
+    }
+}
+
+/// The API server's address as this caller can use it.
+fn caller_reached_us_as(request: &Parts, site: &Site) -> Server {
+    let fixed = Host::Ip(site.settings.static_ip.into());
+    let mut hosts = request.headers.get_all(header::HOST).iter();
+    let named = match (request.uri.authority(), hosts.next(), hosts.next()) {
+        (Some(authority), ..) => Some(authority.as_str()),
+        (None, Some(host), None) => host.to_str().ok(),
+        _ => None,
+    };
+    match named.and_then(kubeconfig::split_authority) {
+        Some((host, _port)) if host != fixed => Server { host, port: site.api_port },
+        // Nothing is published on the static address: whoever can reach it is inside, where the port is our own.
+        _ => Server { host: fixed, port: ports::API },
+    }
+}
+
+async fn read_bounded(path: &Path) -> io::Result<String> {
+    let file = tokio::fs::File::open(path).await?;
+    let mut text = String::new();
+    file.take(MOST_KUBECONFIG_BYTES).read_to_string(&mut text).await?;
+    Ok(text)
+}
+
+async fn all_logs(request: &Parts, site: &Site) -> Answer {
+    match logs::names(&site.logs_dir).await {
+        Ok(names) if wants_html(&request.headers) => body(StatusCode::OK, HTML, page::logs_as_html(&names)),
+        Ok(names) => text(StatusCode::OK, names.into_iter().map(|name| name + "\n").collect::<String>()),
+        Err(error) => log_error(&error),
+    }
+}
+
+async fn one_log(request: &Parts, site: &Site, name: &str) -> Answer {
+    let lines = match parameter(request, "lines") {
+        None => logs::DEFAULT_LINES,
+        Some(value) => match value.parse::<usize>() {
+            Ok(lines) => lines.min(logs::MOST_LINES),
+            Err(_) => return text(StatusCode::BAD_REQUEST, "lines takes a number\n"),
+        },
+    };
+    match logs::tail(&site.logs_dir, name, lines).await {
+        Ok(tail) => body(StatusCode::OK, TEXT, tail),
+        Err(error) => log_error(&error),
+    }
+}
+
+fn log_error(error: &logs::LogError) -> Answer {
+    match error {
+        logs::LogError::Unknown => not_found(&format!("there is no such log; {} lists them\n", endpoints::LOGS)),
+        logs::LogError::Busy => unavailable(format!("{error}\n")),
+        logs::LogError::List { .. } | logs::LogError::Read { .. } => {
+            tracing::warn!(error = %chain(error), "http: a log could not be served");
+            text(StatusCode::INTERNAL_SERVER_ERROR, format!("{}\n", chain(error)))
+        }
+    }
+}
+
+fn parameter(request: &Parts, key: &str) -> Option<String> {
+    query::value(request.uri.query(), key)
+}
+
+fn wants_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get_all(header::ACCEPT);
+    accept.iter().any(|value| value.to_str().is_ok_and(|value| value.contains("text/html")))
+}
+
+fn not_found(why: &str) -> Answer {
+    text(StatusCode::NOT_FOUND, why.to_owned())
+}
+
+fn unavailable(why: impl Into<Bytes>) -> Answer {
+    let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, why);
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
+}
+
+fn text(code: StatusCode, text: impl Into<Bytes>) -> Answer {
+    body(code, TEXT, text)
+}
+
+fn body(code: StatusCode, content_type: &'static str, content: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(content.into()));
+    *answer.status_mut() = code;
+    for (name, value) in [
+        (header::CONTENT_TYPE, content_type),
+        // An answer is true for the moment only, and `/config` holds a key.
+        (header::CACHE_CONTROL, "no-store"),
+        // Logs hold whatever programs print: no browser may take them for a page.
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+    ] {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}

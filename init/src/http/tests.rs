@@ -1,0 +1,343 @@
+//! Requests against the routes alone, and against the whole server over a socket.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use http_body_util::BodyExt;
+use hyper::http::request::Parts;
+use hyper::{Request, StatusCode};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::status::{Outcome, Readiness, State};
+
+const ADMIN: &str = "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
+    clusters: [{name: c, cluster: {certificate-authority-data: Q0E=, server: https://172.30.99.1:8443}}]\n\
+    contexts: [{name: a, context: {cluster: c, user: u}}]\n\
+    users: [{name: u, user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}}]\n";
+
+fn site() -> (TempDir, Site) {
+    let directory = tempfile::tempdir().unwrap();
+    let logs_dir = directory.path().join("logs");
+    std::fs::create_dir(&logs_dir).unwrap();
+    std::fs::write(logs_dir.join("kubelet.log"), "one\ntwo\nthree\n").unwrap();
+    std::fs::write(directory.path().join("x"), "secret").unwrap();
+    let site = Site {
+        board: Board::new(),
+        settings: ClusterSettings::default(),
+        kubeconfig_path: directory.path().join("admin.conf"),
+        logs_dir,
+        api_port: 32768,
+    };
+    (directory, site)
+}
+
+fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Parts {
+    let mut builder = Request::builder().method(method).uri(target);
+    for (name, value) in headers {
+        builder = builder.header(*name, *value);
+    }
+    builder.body(()).unwrap().into_parts().0
+}
+
+async fn get(site: &Site, target: &str, headers: &[(&str, &str)]) -> (StatusCode, hyper::HeaderMap, String) {
+    let (parts, body) = routes::respond(&request("GET", target, headers), site).await.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    (parts.status, parts.headers, String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn plain_facts() {
+    let (_directory, site) = site();
+    assert_eq!(get(&site, "/healthz", &[]).await.2, "ok\n");
+    assert_eq!(get(&site, "/kubernetes-version", &[]).await.2, "v1.36.3\n");
+    assert_eq!(get(&site, "/static-ip", &[]).await.2, "172.30.99.1\n");
+    let (code, headers, body) = get(&site, "/status", &[]).await;
+    assert_eq!((code, &headers["content-type"]), (StatusCode::OK, &"application/json".parse().unwrap()));
+    assert_eq!(serde_json::from_str::<crate::status::Status>(&body).unwrap(), site.board.snapshot());
+    assert_eq!(headers["cache-control"], "no-store");
+    assert_eq!(headers["x-content-type-options"], "nosniff");
+}
+
+#[tokio::test]
+async fn readiness_is_what_the_board_says() {
+    let (_directory, site) = site();
+    for (path, set) in [
+        ("/docker-ready", (|board, readiness| board.set_docker(readiness)) as fn(&Board, Readiness)),
+        ("/kubernetes-ready", |board, readiness| {
+            board.set_kubernetes(readiness);
+        }),
+    ] {
+        set(&site.board, Readiness::from_missing(vec!["a".to_owned(), "b".to_owned()]));
+        let (code, headers, body) = get(&site, path, &[]).await;
+        assert_eq!((code, body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "a\nb\n"));
+        assert_eq!(headers["retry-after"], "1");
+        set(&site.board, Readiness::from_missing(Vec::new()));
+        assert_eq!(get(&site, path, &[]).await.2, "ready\n");
+    }
+    // What was ready before a stop is not ready during it.
+    site.board.set_state(State::Stopping, None);
+    for path in ["/docker-ready", "/kubernetes-ready?wait=10m"] {
+        let (code, _, body) = get(&site, path, &[]).await;
+        assert_eq!((code, body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "the container is stopping\n"));
+    }
+    assert_eq!(get(&site, "/docker-ready?wait=soon", &[]).await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_failed_boot_ends_a_wait_with_its_reason() {
+    let (_directory, site) = site();
+    let board = site.board.clone();
+    let fail = async {
+        tokio::task::yield_now().await;
+        board.set_state(State::Failed, Some("no route".to_owned()));
+    };
+    let ((code, _, body), ()) = tokio::join!(get(&site, "/kubernetes-ready?wait=10m", &[]), fail);
+    assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(body.starts_with("the boot failed: no route\n"), "{body}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_too_short_says_what_is_missing() {
+    let (_directory, site) = site();
+    let begun = tokio::time::Instant::now();
+    let (code, _, body) = get(&site, "/kubernetes-ready?wait=60s", &[]).await;
+    assert_eq!((code, body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "the boot has only begun\n"));
+    assert_eq!(begun.elapsed().as_secs(), 60);
+}
+
+#[tokio::test]
+async fn the_kubeconfig_names_the_server_as_the_caller_does() {
+    let (_directory, site) = site();
+    let (code, headers, body) = get(&site, "/config", &[("host", "docker:10080")]).await;
+    assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE, "{body}");
+    assert_eq!(headers["retry-after"], "1");
+    std::fs::write(&site.kubeconfig_path, &ADMIN[..ADMIN.len() / 2]).unwrap();
+    assert_eq!(get(&site, "/config", &[]).await.0, StatusCode::SERVICE_UNAVAILABLE);
+
+    std::fs::write(&site.kubeconfig_path, ADMIN).unwrap();
+    for (target, hosts, server) in [
+        ("/config", &["docker:10080"][..], "https://docker:32768"),
+        ("/config", &["[::1]:10080"], "https://[::1]:32768"),
+        ("/config", &["172.30.99.1:10080"], "https://172.30.99.1:8443"),
+        ("/config", &[], "https://172.30.99.1:8443"),
+        ("/config", &["a\"b"], "https://172.30.99.1:8443"),
+        ("/config", &["a", "b"], "https://172.30.99.1:8443"),
+        ("/config?server=kube", &["docker"], "https://kube:32768"),
+        ("/config?server=https%3A%2F%2Fkube%3A1", &["docker"], "https://kube:1"),
+        ("http://proxy.example:3128/config", &["docker"], "https://proxy.example:32768"),
+    ] {
+        let headers: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
+        let (code, headers, body) = get(&site, target, &headers).await;
+        assert_eq!((code, &headers["content-type"]), (StatusCode::OK, &"application/yaml".parse().unwrap()));
+        let config = kubeconfig::Kubeconfig::parse(&body).unwrap();
+        assert_eq!(config.clusters[0].cluster.server, server, "{target} {hosts:?}");
+        assert_eq!(config.current_context, "kind");
+    }
+    let (_, headers, body) = get(&site, "/config?format=json", &[]).await;
+    assert_eq!(headers["content-type"], "application/json");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&body).unwrap()["current-context"], "kind");
+    for target in ["/config?format=toml", "/config?server=a%0Ab", "/config?server=http://a"] {
+        assert_eq!(get(&site, target, &[]).await.0, StatusCode::BAD_REQUEST, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn logs_are_listed_and_shown() {
+    let (_directory, site) = site();
+    assert_eq!(get(&site, "/logs/", &[]).await.2, "kubelet\n");
+    assert_eq!(get(&site, "/logs/kubelet", &[]).await.2, "one\ntwo\nthree\n");
+    assert_eq!(get(&site, "/logs/kubelet?lines=1", &[]).await.2, "three\n");
+    assert_eq!(get(&site, "/logs/kubelet?lines=99999999", &[]).await.0, StatusCode::OK);
+    assert_eq!(get(&site, "/logs/kubelet?lines=-1", &[]).await.0, StatusCode::BAD_REQUEST);
+    let html = get(&site, "/logs/", &[("accept", "text/html")]).await.2;
+    assert!(html.contains("<a href=\"/logs/kubelet\">"), "{html}");
+}
+
+#[tokio::test]
+async fn strange_paths_and_methods_lead_nowhere() {
+    let (_directory, site) = site();
+    for target in [
+        "/logs/../x",
+        "/logs/..%2fx",
+        "/logs/%2e%2e/x",
+        "/logs/%2e%2e",
+        "/logs//kubelet",
+        "/logs/kubelet/",
+        "//",
+        "//healthz",
+        "/healthz/",
+        "/Healthz",
+        "/logs",
+        "/logs/kubelet.log",
+        "/logs/kubelet%00",
+        "/nothing",
+        "/logs/.",
+        "/%68ealthz",
+        "*",
+    ] {
+        let (code, _, body) = get(&site, target, &[]).await;
+        assert_eq!(code, StatusCode::NOT_FOUND, "{target}");
+        assert!(!body.contains("secret"), "{target}");
+    }
+    assert!(get(&site, "/nothing", &[]).await.2.contains("/kubernetes-ready"));
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "BREW"] {
+        for target in ["/", "/config", "/logs/kubelet"] {
+            let answer = routes::respond(&request(method, target, &[]), &site).await;
+            assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
+            assert_eq!(answer.headers()["allow"], "GET, HEAD");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_html_for_browsers_and_text_for_curl() {
+    let (_directory, site) = site();
+    site.board.phase_started("network");
+    site.board.phase_ended("network", Outcome::Done, Some("<script>&\"'".to_owned()));
+    let (_, headers, html) = get(&site, "/", &[("accept", "text/html,*/*")]).await;
+    assert_eq!(headers["content-type"], "text/html; charset=utf-8");
+    assert!(html.contains("&lt;script&gt;&amp;&quot;&#39;") && !html.contains("<script"), "{html}");
+    assert!(html.contains("http-equiv=\"refresh\""));
+    let (_, headers, text) = get(&site, "/", &[("accept", "*/*")]).await;
+    assert_eq!(headers["content-type"], "text/plain; charset=utf-8");
+    assert!(text.contains("network") && text.contains("kubernetes: the boot has only begun"), "{text}");
+
+    site.board.set_kubernetes(Readiness::from_missing(Vec::new()));
+    let html = get(&site, "/", &[("accept", "text/html")]).await.2;
+    assert!(!html.contains("http-equiv=\"refresh\"") && html.contains("is ready; it took"), "{html}");
+}
+
+struct Running {
+    _directory: TempDir,
+    address: SocketAddr,
+    board: Board,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+async fn start() -> Running {
+    let (directory, site) = site();
+    let board = site.board.clone();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let server = tokio::spawn(serve(listener, Arc::new(site), async move {
+        let _ = stopped.await;
+    }));
+    Running { _directory: directory, address, board, stop, server }
+}
+
+impl Running {
+    /// Sends bytes and reads until the server closes.
+    async fn send(&self, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        // A reset is a way to close, too.
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+#[tokio::test]
+async fn over_a_socket_requests_are_answered_and_head_has_no_body() {
+    let running = start().await;
+    let answer = running.send(b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok\n"), "{answer}");
+    let answer = running.send(b"HEAD /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.contains("content-length: 3\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+    let answer = running.send(b"GET /static-ip HTTP/1.0\r\n\r\n").await;
+    assert!(answer.ends_with("172.30.99.1\n"), "{answer}");
+    let answer = running.send(b"GET /logs/../x HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    let answer = running.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999\r\n\r\nabc").await;
+    assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+    let answer = running.send(b"\x16\x03\x01\x02\x00\x01\x00 nonsense\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400") || answer.is_empty(), "{answer}");
+}
+
+#[tokio::test]
+async fn heads_are_bounded() {
+    let running = start().await;
+    let huge = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(1 << 20));
+    let answer = running.send(huge.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 431") || answer.is_empty(), "{answer}");
+    let many = format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(100));
+    let answer = running.send(many.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    assert!(running.send(b"GET /healthz HTTP/1.0\r\n\r\n").await.ends_with("ok\n"));
+}
+
+#[tokio::test]
+async fn a_long_poll_wakes_on_the_change() {
+    let running = start().await;
+    let wait = running.send(b"GET /kubernetes-ready?wait=10m HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    let change = async {
+        // Unrelated changes do not end the wait.
+        for step in 0..3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            running.board.set_kubernetes(Readiness::missing(format!("step {step}")));
+        }
+        running.board.set_kubernetes(Readiness::from_missing(Vec::new()));
+        Instant::now()
+    };
+    let (answer, changed) = tokio::join!(wait, change);
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ready\n"), "{answer}");
+    assert!(changed.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn slow_and_idle_clients_are_cut_off() {
+    let running = start().await;
+    let mut slow = TcpStream::connect(running.address).await.unwrap();
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nhost: ").await.unwrap();
+    let mut idle = TcpStream::connect(running.address).await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let silent = TcpStream::connect(running.address).await.unwrap();
+    let mut buffer = [0; 1024];
+    assert!(idle.read(&mut buffer).await.unwrap() > 0);
+    // The clock stands still from here on and jumps to the next timer whenever nothing else happens.
+    tokio::time::pause();
+    for mut stream in [slow, idle, silent] {
+        let mut rest = Vec::new();
+        let closed = tokio::time::timeout(HEAD_TIMEOUT * 3, stream.read_to_end(&mut rest)).await;
+        assert!(closed.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn the_connection_limit_frees_itself() {
+    let running = start().await;
+    let mut held = Vec::new();
+    for _ in 0..MOST_CONNECTIONS {
+        held.push(TcpStream::connect(running.address).await.unwrap());
+    }
+    assert_eq!(running.send(b"GET /healthz HTTP/1.0\r\n\r\n").await, "");
+    held.clear();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while running.send(b"GET /healthz HTTP/1.0\r\n\r\n").await.is_empty() {
+        assert!(Instant::now() < deadline);
+    }
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_callers() {
+    let running = start().await;
+    let _idle = TcpStream::connect(running.address).await.unwrap();
+    let mut waiting = TcpStream::connect(running.address).await.unwrap();
+    waiting.write_all(b"GET /kubernetes-ready?wait=10m HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert!(running.send(b"GET /healthz HTTP/1.0\r\n\r\n").await.ends_with("ok\n"));
+    // The supervisor says so first; that alone ends the wait.
+    running.board.set_state(State::Stopping, None);
+    let begun = Instant::now();
+    running.stop.send(()).unwrap();
+    running.server.await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    let mut answer = String::new();
+    waiting.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+}

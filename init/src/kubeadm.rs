@@ -1,0 +1,193 @@
+//! kubeadm's configuration, made from the settings. Pure; running kubeadm is `bake`'s.
+
+use serde_json::{Value, json};
+
+use crate::contract::{ClusterSettings, names, paths, ports};
+
+/// Names and addresses that every API server certificate holds: however a CI system calls the container
+/// (GitLab's service alias is often `docker` or `kubernetes`), the served kubeconfig verifies.
+const CERT_SANS: &[&str] = &["localhost", "127.0.0.1", "::1", "docker", "kind", "kube", "k8s", "kubake"];
+
+/// Ten years: an image may lie around for long, and the predecessor's died after one.
+const VALIDITY: &str = "87600h0m0s";
+
+/// Where [`patches`] lie while kubeadm runs.
+pub const PATCHES: &str = "/etc/kubernetes/patches";
+
+/// Patches of the static pods, as file name and content. kubeadm's start-up probes ask after 10 s and then every 10 s;
+/// kubelet tells that a pod is ready no sooner than that, so a boot would wait for the probe's clock. They are asked
+/// every second instead, for as long in all (`cmd/kubeadm/app/util/staticpod/utils.go`).
+#[must_use]
+pub fn patches() -> Vec<(String, Value)> {
+    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
+        .into_iter()
+        .map(|name| {
+            let probe = json!({ "initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 240 });
+            let container = json!({ "name": name, "startupProbe": probe });
+            (format!("{name}+strategic.json"), json!({ "spec": { "containers": [container] } }))
+        })
+        .collect()
+}
+
+/// What of CoreDNS differs from kubeadm's: one replica, since there is one node, and a readiness probe that does not
+/// make a boot wait ten seconds for its next turn. Applied server-side.
+#[must_use]
+pub fn coredns_deployment() -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": "coredns", "namespace": "kube-system" },
+        "spec": {
+            "replicas": 1,
+            "template": { "spec": { "containers": [{ "name": "coredns", "readinessProbe": { "periodSeconds": 1 } }] } },
+        },
+    })
+}
+
+/// Everything `kubeadm init` needs, as one YAML stream
+/// (kubeadm.k8s.io/v1beta4, kubelet.config.k8s.io/v1beta1, kubeproxy.config.k8s.io/v1alpha1).
+///
+/// # Errors
+/// Never for settings without problems; YAML itself is the only thing that could fail.
+pub fn config(settings: &ClusterSettings) -> Result<String, serde_yaml::Error> {
+    let documents = [init(settings), cluster(settings), kubelet(settings), kube_proxy()];
+    let mut stream = String::new();
+    for document in &documents {
+        stream.push_str("---\n");
+        stream.push_str(&serde_yaml::to_string(document)?);
+    }
+    Ok(stream)
+}
+
+fn init(settings: &ClusterSettings) -> Value {
+    json!({
+        "apiVersion": "kubeadm.k8s.io/v1beta4",
+        "kind": "InitConfiguration",
+        "patches": { "directory": PATCHES },
+        "localAPIEndpoint": { "advertiseAddress": settings.static_ip, "bindPort": ports::API },
+        "nodeRegistration": {
+            "name": names::CLUSTER,
+            "criSocket": format!("unix://{}", paths::CONTAINERD_SOCKET),
+            // Every image is in the store already; a pull could only fail or surprise.
+            "imagePullPolicy": "Never",
+            // The one node runs workloads: no control-plane taint.
+            "taints": [],
+            // By name even where the bake's host name makes that needless to kubeadm: at boot the container is called
+            // whatever its starter called it, and kubelet would look for a node of that name.
+            "kubeletExtraArgs": [
+                { "name": "node-ip", "value": settings.static_ip },
+                { "name": "hostname-override", "value": names::CLUSTER },
+            ],
+        },
+    })
+}
+
+fn cluster(settings: &ClusterSettings) -> Value {
+    let mut sans: Vec<String> = CERT_SANS.iter().map(|&name| name.to_owned()).collect();
+    sans.extend(settings.cert_sans.iter().filter(|name| !CERT_SANS.contains(&name.as_str())).cloned());
+    // A stale lease in the baked etcd would cost 15 s at each boot, and there is nobody to elect.
+    let no_election = json!({ "name": "leader-elect", "value": "false" });
+    json!({
+        "apiVersion": "kubeadm.k8s.io/v1beta4",
+        "kind": "ClusterConfiguration",
+        "kubernetesVersion": settings.kubernetes_version,
+        "clusterName": names::CLUSTER,
+        "encryptionAlgorithm": "ECDSA-P256",
+        "certificateValidityPeriod": VALIDITY,
+        "caCertificateValidityPeriod": VALIDITY,
+        "networking": {
+            "podSubnet": settings.pod_subnet,
+            "serviceSubnet": settings.service_subnet,
+        },
+        "apiServer": { "certSANs": sans },
+        "controllerManager": {
+            "extraArgs": [
+                no_election,
+                // Provisions the default StorageClass without a pod of its own (pkg/volume/hostpath).
+                { "name": "enable-hostpath-provisioner", "value": "true" },
+            ],
+            "extraVolumes": [{
+                "name": "volumes",
+                "hostPath": paths::VOLUMES,
+                "mountPath": paths::HOSTPATH_PROVISIONER,
+                "pathType": "DirectoryOrCreate",
+            }],
+        },
+        "scheduler": { "extraArgs": [no_election] },
+        "etcd": { "local": {
+            "dataDir": paths::ETCD,
+            // A CI cluster outlives no power cut; an orderly stop still writes everything.
+            "extraArgs": [{ "name": "unsafe-no-fsync", "value": "true" }],
+        } },
+    })
+}
+
+fn kubelet(settings: &ClusterSettings) -> Value {
+    json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "cgroupDriver": "cgroupfs",
+        "failCgroupV1": false,
+        "failSwapOn": false,
+        "clusterDNS": [settings.dns_service_ip()],
+        "resolvConf": paths::POD_RESOLV_CONF,
+        // The predecessor's users lost pods to DiskPressure on full CI disks; the disk is not ours to guard.
+        "evictionHard": { "memory.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%", "imagefs.inodesFree": "0%" },
+        "imageGCHighThresholdPercent": 100,
+        "crashLoopBackOff": { "maxContainerRestartPeriod": "1s" },
+        "serializeImagePulls": false,
+    })
+}
+
+fn kube_proxy() -> Value {
+    json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "iptables",
+        // Zero: leave the host's conntrack limits alone; they may be read-only here.
+        "conntrack": { "maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s" },
+    })
+}
+
+/// The default StorageClass. `kubernetes.io/host-path` is the controller manager's own provisioner.
+#[must_use]
+pub fn storage_class() -> Value {
+    json!({
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {
+            "name": names::STORAGE_CLASS,
+            "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
+        },
+        "provisioner": "kubernetes.io/host-path",
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": "Immediate",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_reach_the_documents_they_belong_to() {
+        let settings = ClusterSettings {
+            static_ip: "198.18.0.1".parse().unwrap(),
+            cert_sans: vec!["ci.example".to_owned(), "docker".to_owned()],
+            ..ClusterSettings::default()
+        };
+        let stream = config(&settings).unwrap();
+        let documents: Vec<Value> = stream
+            .split("---\n")
+            .filter(|part| !part.trim().is_empty())
+            .map(|part| serde_yaml::from_str(part).unwrap())
+            .collect();
+        assert_eq!(documents.len(), 4);
+        assert_eq!(documents[0]["localAPIEndpoint"]["advertiseAddress"], "198.18.0.1");
+        assert_eq!(documents[0]["nodeRegistration"]["taints"], json!([]));
+        let sans = documents[1]["apiServer"]["certSANs"].as_array().unwrap();
+        assert_eq!(sans.iter().filter(|name| *name == "docker").count(), 1);
+        assert!(sans.contains(&json!("ci.example")));
+        assert_eq!(documents[2]["clusterDNS"], json!(["10.96.0.10"]));
+    }
+}

@@ -1,0 +1,29 @@
+//! Library of `kubake-init`, PID 1 of a kubake container, and the contract it shares with `kubake`.
+//!
+//! Read in this order: [`contract`] (what both sides agree on), [`pid1`] and [`supervise`] (the two stages of the
+//! process), [`boot`] and [`bake`] (what is done, as lists of phases), then the rooms they call.
+
+pub mod api;
+pub mod bake;
+pub mod boot;
+pub mod command;
+pub mod contract;
+pub mod dns_forwarder;
+pub mod docker_proxy;
+mod files;
+pub mod host;
+pub mod http;
+pub mod invocation;
+pub mod kubeadm;
+pub mod net;
+pub mod phases;
+pub mod pid1;
+pub mod readiness;
+pub mod services;
+pub mod stage;
+pub mod static_pods;
+pub mod status;
+pub mod stop;
+pub mod store;
+pub mod supervise;
+pub mod supervisor;

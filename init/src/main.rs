@@ -1,0 +1,63 @@
+//! `kubake-init`: decides which of its two stages this process is, and nothing else.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::ExitCode;
+
+use kubake_init::contract::{env, exit, roles};
+use kubake_init::invocation::{self, Invocation};
+use kubake_init::{pid1, supervise};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let mut args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let is_supervisor = args.first().is_some_and(|first| first == roles::SUPERVISE);
+    if is_supervisor {
+        args.remove(0);
+    }
+    log_to_stderr();
+    let code = match invocation::parse(&args) {
+        Ok(Invocation::Run { role, has_events }) if is_supervisor => supervise::run(role, has_events),
+        Ok(Invocation::Run { .. }) => match pid1::run(&args) {
+            Ok(code) => code,
+            Err(error) => {
+                tracing::error!("{error}");
+                exit::FAILED
+            }
+        },
+        Ok(Invocation::Exec(command)) => exec(&command),
+        Ok(Invocation::Version) => print(&format!("kubake-init {}\n", env!("CARGO_PKG_VERSION"))),
+        Ok(Invocation::Help) => print(invocation::HELP),
+        Err(error) => {
+            tracing::error!("{error}");
+            exit::USAGE
+        }
+    };
+    // Exit codes are bytes; ours and 128 + signal fit.
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env(env::LOG).unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(false)
+        .without_time()
+        .init();
+}
+
+fn exec(command: &[OsString]) -> i32 {
+    let Some((program, args)) = command.split_first() else { return exit::USAGE };
+    // Only returns when it could not be done.
+    let error = std::process::Command::new(program).args(args).exec();
+    tracing::error!("cannot run {}: {error}", program.to_string_lossy());
+    127
+}
+
+#[expect(clippy::print_stdout, reason = "what was asked for is data")]
+fn print(text: &str) -> i32 {
+    print!("{text}");
+    exit::OK
+}

@@ -1,0 +1,133 @@
+//! containerd: the one image store and runtime, for Kubernetes and Docker alike.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{ConfigError, write};
+use crate::contract::{ClusterSettings, paths};
+use crate::supervisor::Service;
+
+/// What of the host its configuration depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Without CAP_SYS_RESOURCE a process may not lower its `oom_score_adj`, and containers that ask for it would fail.
+    pub has_sys_resource: bool,
+    /// MTU of the interface that leads outside; pods must not exceed it.
+    pub mtu: u32,
+}
+
+/// Where the generated configuration lies: on a tmpfs, made anew at each boot because it depends on the host.
+const CONFIG: &str = "/run/kubake/containerd.toml";
+const CNI_CONFIG_DIRECTORY: &str = "/run/kubake/cni";
+
+/// Writes the configuration below `root` (`/` in a container).
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn configure_at(
+    root: &Path,
+    settings: &ClusterSettings,
+    sandbox_image: &str,
+    host: &Host,
+) -> Result<(), ConfigError> {
+    let below = |path: &str| root.join(path.trim_start_matches('/'));
+    write(&below(CONFIG), &config(sandbox_image, host))?;
+    write(&below(CNI_CONFIG_DIRECTORY).join("10-kubake.conflist"), &cni_config(settings, host.mtu))
+}
+
+/// The daemon.
+#[must_use]
+pub fn service() -> Service {
+    Service {
+        name: "containerd",
+        program: PathBuf::from("/usr/local/bin/containerd"),
+        args: vec!["--config".into(), CONFIG.into()],
+        env: Vec::new(),
+        stop_timeout: Duration::from_secs(3),
+        nice: 0,
+    }
+}
+
+fn config(sandbox_image: &str, host: &Host) -> String {
+    // Paths and the image's name are ours, never a user's: nothing here needs quoting. The socket is containerd's default.
+    format!(
+        "version = 4
+root = \"{root}\"
+state = \"{state}\"
+# What no container here uses costs start-up time.
+disabled_plugins = [
+  \"io.containerd.snapshotter.v1.blockfile\",
+  \"io.containerd.snapshotter.v1.btrfs\",
+  \"io.containerd.snapshotter.v1.devmapper\",
+  \"io.containerd.snapshotter.v1.erofs\",
+  \"io.containerd.snapshotter.v1.zfs\",
+  \"io.containerd.tracing.processor.v1.otlp\",
+  \"io.containerd.internal.v1.tracing\",
+  \"io.containerd.nri.v1.nri\",
+]
+[plugins.'io.containerd.cri.v1.images']
+snapshotter = \"overlayfs\"
+[plugins.'io.containerd.cri.v1.images'.pinned_images]
+sandbox = \"{sandbox_image}\"
+[plugins.'io.containerd.cri.v1.runtime']
+restrict_oom_score_adj = {restrict}
+[plugins.'io.containerd.cri.v1.runtime'.cni]
+bin_dirs = [\"/opt/cni/bin\"]
+conf_dir = \"{cni}\"
+[plugins.'io.containerd.cri.v1.runtime'.containerd]
+default_runtime_name = \"crun\"
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.crun]
+runtime_type = \"io.containerd.runc.v2\"
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.crun.options]
+BinaryName = \"/usr/bin/crun\"
+SystemdCgroup = false
+",
+        root = paths::CONTAINERD_ROOT,
+        state = paths::CONTAINERD_STATE,
+        restrict = !host.has_sys_resource,
+        cni = CNI_CONFIG_DIRECTORY,
+    )
+}
+
+/// A point-to-point link per pod: no bridge, no daemon, nothing to wait for. Reservations lie on a tmpfs because no
+/// pod's network survives a restart of the container.
+fn cni_config(settings: &ClusterSettings, mtu: u32) -> String {
+    let list = serde_json::json!({
+        "cniVersion": "1.0.0",
+        "name": "kubake",
+        "plugins": [
+            {
+                "type": "ptp",
+                "ipMasq": true,
+                "mtu": mtu,
+                "ipam": {
+                    "type": "host-local",
+                    "dataDir": "/run/kubake/cni-addresses",
+                    "ranges": [[{ "subnet": settings.node_pod_subnet().to_string() }]],
+                    "routes": [{ "dst": "0.0.0.0/0" }],
+                },
+            },
+            { "type": "portmap", "capabilities": { "portMappings": true } },
+        ],
+    });
+    format!("{list:#}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_follows_the_host() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host { has_sys_resource: false, mtu: 1360 };
+        configure_at(root.path(), &ClusterSettings::default(), "registry.k8s.io/pause:3.10.2", &host).unwrap();
+        let config = std::fs::read_to_string(root.path().join("run/kubake/containerd.toml")).unwrap();
+        assert!(config.contains("restrict_oom_score_adj = true"), "{config}");
+        assert!(config.contains("sandbox = \"registry.k8s.io/pause:3.10.2\""), "{config}");
+        let cni = std::fs::read_to_string(root.path().join("run/kubake/cni/10-kubake.conflist")).unwrap();
+        let cni: serde_json::Value = serde_json::from_str(&cni).unwrap();
+        assert_eq!(cni["plugins"][0]["mtu"], 1360);
+        assert_eq!(cni["plugins"][0]["ipam"]["ranges"][0][0]["subnet"], "10.244.0.0/24");
+    }
+}

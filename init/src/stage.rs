@@ -1,0 +1,183 @@
+//! The part of a boot that a bake shares: host, network, image store, containerd, dockerd. One ordered list of steps
+//! in the same code, so that a bake proves the boot.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::contract::{ClusterSettings, paths, ports};
+use crate::host::{self, preflight::Facts};
+use crate::net;
+use crate::phases::{BoxError, chain};
+use crate::services::{self, containerd, dockerd};
+use crate::status::{Board, Readiness};
+use crate::store::{self, Attached};
+use crate::supervisor::{Handle, Supervisor};
+use crate::{dns_forwarder, docker_proxy};
+
+/// How long containerd may take until it serves. It takes 0.1 s; a slow disk or an emulated machine much longer.
+const CONTAINERD_TIMEOUT: Duration = Duration::from_secs(120);
+/// What the engine gave the container for look-ups.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// The file in which the bake notes which image pods' sandboxes run.
+pub const SANDBOX_IMAGE: &str = "/etc/kubake/sandbox-image";
+
+/// What the running container stands on.
+#[derive(Debug)]
+pub struct Stage {
+    /// The settings in force.
+    pub settings: ClusterSettings,
+    /// What is known about this life of the container.
+    pub board: Board,
+    /// Starts daemons.
+    pub supervisor: Supervisor,
+    /// What the host offers.
+    pub facts: Facts,
+    /// MTU towards the outside.
+    pub mtu: u32,
+    /// Cancelled when side services (DNS, Docker's TCP port) shall end.
+    pub shutdown: CancellationToken,
+}
+
+impl Stage {
+    /// A stage on which nothing was prepared yet.
+    #[must_use]
+    pub fn new(settings: ClusterSettings, board: Board, facts: Facts, shutdown: CancellationToken) -> Self {
+        let supervisor = Supervisor::new(board.clone(), PathBuf::from(paths::LOGS), PathBuf::from(paths::RUN));
+        Self { settings, board, supervisor, facts, mtu: 1500, shutdown }
+    }
+
+    /// Mounts, cgroups, kernel settings, devices, host names, directories.
+    ///
+    /// # Errors
+    /// When the container cannot be made a place for Kubernetes.
+    pub fn prepare_host(&self) -> Result<(), BoxError> {
+        let root = Path::new("/");
+        for missing in host::mounts::apply_at(root)? {
+            tracing::debug!("{}", chain(&missing));
+        }
+        host::cgroups::apply_at(root)?;
+        let sysctls = host::sysctls::apply_at(root)?;
+        for change in &sysctls.changed {
+            tracing::info!("{} raised from {} to {}", change.key, change.from, change.to);
+        }
+        for failure in &sysctls.failed {
+            tracing::warn!("{}", chain(failure));
+        }
+        let devices = host::devices::apply_at(root);
+        for failure in &devices.failed {
+            tracing::warn!("{}", chain(failure));
+        }
+        if !devices.kmsg_readable {
+            tracing::warn!("{} cannot be read: kubelet does not start without it", host::devices::KMSG);
+        }
+        host::hosts::apply_at(root, &host::hosts::entries(self.settings.static_ip))?;
+        for directory in [paths::LOGS, paths::RUN, paths::VOLUMES] {
+            std::fs::create_dir_all(directory).map_err(|error| format!("cannot create {directory}: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// The static IP, the cluster's ranges, the DNS forwarder.
+    ///
+    /// # Errors
+    /// When the static IP is taken or the kernel refuses.
+    pub async fn attach_network(&mut self, is_checked: bool) -> Result<(), BoxError> {
+        let resolv_conf = std::fs::read_to_string(RESOLV_CONF).unwrap_or_default();
+        let mut plan = net::Plan::from(&self.settings);
+        plan.must_reach = dns_forwarder::ResolvConf::parse(&resolv_conf)
+            .nameservers
+            .into_iter()
+            .filter_map(|server| match server {
+                IpAddr::V4(server) if !server.is_loopback() => Some(server),
+                _ => None,
+            })
+            .collect();
+        let report = net::attach(&plan, is_checked).await?;
+        for ignored in &report.ignored {
+            tracing::warn!("ignored, as asked: {ignored}");
+        }
+        if let Some(uplink) = report.uplink {
+            self.mtu = uplink.mtu;
+        }
+        let for_pods = dns_forwarder::pod_resolv_conf(&resolv_conf, self.settings.static_ip);
+        services::write(Path::new(paths::POD_RESOLV_CONF), &for_pods)?;
+        let listen = SocketAddr::from((self.settings.static_ip, 53));
+        let forwarder = dns_forwarder::Forwarder::bind(listen, PathBuf::from(RESOLV_CONF)).await?;
+        tokio::spawn(forwarder.run(self.shutdown.clone().cancelled_owned()));
+        Ok(())
+    }
+
+    /// Makes the image's layers available to containerd.
+    ///
+    /// # Errors
+    /// When the store does not fit the volume.
+    pub async fn attach_store(&self) -> Result<(), BoxError> {
+        let attach = || store::attach(Path::new(paths::FROZEN_STORE), Path::new(paths::CONTAINERD_ROOT));
+        // Where layers must be copied this takes long; the HTTP server answers meanwhile.
+        let attached = tokio::task::spawn_blocking(attach).await??;
+        if attached == Attached::Copied {
+            tracing::warn!("layers were copied to the volume: this first boot took longer than later ones");
+        }
+        Ok(())
+    }
+
+    /// Starts containerd and waits until it serves.
+    ///
+    /// # Errors
+    /// When it does not come up; with the end of its log.
+    pub async fn start_containerd(&self) -> Result<Handle, BoxError> {
+        let sandbox = services::read(Path::new(SANDBOX_IMAGE))?;
+        let host = containerd::Host { has_sys_resource: self.facts.sys_resource, mtu: self.mtu };
+        containerd::configure_at(Path::new("/"), &self.settings, sandbox.trim(), &host)?;
+        let handle = self.supervisor.start(containerd::service())?;
+        handle.ready(CONTAINERD_TIMEOUT).await?;
+        Ok(handle)
+    }
+
+    /// Starts dockerd and serves its API on TCP. Nobody waits for it: the board tells when it answered.
+    ///
+    /// # Errors
+    /// When it cannot be started at all, or the port is taken.
+    pub async fn start_dockerd(&self) -> Result<Handle, BoxError> {
+        dockerd::configure_at(Path::new("/"))?;
+        let handle = self.supervisor.start(dockerd::service(self.mtu))?;
+        let listen = SocketAddr::from(([0, 0, 0, 0], ports::DOCKER));
+        let proxy = docker_proxy::Proxy::bind(listen, PathBuf::from(paths::DOCKER_SOCKET)).await?;
+        tokio::spawn(proxy.run(self.shutdown.clone().cancelled_owned()));
+        tokio::spawn(follow_docker(self.board.clone(), self.shutdown.clone()));
+        Ok(handle)
+    }
+}
+
+/// Keeps the board told whether the Docker API answers.
+async fn follow_docker(board: Board, shutdown: CancellationToken) {
+    let socket = Path::new(paths::DOCKER_SOCKET);
+    let mut changes = board.subscribe();
+    let follow = async {
+        loop {
+            match docker_proxy::ping(socket, Duration::from_secs(5)).await {
+                Ok(()) => board.set_docker(Readiness::from_missing(Vec::new())),
+                Err(error) => {
+                    let reason = format!("dockerd does not answer: {}", chain(&error));
+                    board.set_docker(Readiness::missing(reason));
+                }
+            }
+            // Asked again when dockerd's own state changes, and now and then in case it hangs.
+            let component = |status: &crate::status::Status| {
+                status.components.iter().find(|component| component.name == "dockerd").map(|component| component.state)
+            };
+            let before = component(&changes.borrow_and_update());
+            let changed = changes.wait_for(|status| component(status) != before);
+            if matches!(tokio::time::timeout(Duration::from_secs(10), changed).await, Ok(Err(_))) {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = follow => {}
+        () = shutdown.cancelled() => {}
+    }
+}

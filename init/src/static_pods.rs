@@ -1,0 +1,112 @@
+//! What kubelet's log directory tells of the control plane's containers: how often each was started in this life of the
+//! container, and how its last attempt ended. Needs neither the API server nor containerd, so it can say why they do
+//! not come up. Reads only.
+
+use std::path::{Path, PathBuf};
+
+use crate::supervisor;
+
+/// Where kubelet writes containers' logs: `NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log`
+/// (`pkg/kubelet/kuberuntime/helpers.go`, `BuildContainerLogsDirectory`).
+pub const LOGS: &str = "/var/log/pods";
+
+/// The containers without which there is no cluster, in the order in which they depend on each other.
+const CONTROL_PLANE: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+
+/// Attempts after which a container is held to be beyond help. The API server gives up on an etcd that is slow to come
+/// a few times on a slow machine; a broken one reaches this within a minute.
+const HOPELESS: u32 = 20;
+
+/// A container of the control plane that does not stay up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name} was started {attempts} times and ended each time; the end of its log:\n{tail}")]
+pub struct Crashing {
+    /// The container.
+    pub name: &'static str,
+    /// How often it was started since `first_attempts` were counted.
+    pub attempts: u32,
+    /// The end of its last log.
+    pub tail: String,
+}
+
+/// Attempts per container at one moment; kubelet goes on counting across a restart of the container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Attempts([u32; CONTROL_PLANE.len()]);
+
+/// Counts attempts below `logs` ([`LOGS`] but for tests).
+#[must_use]
+pub fn attempts(logs: &Path) -> Attempts {
+    let mut attempts = Attempts::default();
+    for (count, name) in attempts.0.iter_mut().zip(CONTROL_PLANE) {
+        *count = last_attempt(logs, name).map_or(0, |(number, _)| number);
+    }
+    attempts
+}
+
+/// The first container that was started too often since `before`.
+#[must_use]
+pub fn crashing(logs: &Path, before: Attempts) -> Option<Crashing> {
+    CONTROL_PLANE.into_iter().zip(before.0).find_map(|(name, before)| {
+        let (number, log) = last_attempt(logs, name)?;
+        let attempts = number.saturating_sub(before);
+        (attempts >= HOPELESS).then(|| Crashing { name, attempts, tail: supervisor::tail(&log, 15) })
+    })
+}
+
+/// The ends of the logs that most likely say why there is no API server.
+#[must_use]
+pub fn tails(logs: &Path) -> String {
+    let tails = ["etcd", "kube-apiserver"].into_iter().map(|name| match last_attempt(logs, name) {
+        Some((_, log)) => format!("the end of {name}'s log:\n{}", supervisor::tail(&log, 10)),
+        None => format!("{name} was never started"),
+    });
+    tails.collect::<Vec<_>>().join("\n")
+}
+
+/// The highest attempt of a container, with its log.
+fn last_attempt(logs: &Path, name: &str) -> Option<(u32, PathBuf)> {
+    let prefix = format!("kube-system_{name}-");
+    let pods = std::fs::read_dir(logs).ok()?.flatten();
+    let pods = pods.filter(|pod| pod.file_name().to_string_lossy().starts_with(&prefix));
+    pods.flat_map(|pod| std::fs::read_dir(pod.path().join(name)).into_iter().flatten().flatten())
+        .filter_map(|log| {
+            let path = log.path();
+            // Rotated logs have a date between number and ending, and do not count.
+            let number = path.file_name()?.to_str()?.strip_suffix(".log")?.parse().ok()?;
+            Some((number, path))
+        })
+        .max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(root: &Path, pod: &str, container: &str, attempt: u32, text: &str) {
+        let directory = root.join(pod).join(container);
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join(format!("{attempt}.log")), text).unwrap();
+    }
+
+    #[test]
+    fn a_container_that_crashes_again_and_again_is_named_with_its_last_words() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), "kube-system_etcd-kind_1", "etcd", 3, "fine\n");
+        write(root.path(), "kube-system_kube-apiserver-kind_2", "kube-apiserver", 7, "old\n");
+        let before = attempts(root.path());
+        assert_eq!(crashing(root.path(), before), None);
+        write(root.path(), "kube-system_kube-apiserver-kind_2", "kube-apiserver", 27, "unknown flag: --x\n");
+        let crashing = crashing(root.path(), before).unwrap();
+        assert_eq!((crashing.name, crashing.attempts), ("kube-apiserver", 20));
+        assert!(crashing.tail.contains("unknown flag"), "{crashing}");
+    }
+
+    #[test]
+    fn what_never_started_is_said_to_have_never_started() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(tails(root.path()).contains("etcd was never started"));
+        write(root.path(), "kube-system_etcd-kind_1", "etcd", 0, "disk is full\n");
+        let tails = tails(root.path());
+        assert!(tails.contains("disk is full") && tails.contains("kube-apiserver was never started"), "{tails}");
+    }
+}

@@ -1,0 +1,295 @@
+//! What is known about this boot: phases, components, readiness. One writer at a time ([`Board`]), any number of
+//! readers; everything that `/status`, `/kubernetes-ready` and the log say is derived from it. Does no I/O.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+/// The whole, as `/status` serves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Where the container is in its life.
+    pub state: State,
+    /// Why, where `state` alone does not say it (a failure's reason, for a person to read).
+    pub reason: Option<String>,
+    /// Phases in the order they began.
+    pub phases: Vec<Phase>,
+    /// Supervised components.
+    pub components: Vec<Component>,
+    /// Whether the Docker API answered in this boot.
+    pub docker: Readiness,
+    /// Whether the cluster proved itself in this boot.
+    pub kubernetes: Readiness,
+    /// Milliseconds from the supervisor's start until the cluster was first ready.
+    pub ready_after_ms: Option<u64>,
+}
+
+/// Where the container is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Phases are running.
+    Booting,
+    /// The cluster proved itself at least once.
+    Running,
+    /// A stop was asked for.
+    Stopping,
+    /// It will not come up; the process is about to end non-zero.
+    Failed,
+}
+
+/// One step of the boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Phase {
+    /// Name, such as `network`.
+    pub name: String,
+    /// Milliseconds from the supervisor's start to the phase's.
+    pub started_ms: u64,
+    /// How long it took; none while it runs.
+    pub elapsed_ms: Option<u64>,
+    /// How it ended, or that it runs.
+    pub outcome: Outcome,
+    /// What it has to say: the reason of a failure, or a fact worth knowing.
+    pub detail: Option<String>,
+}
+
+/// How a phase stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It runs.
+    Running,
+    /// It ended well.
+    Done,
+    /// It ended the boot.
+    Failed,
+}
+
+/// One supervised process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Component {
+    /// Name, such as `kubelet`.
+    pub name: String,
+    /// How it stands.
+    pub state: ComponentState,
+    /// How often it was started again after an unexpected end.
+    pub restarts: u32,
+    /// Its last unexpected end, in words.
+    pub last_exit: Option<String>,
+}
+
+/// How a supervised process stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ComponentState {
+    /// Started, has not said that it serves.
+    Starting,
+    /// Serves.
+    Running,
+    /// Ended unexpectedly and waits to be started again.
+    BackingOff,
+    /// Told to stop.
+    Stopping,
+    /// Ended as told.
+    Stopped,
+    /// Will not be started again.
+    Failed,
+}
+
+/// Ready, or not and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Readiness {
+    /// Whether it is ready now.
+    pub ready: bool,
+    /// What is missing, in words a person can act on; empty when ready.
+    pub missing: Vec<String>,
+}
+
+impl Readiness {
+    /// Not ready, for one reason.
+    #[must_use]
+    pub fn missing(reason: impl Into<String>) -> Self {
+        Self { ready: false, missing: vec![reason.into()] }
+    }
+
+    /// Ready when nothing is missing.
+    #[must_use]
+    pub fn from_missing(missing: Vec<String>) -> Self {
+        Self { ready: missing.is_empty(), missing }
+    }
+}
+
+/// The one place that holds [`Status`]; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Board {
+    started: Instant,
+    sender: Arc<watch::Sender<Status>>,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Board {
+    /// A board on which nothing has happened yet; its clock starts now.
+    #[must_use]
+    pub fn new() -> Self {
+        let status = Status {
+            state: State::Booting,
+            reason: None,
+            phases: Vec::new(),
+            components: Vec::new(),
+            docker: Readiness::missing("dockerd has not been started in this boot"),
+            kubernetes: Readiness::missing("the boot has only begun"),
+            ready_after_ms: None,
+        };
+        Self { started: Instant::now(), sender: Arc::new(watch::Sender::new(status)) }
+    }
+
+    /// Time since the supervisor started.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// A reader that sees each change.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<Status> {
+        self.sender.subscribe()
+    }
+
+    /// The state of things now.
+    #[must_use]
+    pub fn snapshot(&self) -> Status {
+        self.sender.borrow().clone()
+    }
+
+    /// A phase begins.
+    pub fn phase_started(&self, name: &str) {
+        let started_ms = millis(self.uptime());
+        self.sender.send_modify(|status| {
+            status.phases.push(Phase {
+                name: name.to_owned(),
+                started_ms,
+                elapsed_ms: None,
+                outcome: Outcome::Running,
+                detail: None,
+            });
+        });
+    }
+
+    /// A phase ends; returns how long it took.
+    pub fn phase_ended(&self, name: &str, outcome: Outcome, detail: Option<String>) -> Duration {
+        let now = millis(self.uptime());
+        let mut elapsed = 0;
+        self.sender.send_modify(|status| {
+            if let Some(phase) = status.phases.iter_mut().rev().find(|phase| phase.name == name) {
+                elapsed = now.saturating_sub(phase.started_ms);
+                phase.elapsed_ms = Some(elapsed);
+                phase.outcome = outcome;
+                phase.detail = detail;
+            }
+        });
+        Duration::from_millis(elapsed)
+    }
+
+    /// The container enters another part of its life.
+    pub fn set_state(&self, state: State, reason: Option<String>) {
+        self.sender.send_modify(|status| {
+            status.state = state;
+            status.reason = reason;
+        });
+    }
+
+    /// A component changed; `change` gets its record, made if need be.
+    pub fn update_component(&self, name: &str, change: impl FnOnce(&mut Component)) {
+        self.sender.send_modify(|status| {
+            let index = status.components.iter().position(|component| component.name == name).unwrap_or_else(|| {
+                status.components.push(Component {
+                    name: name.to_owned(),
+                    state: ComponentState::Starting,
+                    restarts: 0,
+                    last_exit: None,
+                });
+                status.components.len() - 1
+            });
+            change(&mut status.components[index]);
+        });
+    }
+
+    /// What is known of the Docker API.
+    pub fn set_docker(&self, readiness: Readiness) {
+        self.sender.send_if_modified(|status| {
+            let changed = status.docker != readiness;
+            status.docker = readiness;
+            changed
+        });
+    }
+
+    /// What is known of the cluster; true when this is the first time it is ready.
+    pub fn set_kubernetes(&self, readiness: Readiness) -> bool {
+        let now = millis(self.uptime());
+        let mut first = false;
+        self.sender.send_if_modified(|status| {
+            if readiness.ready && status.ready_after_ms.is_none() && status.state == State::Booting {
+                status.ready_after_ms = Some(now);
+                status.state = State::Running;
+                first = true;
+            }
+            let changed = status.kubernetes != readiness;
+            status.kubernetes = readiness;
+            changed || first
+        });
+        first
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_is_reported_with_its_outcome() {
+        let board = Board::new();
+        board.phase_started("network");
+        assert_eq!(board.snapshot().phases[0].outcome, Outcome::Running);
+        board.phase_ended("network", Outcome::Failed, Some("no route".to_owned()));
+        let phase = board.snapshot().phases[0].clone();
+        assert_eq!((phase.outcome, phase.detail.as_deref()), (Outcome::Failed, Some("no route")));
+        assert!(phase.elapsed_ms.is_some());
+    }
+
+    #[test]
+    fn first_readiness_is_told_once_and_never_after_a_stop() {
+        let board = Board::new();
+        assert!(!board.set_kubernetes(Readiness::missing("etcd")));
+        assert!(board.set_kubernetes(Readiness::from_missing(Vec::new())));
+        assert!(!board.set_kubernetes(Readiness::from_missing(Vec::new())));
+        assert_eq!(board.snapshot().state, State::Running);
+
+        let stopping = Board::new();
+        stopping.set_state(State::Stopping, None);
+        assert!(!stopping.set_kubernetes(Readiness::from_missing(Vec::new())));
+        assert_eq!(stopping.snapshot().state, State::Stopping);
+    }
+
+    #[test]
+    fn the_json_is_what_clients_were_promised() {
+        let json = serde_json::to_value(Board::new().snapshot()).unwrap();
+        assert_eq!(json["state"], "booting");
+        assert_eq!(json["kubernetes"]["ready"], false);
+        assert!(json["readyAfterMs"].is_null());
+    }
+}

@@ -1,0 +1,88 @@
+//! A custom bake: the user's images and workloads are in the image that boots.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use kubake_e2e::cluster::Cluster;
+use kubake_e2e::engine::{self, Images};
+use kubake_e2e::lab::{self, lab};
+use kubake_e2e::probe::{self, Recipe};
+use kubake_e2e::{PREFIX, http, manifests};
+
+use crate::{Case, probe_program};
+
+pub(crate) const CASES: &[Case] = &[("a custom bake boots with its images and what its hooks made", custom)];
+
+const IMAGE: &str = "kubake-e2e/custom:1";
+/// Comes in as an archive; its last layer deletes a file of the one below.
+const ARCHIVED: &str = "kubake-e2e/archived:1";
+/// Comes in by its name in a list.
+const LISTED: &str = "kubake-e2e/listed:1";
+
+const BAKE_PATIENCE: Duration = Duration::from_secs(900);
+/// A bake that has nothing to do only looks.
+const SKIP_PATIENCE: Duration = Duration::from_secs(60);
+
+fn custom() -> Result<()> {
+    lab()?.image()?;
+    let directory = lab()?.directory()?;
+    let _images = Images::guard([IMAGE, ARCHIVED, LISTED]);
+    let (images, hooks) = (directory.path().join("images.d"), directory.path().join("hooks"));
+    std::fs::create_dir_all(&images).context("cannot make a directory")?;
+    probe::build(probe_program(), ARCHIVED, Recipe::WithDeletedFile("archived"), None)?;
+    engine::run(["save".as_ref(), "--output".as_ref(), images.join("mine.tar").as_os_str(), ARCHIVED.as_ref()])?;
+    probe::build(probe_program(), LISTED, Recipe::Plain("listed"), None)?;
+    lab::write(&images.join("more.txt"), format!("# mine\n{LISTED}\n"))?;
+
+    hook(&hooks.join("before-cluster/10-file"), "touch /etc/kubake-e2e-before\n")?;
+    let objects = [manifests::deployment("web", ARCHIVED, "baked in", 1), manifests::node_port_service("web")];
+    for (index, object) in objects.iter().enumerate() {
+        lab::write(&hooks.join(format!("after-cluster/object-{index}.json")), object.to_string())?;
+    }
+    let script = "test -e /etc/kubake-e2e-before\n\
+        kubectl create configmap from-hook --from-literal=version=\"$KUBERNETES_VERSION\"\n\
+        for object in object-*.json; do kubectl apply -f \"$object\"; done\n\
+        kubectl rollout status deployment/web --timeout=120s\n";
+    hook(&hooks.join("after-cluster/20-objects"), script)?;
+    // Not executable, so it is no hook.
+    lab::write(&hooks.join("after-cluster/README"), "exit 1\n")?;
+
+    let bake = |patience| -> Result<serde_json::Value> {
+        let path = |path: &Path| path.to_string_lossy().into_owned();
+        let (images, hooks) = (path(&images), path(&hooks));
+        let arguments = ["bake", "--json", "--tag", IMAGE, "--images-dir", &images, "--hooks-dir", &hooks];
+        let text = lab()?.run(directory.path(), patience, arguments)?.success()?;
+        serde_json::from_str(&text).with_context(|| format!("no JSON: {text}"))
+    };
+    let first = bake(BAKE_PATIENCE)?;
+    ensure!(first["image"] == IMAGE && first["cached"] == false, "{first}");
+    let second = bake(SKIP_PATIENCE)?;
+    ensure!(second["cached"] == true && second["id"] == first["id"], "the same inputs again: {second}");
+
+    let name = format!("{PREFIX}-custom");
+    let publish = format!("auto:{}", manifests::NODE_PORT);
+    let cluster = Cluster::up(lab()?, &name, &["--image", IMAGE, "--publish", &publish])?;
+    let kubectl = cluster.kubectl()?;
+    let baked = kubectl.run(["get", "configmap", "from-hook", "--output", "jsonpath={.data.version}"])?;
+    ensure!(baked == cluster.fetch("/kubernetes-version")?.trim(), "the hook's ConfigMap says {baked:?}");
+    cluster.node(&["test", "-e", "/etc/kubake-e2e-before"])?;
+    // Ready means that what was baked in runs, not only what Kubernetes brings along.
+    let answer = http::get(engine::published(cluster.container(), manifests::NODE_PORT)?, "/")?.expect(200)?;
+    ensure!(answer == "baked in\n", "{answer:?}");
+
+    let namespace = kubectl.namespace("custom")?;
+    namespace.apply(manifests::pod("archived", ARCHIVED, &["read", "/version"]))?;
+    namespace.apply(manifests::pod("listed", LISTED, &["read", "/version"]))?;
+    namespace.apply(manifests::pod("deleted", ARCHIVED, &["read", "/gone"]))?;
+    ensure!(namespace.wait_done("archived")? == "archived");
+    ensure!(namespace.wait_done("listed")? == "listed");
+    ensure!(namespace.wait_done("deleted").is_err(), "a file that a layer deleted is there again");
+    Ok(())
+}
+
+fn hook(path: &Path, script: &str) -> Result<()> {
+    lab::write(path, format!("#!/bin/sh\nset -eu\n{script}"))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).context("cannot make a hook executable")
+}

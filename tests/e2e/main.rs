@@ -1,0 +1,68 @@
+//! The end-to-end cases: a real engine, a real bake, real clusters, looked at from where a user stands.
+//!
+//! Each file holds the cases of one subject, each can run alone: `cargo test -p kubake-e2e -- restart:`. They run one
+//! after the other unless `--test-threads` says otherwise, because a cluster wants a small machine for itself.
+
+mod bad_input;
+mod bake;
+mod boot;
+mod faults;
+mod interrupt;
+mod restart;
+mod side_by_side;
+mod stop;
+mod storage;
+mod usage;
+mod workloads;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use kubake_e2e::lab;
+use kubake_e2e::probe::{self, Recipe};
+use libtest_mimic::{Arguments, Trial};
+
+/// A case: its name and what it does.
+type Case = (&'static str, fn() -> Result<()>);
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(1));
+    // What needs least comes first: a mistake in the program shows before an image is baked.
+    let groups = [
+        ("usage", usage::CASES),
+        ("boot", boot::CASES),
+        ("workloads", workloads::CASES),
+        ("storage", storage::CASES),
+        ("faults", faults::CASES),
+        ("restart", restart::CASES),
+        ("stop", stop::CASES),
+        ("side by side", side_by_side::CASES),
+        ("bad input", bad_input::CASES),
+        ("interrupt", interrupt::CASES),
+        ("bake", bake::CASES),
+    ];
+    let trials = groups.into_iter().flat_map(|(group, cases)| {
+        cases.iter().map(move |(name, run)| {
+            Trial::test(format!("{group}: {name}"), || {
+                run().map_err(|error| libtest_mimic::Failed::from(format!("{error:#}")))
+            })
+        })
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    lab::close();
+    conclusion.exit_code()
+}
+
+/// The program that runs in test images.
+fn probe_program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_kubake-e2e-probe"))
+}
+
+/// The image that most cases run, built in the cluster's node through its Docker API; quick when it is there already.
+const PROBE: &str = "kubake-e2e/probe:1";
+
+fn build_probe(cluster: &kubake_e2e::cluster::Cluster) -> Result<()> {
+    probe::build(probe_program(), PROBE, Recipe::Plain("1"), Some(&cluster.docker_host()?))
+}

@@ -1,0 +1,66 @@
+//! A restart of the container is a reboot of the node: it keeps what was there, and believes nothing that it has not
+//! seen itself.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use kubake_e2e::cluster::{BOOT_PATIENCE, Cluster};
+use kubake_e2e::lab::lab;
+use kubake_e2e::{engine, manifests, poll};
+use kubake_init::contract::endpoints;
+
+use crate::{Case, PROBE, build_probe, storage};
+
+pub(crate) const CASES: &[Case] = &[("docker restart keeps data and does not believe the life before", restart)];
+
+fn restart() -> Result<()> {
+    let cluster = lab()?.shared()?;
+    build_probe(&cluster)?;
+    let kubectl = cluster.kubectl()?;
+    let namespace = kubectl.namespace("restart")?;
+    namespace.run(["create", "configmap", "kept", "--from-literal=key=value"])?;
+    namespace.apply(manifests::claim("data"))?;
+    storage::written(&namespace, "data", "from the life before")?;
+    namespace.apply(manifests::deployment("web", PROBE, "still here", 1))?;
+    namespace.wait_ready("web")?;
+    let certificate = cluster.fetch(endpoints::CONFIG)?;
+
+    engine::run(["restart", cluster.container()])?;
+    boots_again(&cluster)?;
+
+    // The engine may have published other ports, so the kubeconfig is fetched anew; what it trusts is the same.
+    let after = cluster.fetch(endpoints::CONFIG)?;
+    ensure!(authority(&certificate)? == authority(&after)?, "the cluster has other certificates after a restart");
+    let kubectl = cluster.kubectl()?;
+    let name = namespace.name();
+    let get = ["get", "configmap", "kept", "--namespace", name, "--output", "jsonpath={.data.key}"];
+    ensure!(kubectl.run(get)? == "value");
+    namespace.wait_ready("web")?;
+    let read = storage::read(&namespace, "reader", "data")?;
+    ensure!(read == "from the life before", "the volume holds {read:?}");
+    // The image was built in the life before; no registry has it.
+    namespace.apply(manifests::pod("again", PROBE, &["say", "hello"]))?;
+    ensure!(namespace.wait_done("again")? == "hello");
+    // What `up` wrote into the user's kubeconfig goes on working, too.
+    let mut command = std::process::Command::new(lab()?.kubectl(cluster.container())?);
+    command.env("HOME", cluster.directory()).env("KUBECONFIG", cluster.kubeconfig());
+    command.args(["--context", cluster.name(), "get", "namespace", name]);
+    kubake_e2e::process::run(&mut command, Duration::from_secs(60))?.success().context("the context that `up` made")?;
+    Ok(())
+}
+
+/// Checks that a cluster which was just started again first says 503 with a reason, and then gets ready.
+pub(crate) fn boots_again(cluster: &Cluster) -> Result<()> {
+    let ask = || cluster.get(endpoints::KUBERNETES_READY);
+    let first = poll::until("a first answer after the start", Duration::from_secs(10), ask)?;
+    ensure!(first.status == 503 && !first.body.trim().is_empty(), "right after the start it answers {first:?}");
+    cluster.wait_ready(BOOT_PATIENCE)?;
+    let log = engine::logs(cluster.container())?;
+    ensure!(!log.contains("panicked"), "{log}");
+    Ok(())
+}
+
+fn authority(kubeconfig: &str) -> Result<&str> {
+    let line = kubeconfig.lines().find(|line| line.contains("certificate-authority-data"));
+    line.map(str::trim).with_context(|| format!("a kubeconfig without an authority: {kubeconfig}"))
+}

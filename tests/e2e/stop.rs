@@ -1,0 +1,72 @@
+//! The end of a container: in order when it is asked for once, at once when it is asked for twice.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use kubake_e2e::lab::lab;
+use kubake_e2e::{engine, manifests, poll};
+
+use crate::{Case, PROBE, build_probe, restart};
+
+pub(crate) const CASES: &[Case] = &[
+    ("docker stop is orderly, ends with 0 and takes less than ten seconds", orderly),
+    ("a second SIGTERM stops at once", at_once),
+];
+
+fn orderly() -> Result<()> {
+    let cluster = lab()?.shared()?;
+    build_probe(&cluster)?;
+    let kubectl = cluster.kubectl()?;
+    let namespace = kubectl.namespace("stop")?;
+    // A pod that does not listen must not use up the time of those that do.
+    namespace.apply(manifests::pod("stubborn", PROBE, &["stubborn"]))?;
+    namespace.apply(manifests::deployment("web", PROBE, "polite", 1))?;
+    namespace.wait_ready("stubborn")?;
+    namespace.wait_ready("web")?;
+
+    let before = engine::logs(cluster.container())?.len();
+    let started = Instant::now();
+    engine::run(["stop", cluster.container()])?;
+    let took = started.elapsed();
+    let code = engine::inspect(cluster.container(), ".State.ExitCode")?;
+    let log = engine::logs(cluster.container())?;
+    let log = log.get(before..).unwrap_or(&log);
+    ensure!(code == "0", "it ended with {code}:\n{log}");
+    // After ten seconds Docker kills, so less is not a matter of taste.
+    ensure!(took < Duration::from_secs(10), "it took {took:?}:\n{log}");
+    ensure!(log.contains("stopping") && log.contains("stopped"), "the log does not tell of the stop:\n{log}");
+    ensure!(!log.contains("not stopped in order") && !log.contains("is killed"), "it was not orderly:\n{log}");
+
+    engine::run(["start", cluster.container()])?;
+    restart::boots_again(&cluster)?;
+    namespace.wait_ready("web")
+}
+
+fn at_once() -> Result<()> {
+    let cluster = lab()?.shared()?;
+    build_probe(&cluster)?;
+    let kubectl = cluster.kubectl()?;
+    let namespace = kubectl.namespace("twice")?;
+    namespace.apply(manifests::pod("stubborn", PROBE, &["stubborn"]))?;
+    namespace.wait_ready("stubborn")?;
+    namespace.run(["create", "configmap", "kept", "--from-literal=key=value"])?;
+
+    engine::run(["kill", "--signal", "TERM", cluster.container()])?;
+    let second = Instant::now();
+    engine::run(["kill", "--signal", "TERM", cluster.container()])?;
+    poll::until("the container has ended", Duration::from_secs(10), || {
+        let running = engine::inspect(cluster.container(), ".State.Running")?;
+        ensure!(running == "false", "it runs");
+        Ok(())
+    })?;
+    ensure!(second.elapsed() < Duration::from_secs(3), "it took {:?}", second.elapsed());
+    let code = engine::inspect(cluster.container(), ".State.ExitCode")?;
+    ensure!(code != "0", "nothing was stopped in order, and yet it ended with 0");
+
+    // Like a power cut, and a database survives one.
+    engine::run(["start", cluster.container()])?;
+    restart::boots_again(&cluster)?;
+    let kubectl = cluster.kubectl()?;
+    kubectl.run(["get", "configmap", "kept", "--namespace", namespace.name()])?;
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! One cluster: started with `kubake up`, looked at from outside, removed when dropped. Ports are read anew each time,
+//! because the engine may give others after a restart.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use kubake_init::contract::{endpoints, ports};
+use kubake_init::status::Status;
+use tempfile::TempDir;
+
+use crate::engine::{self, Container};
+use crate::http::{self, Response};
+use crate::kubectl::Kubectl;
+use crate::lab::{self, Lab};
+use crate::poll;
+use crate::process;
+
+/// Booting from an image that exists. The goal is 15 s; a test machine may do something else meanwhile.
+pub const BOOT_PATIENCE: Duration = Duration::from_secs(240);
+
+/// A cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    lab: &'static Lab,
+    name: String,
+    container: Container,
+    /// Holds the kubeconfig that `kubake up` merged the cluster into.
+    directory: TempDir,
+}
+
+impl Cluster {
+    /// Starts one of this name from an image that exists, with ports that are free.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub fn up(lab: &'static Lab, name: &str, arguments: &[&str]) -> Result<Self> {
+        let directory = lab.directory()?;
+        let guard = Removal(name.to_owned());
+        let mut command = lab.kubake(directory.path(), ["up", "--name", name]);
+        command.args(["--api-port", "auto", "--http-port", "auto", "--docker-port", "auto"]).args(arguments);
+        process::run(&mut command, BOOT_PATIENCE)?.success()?;
+        let containers = engine::containers(&engine::cluster_label(name))?;
+        let [container] = containers.iter().collect::<Vec<_>>()[..] else {
+            bail!("`kubake up --name {name}` left {} containers of that name", containers.len());
+        };
+        let cluster = Self { lab, name: name.to_owned(), container: Container::guard(container), directory };
+        // From here on the cluster's own guard is there.
+        std::mem::forget(guard);
+        Ok(cluster)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its container's id.
+    #[must_use]
+    pub fn container(&self) -> &str {
+        self.container.name()
+    }
+
+    /// The directory with its kubeconfig.
+    #[must_use]
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// Leaves it running.
+    pub fn keep(self) {
+        std::mem::forget(self.container);
+    }
+
+    /// Asks its HTTP endpoint.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn get(&self, path: &str) -> Result<Response> {
+        http::get(engine::published(self.container(), ports::HTTP)?, path)
+    }
+
+    /// Asks its HTTP endpoint for something that must be there.
+    ///
+    /// # Errors
+    /// When the answer is not 200.
+    pub fn fetch(&self, path: &str) -> Result<String> {
+        self.get(path)?.expect(200).with_context(|| format!("`{path}` of cluster {}", self.name))
+    }
+
+    /// Its status.
+    ///
+    /// # Errors
+    /// When it is not what the contract promises.
+    pub fn status(&self) -> Result<Status> {
+        let text = self.fetch(endpoints::STATUS)?;
+        serde_json::from_str(&text).with_context(|| format!("the status is not as promised: {text}"))
+    }
+
+    /// Waits until `/kubernetes-ready` answers 200.
+    ///
+    /// # Errors
+    /// When it does not; with what is missing and the end of the container's log.
+    pub fn wait_ready(&self, patience: Duration) -> Result<()> {
+        let ready = poll::until(&format!("cluster {} is ready", self.name), patience, || {
+            self.get(endpoints::KUBERNETES_READY)?.expect(200)
+        });
+        if let Err(error) = ready {
+            let log = engine::logs(self.container()).unwrap_or_else(|error| format!("{error:#}"));
+            let lines: Vec<&str> = log.lines().collect();
+            bail!("{error:#}\n--- end of the log\n{}\n---", lines[lines.len().saturating_sub(30)..].join("\n"));
+        }
+        Ok(())
+    }
+
+    /// `kubectl` on this host with the kubeconfig that `/config` serves now.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn kubectl(&self) -> Result<Kubectl> {
+        let kubeconfig = self.fetch(endpoints::CONFIG)?;
+        Kubectl::new(self.lab.kubectl(self.container())?, self.lab.directory()?, &kubeconfig)
+    }
+
+    /// Runs a command in the node.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn node(&self, command: &[&str]) -> Result<String> {
+        engine::run(["exec", self.container()].iter().chain(command))
+    }
+
+    /// Address of its Docker API, as `DOCKER_HOST`.
+    ///
+    /// # Errors
+    /// When the port is not published.
+    pub fn docker_host(&self) -> Result<String> {
+        Ok(format!("tcp://127.0.0.1:{}", engine::published(self.container(), ports::DOCKER)?))
+    }
+
+    /// Removes it with `kubake down`, as a user does.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn down(&self) -> Result<()> {
+        let arguments = ["down", "--name", &self.name];
+        self.lab.run(self.directory(), Duration::from_secs(60), arguments)?.success()?;
+        Ok(())
+    }
+
+    /// The kubeconfig that `kubake up` merged it into.
+    #[must_use]
+    pub fn kubeconfig(&self) -> std::path::PathBuf {
+        lab::kubeconfig(self.directory())
+    }
+}
+
+/// Removes whatever container has a cluster's label: `up` may have failed after it made one.
+struct Removal(String);
+
+impl Drop for Removal {
+    fn drop(&mut self) {
+        for container in engine::containers(&engine::cluster_label(&self.0)).unwrap_or_default() {
+            drop(Container::guard(container));
+        }
+    }
+}
+
+/// Checks that nothing with a cluster's name is in the engine.
+///
+/// # Errors
+/// When something is.
+pub fn ensure_no_trace(name: &str) -> Result<()> {
+    let _removal = Removal(name.to_owned());
+    let left = engine::containers(&engine::cluster_label(name))?;
+    ensure!(left.is_empty(), "containers of `{name}` were left behind: {left:?}");
+    let filter = format!("label={}", engine::cluster_label(name));
+    let left = engine::run(["volume", "ls", "--quiet", "--filter", &filter])?;
+    ensure!(left.is_empty(), "volumes of `{name}` were left behind: {left}");
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! Helpers of the end-to-end tests. The cases themselves are in `e2e/`; here is what they share:
+//!
+//! * [`process`] runs programs with a deadline and keeps what they said,
+//! * [`poll`] waits for something to become true and tells the last reason why it was not,
+//! * [`http`] is a GET as a user's script does it,
+//! * [`engine`] asks and cleans the container engine,
+//! * [`lab`] owns what is made once a run: the program, `kubectl`, the shared cluster,
+//! * [`cluster`] is one cluster from `kubake up` to its removal,
+//! * [`kubectl`] runs the baked image's own `kubectl` on the host,
+//! * [`manifests`] holds the objects that cases create,
+//! * [`probe`] makes container images without a registry.
+//!
+//! # Privilege
+//!
+//! Everything here needs what its users need: a container engine that can run privileged containers, or root on
+//! Debian or Ubuntu so that `kubake up --yes` can install one. Where that is missing the cases fail and say so; none
+//! is skipped. Nothing else has to be installed besides the Rust toolchain.
+//!
+//! # For people who write tests
+//!
+//! `KUBAKE_E2E_KEEP=1` leaves the shared cluster running and takes one that runs, `KUBAKE_E2E_IMAGE=NAME` tests a baked
+//! image that exists, `KUBAKE_BIN=PATH` a program that exists. Only one run at a time: names are fixed, and a run
+//! begins by removing what has one of them.
+
+pub mod cluster;
+pub mod engine;
+pub mod http;
+pub mod kubectl;
+pub mod lab;
+pub mod manifests;
+pub mod poll;
+pub mod probe;
+pub mod process;
+
+/// Everything that the tests leave in an engine has a name that begins with this, so that a later run can remove what
+/// a killed one left behind.
+pub const PREFIX: &str = "kubake-e2e";
+
+/// Label on containers that the tests start without `kubake up`.
+pub const LABEL: &str = "io.kubake.e2e";

@@ -1,0 +1,290 @@
+//! Runs programs: output is captured (and shown meanwhile where a run takes minutes), time is bounded, and a child
+//! never outlives the test that started it.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::poll;
+
+/// What a child may take to clean up after SIGTERM before it is killed.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// How a program ended and what it said.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Its command line, for messages.
+    pub command: String,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl Output {
+    /// Its stdout, if it succeeded.
+    ///
+    /// # Errors
+    /// When it did not; with all that it said.
+    pub fn success(self) -> Result<String> {
+        ensure!(self.status.success(), "failed: {self}");
+        Ok(self.stdout)
+    }
+
+    /// Its stderr, if it failed with this exit code.
+    ///
+    /// # Errors
+    /// When it ended otherwise; with all that it said.
+    pub fn failure(self, code: i32) -> Result<String> {
+        ensure!(self.status.code() == Some(code), "should have ended with code {code}: {self}");
+        Ok(self.stderr)
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "`{}` ended with {} after {:.1} s\n--- stdout\n{}\n--- stderr\n{}\n---",
+            self.command,
+            self.status,
+            self.elapsed.as_secs_f64(),
+            self.stdout.trim_end(),
+            self.stderr.trim_end()
+        )
+    }
+}
+
+/// Runs a program to its end.
+///
+/// # Errors
+/// When it cannot be started or takes longer than `patience`; its exit code is not judged.
+pub fn run(command: &mut Command, patience: Duration) -> Result<Output> {
+    Background::start(command, Show::Nothing)?.wait(patience)
+}
+
+/// Whether a program's stderr appears on ours while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Show {
+    /// No.
+    Nothing,
+    /// Yes, so that somebody who watches sees that it goes on.
+    Stderr,
+}
+
+/// A program that runs. Dropped, it is told to stop, and killed if it does not.
+#[derive(Debug)]
+pub struct Background {
+    child: Child,
+    command: String,
+    started: Instant,
+    stdout: Stream,
+    stderr: Stream,
+}
+
+impl Background {
+    /// Starts a program; its stdin is empty unless `command` says otherwise.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(command: &mut Command, show: Show) -> Result<Self> {
+        let line = command_line(command);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start `{line}`"))?;
+        let stdout = child.stdout.take().context("the child's stdout was not piped")?;
+        let stderr = child.stderr.take().context("the child's stderr was not piped")?;
+        Ok(Self {
+            child,
+            command: line,
+            started: Instant::now(),
+            stdout: Stream::follow(stdout, Show::Nothing),
+            stderr: Stream::follow(stderr, show),
+        })
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has written to stdout so far.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    /// What it has written to stderr so far.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let id = i32::try_from(self.child.id()).context("a process id does not fit")?;
+        kill(Pid::from_raw(id), signal).with_context(|| format!("cannot send {signal} to `{}`", self.command))
+    }
+
+    /// How it ended, if it did.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().with_context(|| format!("cannot wait for `{}`", self.command))
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it takes longer than `patience`.
+    pub fn wait(mut self, patience: Duration) -> Result<Output> {
+        let status = self.wait_status(patience)?;
+        let elapsed = self.started.elapsed();
+        self.stdout.finish();
+        self.stderr.finish();
+        Ok(Output { command: self.command.clone(), status, stdout: self.stdout(), stderr: self.stderr(), elapsed })
+    }
+
+    fn wait_status(&mut self, patience: Duration) -> Result<ExitStatus> {
+        let ended = poll::until("the program's end", patience, || self.ended()?.ok_or_else(|| anyhow!("it runs")));
+        ended.with_context(|| {
+            format!(
+                "`{}`\n--- stdout\n{}\n--- stderr\n{}\n---",
+                self.command,
+                self.stdout().trim_end(),
+                self.stderr().trim_end()
+            )
+        })
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if matches!(self.ended(), Ok(Some(_))) {
+            return;
+        }
+        // Told first: `kubake` removes its containers then.
+        let told = self.signal(Signal::SIGTERM).and_then(|()| self.wait_status(GRACE));
+        if told.is_err() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// One of a child's streams, read by a thread so that the child never waits for us.
+#[derive(Debug)]
+struct Stream {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Stream {
+    fn follow(mut source: impl Read + Send + 'static, show: Show) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&bytes);
+        let reader = thread::spawn(move || {
+            let mut buffer = [0; 8192];
+            while let Ok(count) = source.read(&mut buffer) {
+                let Some(chunk) = buffer.get(..count).filter(|chunk| !chunk.is_empty()) else { return };
+                lock(&sink).extend_from_slice(chunk);
+                if show == Show::Stderr {
+                    // Somebody may have closed our stderr; that ends no test.
+                    let _ = io::stderr().write_all(chunk);
+                }
+            }
+        });
+        Self { bytes, reader: Some(reader) }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.bytes)).into_owned()
+    }
+
+    /// Waits until all has been read, but not for a grandchild that holds the pipe open.
+    fn finish(&mut self) {
+        let Some(reader) = self.reader.take() else { return };
+        let _ = poll::until("the end of the output", Duration::from_secs(2), || {
+            ensure!(reader.is_finished(), "a grandchild holds it open");
+            Ok(())
+        });
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A reader that panicked left the bytes that it had read.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn command_line(command: &Command) -> String {
+    let mut line = command.get_program().to_string_lossy().into_owned();
+    for argument in command.get_args() {
+        let argument = argument.to_string_lossy();
+        let is_plain = !argument.is_empty() && !argument.contains([' ', '\'', '"', '\n', '$']);
+        line.push(' ');
+        line.push_str(&if is_plain { argument.into_owned() } else { format!("{argument:?}") });
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn output_and_code_are_kept() {
+        let output = run(&mut shell("echo out; echo err >&2; exit 3"), PATIENCE).unwrap();
+        assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("out\n", "err\n"));
+        assert!(output.clone().success().unwrap_err().to_string().contains("err"));
+        assert_eq!(output.failure(3).unwrap(), "err\n");
+    }
+
+    #[test]
+    fn what_takes_too_long_is_ended_and_its_output_told() {
+        let error = run(&mut shell("echo begun; exec sleep 60"), Duration::from_millis(300)).unwrap_err();
+        assert!(format!("{error:#}").contains("begun"), "{error:#}");
+    }
+
+    #[test]
+    fn a_signal_reaches_the_child() {
+        // SIGTERM, because a shell cannot trap what its parent ignores, and SIGINT is ignored in background jobs of one.
+        // `wait`, because a signal must not find the shell between fork and exec.
+        let script = "trap 'kill $!; echo caught; exit 5' TERM; sleep 60 & echo armed; wait";
+        let child = Background::start(&mut shell(script), Show::Nothing).unwrap();
+        poll::until("armed", PATIENCE, || {
+            ensure!(child.stdout().contains("armed"), "not yet");
+            Ok(())
+        })
+        .unwrap();
+        child.signal(Signal::SIGTERM).unwrap();
+        let output = child.wait(PATIENCE).unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_str()), (Some(5), "armed\ncaught\n"));
+    }
+}
