@@ -27,3 +27,4 @@ pub mod stop;
 pub mod store;
 pub mod supervise;
 pub mod supervisor;
+pub mod usage;

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::usage::Usage;
+
 /// The whole, as `/status` serves it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// Where the container is in its life.
@@ -25,6 +27,22 @@ pub struct Status {
     pub kubernetes: Readiness,
     /// Milliseconds from the supervisor's start until the cluster was first ready.
     pub ready_after_ms: Option<u64>,
+    /// What became true on the way there, in the order in which it was seen.
+    #[serde(default)]
+    pub milestones: Vec<Milestone>,
+    /// What the container had used when the cluster was first ready.
+    #[serde(default)]
+    pub usage_at_ready: Option<Usage>,
+}
+
+/// Something that became true for the first time in this boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Milestone {
+    /// What, such as `api-ready` or `pod kube-system/coredns`.
+    pub name: String,
+    /// Milliseconds from the supervisor's start until it was seen.
+    pub at_ms: u64,
 }
 
 /// Where the container is in its life.
@@ -150,6 +168,8 @@ impl Board {
             docker: Readiness::missing("dockerd has not been started in this boot"),
             kubernetes: Readiness::missing("the boot has only begun"),
             ready_after_ms: None,
+            milestones: Vec::new(),
+            usage_at_ready: None,
         };
         Self { started: Instant::now(), sender: Arc::new(watch::Sender::new(status)) }
     }
@@ -223,6 +243,23 @@ impl Board {
             });
             change(&mut status.components[index]);
         });
+    }
+
+    /// Something is true; only the first time counts.
+    pub fn milestone(&self, name: &str) {
+        let at_ms = millis(self.uptime());
+        self.sender.send_if_modified(|status| {
+            let is_new = !status.milestones.iter().any(|milestone| milestone.name == name);
+            if is_new {
+                status.milestones.push(Milestone { name: name.to_owned(), at_ms });
+            }
+            is_new
+        });
+    }
+
+    /// What had been used when the cluster was first ready.
+    pub fn set_usage_at_ready(&self, usage: Usage) {
+        self.sender.send_modify(|status| status.usage_at_ready = Some(usage));
     }
 
     /// What is known of the Docker API.
