@@ -278,6 +278,14 @@ fn rfc3339(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// The base image for tests that were asked for (`--include-ignored`): made if need be, by one of them.
+#[cfg(test)]
+pub(crate) fn for_tests(engine: &Engine) -> String {
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    ensure(engine, &BaseImage::Auto, |line| tracing::info!("{line}")).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

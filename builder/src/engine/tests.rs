@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use kubake_init::contract::labels;
 
-use crate::base_image::{self, BaseImage};
+use crate::base_image;
 
 use super::command::*;
 use super::install;
@@ -231,7 +231,7 @@ fn a_guard_removes_what_an_interrupted_create_left() {
 fn a_container_from_import_to_commit() {
     let engine = install::for_tests(&Runner::default());
     assert!(engine.facts().major().unwrap() >= 23);
-    let base = base_image::ensure(&engine, &BaseImage::Auto, |line| tracing::info!("{line}")).unwrap();
+    let base = base_image::for_tests(&engine);
     let base = base.as_str();
     let label = (labels::CLUSTER.to_owned(), guard::unique_name("test"));
     let spec = ContainerSpec {
@@ -346,9 +346,7 @@ fn a_build_streams_its_progress_and_can_be_cancelled() {
     assert!(json > 0);
     assert_eq!(engine.image(image.name()).unwrap().unwrap().labels["a"], "b");
 
-    let base =
-        ["kubake/base:trixie", "debian:trixie-slim"].into_iter().find(|name| engine.image(name).unwrap().is_some());
-    let Some(base) = base else { panic!("a base image is needed") };
+    let base = base_image::for_tests(&engine);
     fs::write(context.path().join("Dockerfile"), format!("FROM {base}\nRUN echo started-$((1+1)); sleep 300\n"))
         .unwrap();
     let begin = std::time::Instant::now();
