@@ -76,7 +76,9 @@ pub async fn run(
     daemons.dockerd = Some(phases.run(stage.start_dockerd()).await?);
 
     let client = api_client(stage)?;
-    let follow = readiness::follow(client, &stage.settings, begun, &stage.board);
+    let inventory = read_inventory(Path::new(paths::INVENTORY))?;
+    let scope = readiness::Scope { boot: begun, inventory: Some(inventory) };
+    let follow = readiness::follow(client, &stage.settings, scope, &stage.board);
     tokio::pin!(follow);
     let mut board = stage.board.subscribe();
     let ready = async {
@@ -124,6 +126,10 @@ async fn control_plane_crashing() -> static_pods::Crashing {
 /// Starts kubelet with kubeadm's files. Ready or not is seen by what it does, not waited for here.
 pub(crate) fn start_kubelet(stage: &Stage) -> Result<Handle, BoxError> {
     Ok(stage.supervisor.start(kubelet::service_at(Path::new("/"))?)?)
+}
+
+fn read_inventory(path: &Path) -> Result<readiness::Inventory, PhaseError> {
+    readiness::Inventory::read(path).map_err(|source| PhaseError { name: "kubernetes", source: source.into() })
 }
 
 /// A client that reaches the API server at the static IP with kubeadm's admin credentials.

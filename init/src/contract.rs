@@ -75,6 +75,8 @@ pub mod env {
 pub mod paths {
     /// [`super::ClusterSettings`] as YAML, written by `kubake bake` before the first start of the build container.
     pub const SETTINGS: &str = "/etc/kubake/settings.yaml";
+    /// What the baked cluster runs, by name; written at the end of a bake, the measure of readiness at every boot.
+    pub const INVENTORY: &str = "/etc/kubake/inventory.yaml";
     /// Where `kubake bake` puts archives that the bake imports; gone before the commit.
     pub const INBOX_IMAGES: &str = "/kubake/inbox/images";
     /// Where `kubake bake` puts the directories `before-cluster` and `after-cluster`; gone before the commit.

@@ -86,7 +86,14 @@ pub async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<(), Phase
     phases.run(install_addons(stage)).await?;
     phases.run(until_ready(stage, begun)).await?;
     phases.run(hooks::run("after-cluster", &stage.settings, events)).await?;
-    phases.run(until_ready(stage, begun)).await?;
+    phases
+        .run(async {
+            until_ready(stage, begun).await?;
+            let client = api_client(stage).map_err(|error| error.source)?;
+            readiness::take_inventory(&client).await?.write(Path::new(paths::INVENTORY))?;
+            Ok::<_, BoxError>(())
+        })
+        .await?;
     phases.run(stop_cluster(stage, &kubelet)).await?;
     phases.run(finish(stage, containerd, dockerd, events)).await?;
     phases
@@ -137,8 +144,9 @@ async fn until_ready(stage: &Stage, begun: SystemTime) -> Result<(), BoxError> {
     let mut changes = board.subscribe();
     let client = api_client(stage).map_err(|error| error.source)?;
     let ready = changes.wait_for(|status| status.kubernetes.ready);
+    let scope = readiness::Scope { boot: begun, inventory: None };
     tokio::select! {
-        () = readiness::follow(client, &stage.settings, begun, &board) => Err("nobody follows the cluster".into()),
+        () = readiness::follow(client, &stage.settings, scope, &board) => Err("nobody follows the cluster".into()),
         waited = tokio::time::timeout(READY_TIMEOUT, ready) => match waited {
             Ok(_) => Ok(()),
             Err(_) => Err(format!(

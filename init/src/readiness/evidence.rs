@@ -2,123 +2,178 @@
 //! nothing (see `super`).
 //!
 //! The baked etcd says "Ready" from the day of the bake, so nothing it holds counts unless it carries a time after
-//! this boot began: the node's lease and the start of every container.
+//! this boot began (the node's lease, the start of every container) or is asked for now (`Question`).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use serde::Deserialize;
+use tokio::time::Instant;
 
-/// A Kubernetes object's name and life.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Metadata {
-    pub(super) name: String,
-    pub(super) namespace: String,
-    pub(super) deletion_timestamp: Option<String>,
-    pub(super) resource_version: String,
+use super::inventory::{Entry, Inventory};
+use super::objects::{Condition, Lease, Metadata, Name, Node, Object, Pod, Workload};
+
+/// The lease is renewed every 10 s (a quarter of its 40 s: `pkg/kubelet/kubelet.go`, `nodeLeaseRenewIntervalFraction`).
+/// Two renewals may get lost before kubelet is held to be gone.
+pub(super) const LEASE_PATIENCE: Duration = Duration::from_secs(25);
+
+/// Something that is asked again and again once all that is watched is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Question {
+    /// Does the scheduler say it is healthy?
+    Scheduler,
+    /// Does the controller manager?
+    ControllerManager,
+    /// Does kube-proxy?
+    KubeProxy,
+    /// Is the API server reached at its service's address?
+    ServiceAddress,
+    /// Does the cluster's DNS, asked at its service's address, know that address?
+    Dns,
 }
 
-/// A pod, as far as readiness goes.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Pod {
-    pub(super) metadata: Metadata,
-    pub(super) status: PodStatus,
+impl Question {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Scheduler, Self::ControllerManager, Self::KubeProxy, Self::ServiceAddress, Self::Dns];
+
+    /// What is asked about, as a subject.
+    pub(super) fn subject(self) -> &'static str {
+        match self {
+            Self::Scheduler => "kube-scheduler",
+            Self::ControllerManager => "kube-controller-manager",
+            Self::KubeProxy => "kube-proxy",
+            Self::ServiceAddress => "the API server's service address",
+            Self::Dns => "the cluster's DNS",
+        }
+    }
+
+    /// Its milestone's name.
+    pub(super) fn milestone(self) -> &'static str {
+        match self {
+            Self::Scheduler => "scheduler-healthy",
+            Self::ControllerManager => "controller-manager-healthy",
+            Self::KubeProxy => "kube-proxy-healthy",
+            Self::ServiceAddress => "service-address-answers",
+            Self::Dns => "dns-answers",
+        }
+    }
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct PodStatus {
-    pub(super) phase: String,
-    pub(super) conditions: Vec<Condition>,
-    pub(super) container_statuses: Vec<ContainerStatus>,
+/// The kinds that keep pods running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum WorkloadKind {
+    Deployment,
+    DaemonSet,
+    StatefulSet,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Condition {
-    #[serde(rename = "type")]
-    pub(super) kind: String,
-    pub(super) status: String,
+impl WorkloadKind {
+    pub(super) const ALL: [Self; 3] = [Self::Deployment, Self::DaemonSet, Self::StatefulSet];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::DaemonSet => "DaemonSet",
+            Self::StatefulSet => "StatefulSet",
+        }
+    }
+
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Deployment => "/apis/apps/v1/deployments",
+            Self::DaemonSet => "/apis/apps/v1/daemonsets",
+            Self::StatefulSet => "/apis/apps/v1/statefulsets",
+        }
+    }
+
+    fn wanted(self, workload: &Workload) -> u32 {
+        match self {
+            Self::Deployment | Self::StatefulSet => workload.spec.replicas.unwrap_or(1),
+            Self::DaemonSet => workload.status.desired_number_scheduled,
+        }
+    }
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct ContainerStatus {
-    pub(super) name: String,
-    pub(super) ready: bool,
-    pub(super) state: ContainerState,
+/// What a watch says of one kind of object.
+#[derive(Debug)]
+pub(super) enum Change<T> {
+    /// These exist and no others.
+    Listed(Vec<T>),
+    /// This one is new or other than before.
+    Changed(T),
+    /// This one is gone.
+    Gone(T),
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct ContainerState {
-    pub(super) running: Option<Running>,
-    pub(super) waiting: Option<Waiting>,
-}
+/// Objects by name; none before the first complete list.
+type Known<T> = Option<BTreeMap<Name, T>>;
 
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Running {
-    pub(super) started_at: String,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Waiting {
-    pub(super) reason: String,
-}
-
-/// A node lease.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Lease {
-    pub(super) spec: LeaseSpec,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct LeaseSpec {
-    pub(super) renew_time: Option<String>,
-}
-
-/// A node.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Node {
-    pub(super) status: NodeStatus,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct NodeStatus {
-    pub(super) conditions: Vec<Condition>,
+/// Brings what is known up to date.
+pub(super) fn learn<T: Object>(known: &mut Known<T>, change: Change<T>) {
+    match change {
+        Change::Listed(all) => {
+            *known = Some(all.into_iter().map(|object| (object.metadata().key(), object)).collect());
+        }
+        Change::Changed(object) => {
+            known.get_or_insert_default().insert(object.metadata().key(), object);
+        }
+        Change::Gone(object) => {
+            known.get_or_insert_default().remove(&object.metadata().key());
+        }
+    }
 }
 
 /// All that is known at one moment.
 #[derive(Debug, Clone)]
 pub(super) struct Evidence {
     /// When this boot began.
-    pub(super) boot: SystemTime,
+    boot: SystemTime,
+    /// What the image brings; without it (while it is being baked) everything there is counts.
+    inventory: Option<Inventory>,
     /// What the API server's `/readyz` said last: none before the first answer.
     pub(super) api: Option<Result<(), String>>,
-    pub(super) lease: Option<Lease>,
-    pub(super) node: Option<Node>,
-    /// By namespace and name; none before the first complete list.
-    pub(super) pods: Option<BTreeMap<(String, String), Pod>>,
-    /// What the cluster's DNS said last.
-    pub(super) dns: Option<Result<(), String>>,
+    /// The lease's last renewal in this boot, and when it was seen.
+    lease: Option<(String, Instant)>,
+    pub(super) nodes: Known<Node>,
+    pub(super) pods: Known<Pod>,
+    pub(super) workloads: BTreeMap<WorkloadKind, Known<Workload>>,
+    /// Daemons of this container that do not run, in words.
+    pub(super) daemons: Vec<String>,
+    /// What the last answers were.
+    pub(super) answers: BTreeMap<Question, Result<(), String>>,
 }
 
 impl Evidence {
-    pub(super) fn new(boot: SystemTime) -> Self {
-        Self { boot, api: None, lease: None, node: None, pods: None, dns: None }
+    pub(super) fn new(boot: SystemTime, inventory: Option<Inventory>) -> Self {
+        Self {
+            boot,
+            inventory,
+            api: None,
+            lease: None,
+            nodes: None,
+            pods: None,
+            workloads: BTreeMap::new(),
+            daemons: Vec::new(),
+            answers: BTreeMap::new(),
+        }
     }
 
-    /// Everything that is missing except DNS, which is only asked once all the rest is there.
-    pub(super) fn missing_before_dns(&self) -> Vec<String> {
-        let mut missing = Vec::new();
+    /// A lease as it is now; only a renewal counts, and only one of this boot.
+    pub(super) fn learn_lease(&mut self, lease: &Lease, now: Instant) {
+        let Some(renewed) = &lease.spec.renew_time else { return };
+        let is_news = self.lease.as_ref().is_none_or(|(before, _)| before != renewed);
+        if is_news && self.is_of_this_boot(renewed) {
+            self.lease = Some((renewed.clone(), now));
+        }
+    }
+
+    /// When time alone makes a difference: the lease gets too old.
+    pub(super) fn expires(&self) -> Option<Instant> {
+        self.lease.as_ref().map(|(_, seen)| *seen + LEASE_PATIENCE)
+    }
+
+    /// Everything that is missing of what is watched. Questions are asked only when it is nothing.
+    pub(super) fn missing_of_watched(&self, now: Instant) -> Vec<String> {
+        let mut missing = self.daemons.clone();
         match &self.api {
             Some(Ok(())) => {}
             Some(Err(reason)) => missing.push(format!("the API server is not ready: {reason}")),
@@ -128,44 +183,158 @@ impl Evidence {
             // Without an API server the rest is unknown, not wrong.
             return missing;
         }
-        let renewed = self.lease.as_ref().and_then(|lease| lease.spec.renew_time.as_deref());
-        if !renewed.is_some_and(|time| self.is_of_this_boot(time)) {
-            missing.push("kubelet has not renewed the node's lease in this boot".to_owned());
+        match &self.lease {
+            None => missing.push("kubelet has not renewed the node's lease in this boot".to_owned()),
+            Some((_, seen)) if now.duration_since(*seen) >= LEASE_PATIENCE => {
+                missing.push("kubelet does not renew the node's lease any more".to_owned());
+            }
+            Some(_) => {}
         }
-        let node_is_ready = self.node.as_ref().is_some_and(|node| is_true(&node.status.conditions, "Ready"));
-        if !node_is_ready {
-            missing.push("the node is not Ready".to_owned());
+        missing.extend(self.node_lacks());
+        let Some(pods) = &self.pods else {
+            missing.push("the pods have not been listed in this boot".to_owned());
+            return missing;
+        };
+        for entry in self.static_pods() {
+            match pods.get(&(entry.namespace.clone(), entry.name.clone())) {
+                None => missing.push(format!(
+                    "static pod {}/{} does not run: look at its file in /etc/kubernetes/manifests",
+                    entry.namespace, entry.name
+                )),
+                Some(pod) => missing.extend(self.pod_lacks(pod)),
+            }
         }
-        match &self.pods {
-            None => missing.push("the pods have not been listed in this boot".to_owned()),
-            Some(pods) if pods.is_empty() => missing.push("there are no pods: not even CoreDNS".to_owned()),
-            Some(pods) => missing.extend(pods.values().filter_map(|pod| self.pod_lacks(pod))),
+        for kind in WorkloadKind::ALL {
+            match self.workloads.get(&kind).and_then(Option::as_ref) {
+                None => missing.push(format!("the {}s have not been listed in this boot", kind.name())),
+                Some(known) => missing.extend(known.values().filter_map(|one| self.workload_lacks(kind, one, pods))),
+            }
         }
+        let bare = pods.values().filter(|pod| !pod.is_mirror() && !pod.has_controller());
+        let counted = bare.filter(|pod| self.counts(|inventory| &inventory.bare_pods, "Pod", &pod.metadata));
+        missing.extend(counted.filter_map(|pod| self.pod_lacks(pod)));
         missing
     }
 
     /// Everything that is missing.
-    pub(super) fn missing(&self) -> Vec<String> {
-        let mut missing = self.missing_before_dns();
-        if missing.is_empty() {
-            match &self.dns {
-                Some(Ok(())) => {}
-                Some(Err(reason)) => missing.push(format!("the cluster's DNS does not answer: {reason}")),
-                None => missing.push("the cluster's DNS has not been asked yet".to_owned()),
+    pub(super) fn missing(&self, now: Instant) -> Vec<String> {
+        let missing = self.missing_of_watched(now);
+        if !missing.is_empty() {
+            return missing;
+        }
+        let lacks = |question: Question| match self.answers.get(&question) {
+            Some(Ok(())) => None,
+            Some(Err(reason)) => Some(format!("{} does not answer as it should: {reason}", question.subject())),
+            None => Some(format!("{} has not answered yet", question.subject())),
+        };
+        Question::ALL.into_iter().filter_map(lacks).collect()
+    }
+
+    /// What was reached, for the record of a boot.
+    pub(super) fn milestones(&self) -> Vec<String> {
+        let mut reached = Vec::new();
+        if self.api == Some(Ok(())) {
+            reached.push("api-ready".to_owned());
+        }
+        if self.lease.is_some() {
+            reached.push("lease-renewed".to_owned());
+        }
+        if self.lease.is_some() && self.nodes.is_some() && self.node_lacks().is_none() {
+            reached.push("node-ready".to_owned());
+        }
+        for pod in self.pods.iter().flat_map(BTreeMap::values) {
+            let is_short = !pod.is_over() && self.pod_lacks(pod).is_none();
+            if is_short {
+                reached.push(format!("pod {}/{}", pod.metadata.namespace, pod.metadata.name));
             }
         }
-        missing
+        let answered = self.answers.iter().filter(|(_, answer)| answer.is_ok());
+        reached.extend(answered.map(|(question, _)| question.milestone().to_owned()));
+        reached
+    }
+
+    /// What the bake has to write down of what runs now.
+    pub(super) fn inventory(&self) -> Inventory {
+        let mut inventory = Inventory::default();
+        for pod in self.pods.iter().flat_map(BTreeMap::values) {
+            inventory.add_pod(pod);
+        }
+        for (kind, known) in &self.workloads {
+            let entries = known.iter().flat_map(BTreeMap::values).map(|one| Entry::new(kind.name(), &one.metadata));
+            inventory.workloads.extend(entries);
+        }
+        inventory
+    }
+
+    fn node_lacks(&self) -> Option<String> {
+        let node = self.nodes.as_ref().and_then(|nodes| nodes.values().next());
+        let Some(node) = node else { return Some("the node does not exist".to_owned()) };
+        let ready = node.status.conditions.iter().find(|condition| condition.kind == "Ready");
+        match ready {
+            Some(ready) if ready.status == "True" => None,
+            Some(ready) if !ready.message.is_empty() => Some(format!("the node is not Ready: {}", ready.message)),
+            _ => Some("the node is not Ready".to_owned()),
+        }
+    }
+
+    fn static_pods(&self) -> std::collections::BTreeSet<Entry> {
+        let mut entries = Inventory::control_plane();
+        match &self.inventory {
+            Some(inventory) => entries.extend(inventory.static_pods.iter().cloned()),
+            None => {
+                let mirrors = self.pods.iter().flat_map(BTreeMap::values).filter(|pod| pod.is_mirror());
+                entries.extend(mirrors.map(|pod| Entry::new("Pod", &pod.metadata)));
+            }
+        }
+        entries
+    }
+
+    fn counts(
+        &self,
+        of: impl FnOnce(&Inventory) -> &std::collections::BTreeSet<Entry>,
+        kind: &str,
+        metadata: &Metadata,
+    ) -> bool {
+        self.inventory.as_ref().is_none_or(|inventory| of(inventory).contains(&Entry::new(kind, metadata)))
+    }
+
+    /// Not what the controller wrote into the status counts (at boot that is what it wrote at the bake), but the pods.
+    fn workload_lacks(&self, kind: WorkloadKind, workload: &Workload, pods: &BTreeMap<Name, Pod>) -> Option<String> {
+        let metadata = &workload.metadata;
+        if !self.counts(|inventory| &inventory.workloads, kind.name(), metadata) {
+            return None;
+        }
+        let wanted = kind.wanted(workload);
+        let mut ready = 0;
+        let mut reasons = Vec::new();
+        for pod in pods.values() {
+            let is_its = pod.metadata.namespace == metadata.namespace
+                && !pod.is_over()
+                && workload.spec.selector.matches(&pod.metadata.labels);
+            if is_its {
+                match self.pod_lacks(pod) {
+                    None => ready += 1,
+                    Some(reason) => reasons.push(reason),
+                }
+            }
+        }
+        if ready >= wanted {
+            return None;
+        }
+        let reasons = if reasons.is_empty() { "there are no more of them".to_owned() } else { reasons.join(", ") };
+        let name = format!("{} {}/{}", kind.name(), metadata.namespace, metadata.name);
+        Some(format!("{name} has {ready} of {wanted} pods ready: {reasons}"))
     }
 
     fn pod_lacks(&self, pod: &Pod) -> Option<String> {
-        // Completed Jobs and evicted pods never become ready and are no reason to wait.
-        let is_over = matches!(pod.status.phase.as_str(), "Succeeded" | "Failed");
-        if is_over || pod.metadata.deletion_timestamp.is_some() {
+        if pod.is_over() {
             return None;
         }
         let name = format!("{}/{}", pod.metadata.namespace, pod.metadata.name);
         if pod.status.container_statuses.is_empty() {
-            return Some(format!("pod {name} has no containers yet ({})", pod.status.phase));
+            let unscheduled = condition(&pod.status.conditions, "PodScheduled").filter(|one| one.status == "False");
+            let why = unscheduled.map_or(pod.status.phase.as_str(), |one| one.message.as_str());
+            return Some(format!("pod {name} has no containers yet ({why})"));
         }
         for container in &pod.status.container_statuses {
             let what = match (&container.state.running, &container.state.waiting) {
@@ -173,36 +342,37 @@ impl Evidence {
                 (Some(_), _) if !container.ready => "is running but not ready",
                 (Some(_), _) => continue,
                 (None, Some(waiting)) if !waiting.reason.is_empty() => waiting.reason.as_str(),
-                _ => "is not running",
+                (None, _) => "is not running",
             };
-            return Some(format!("pod {name}: container {}: {what}", container.name));
+            return Some(format!("pod {name}: container {} {what}", container.name));
         }
-        if is_true(&pod.status.conditions, "Ready") { None } else { Some(format!("pod {name} is not Ready")) }
+        let is_ready = condition(&pod.status.conditions, "Ready").is_some_and(|one| one.status == "True");
+        if is_ready { None } else { Some(format!("pod {name} is not Ready")) }
     }
 
+    /// Kubernetes writes container times in whole seconds, rounded down.
     fn is_of_this_boot(&self, time: &str) -> bool {
-        // Kubernetes writes container starts in whole seconds; the second in which the boot began may be meant.
         let slack = Duration::from_secs(1);
         humantime::parse_rfc3339(time).is_ok_and(|time| time + slack > self.boot)
     }
 }
 
-fn is_true(conditions: &[Condition], kind: &str) -> bool {
-    conditions.iter().any(|condition| condition.kind == kind && condition.status == "True")
+fn condition<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.kind == kind)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     const BOOT: &str = "2026-11-22T10:00:00.500Z";
     const AFTER: &str = "2026-11-22T10:00:00Z";
     const BAKE: &str = "2026-11-01T08:00:00Z";
 
-    fn pod(name: &str, started: &str, is_ready: bool) -> Pod {
+    fn pod(name: &str, labels: &Value, started: &str, is_ready: bool) -> Pod {
         serde_json::from_value(json!({
-            "metadata": { "name": name, "namespace": "kube-system" },
+            "metadata": { "name": name, "namespace": "kube-system", "labels": labels },
             "status": {
                 "phase": "Running",
                 "conditions": [{ "type": "Ready", "status": if is_ready { "True" } else { "False" } }],
@@ -212,72 +382,168 @@ mod tests {
         .unwrap()
     }
 
-    fn complete() -> Evidence {
-        let ready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
-        let mut evidence = Evidence::new(humantime::parse_rfc3339(BOOT).unwrap());
-        evidence.api = Some(Ok(()));
-        evidence.lease =
-            serde_json::from_value(json!({ "spec": { "renewTime": "2026-11-22T10:00:03.123456Z" } })).unwrap();
-        evidence.node = serde_json::from_value(ready).unwrap();
-        evidence.pods = Some(BTreeMap::from([(("kube-system".into(), "etcd".into()), pod("etcd", AFTER, true))]));
-        evidence.dns = Some(Ok(()));
-        evidence
+    fn coredns(started: &str, is_ready: bool) -> Pod {
+        pod("coredns", &json!({ "app": "dns" }), started, is_ready)
+    }
+
+    fn lease(renewed: &str) -> Lease {
+        serde_json::from_value(json!({ "spec": { "renewTime": renewed } })).unwrap()
+    }
+
+    fn deployment(replicas: u32) -> Workload {
+        serde_json::from_value(json!({
+            "metadata": { "name": "coredns", "namespace": "kube-system" },
+            "spec": { "replicas": replicas, "selector": { "matchLabels": { "app": "dns" } } },
+        }))
+        .unwrap()
     }
 
     fn put(evidence: &mut Evidence, pod: Pod) {
-        let key = (pod.metadata.namespace.clone(), pod.metadata.name.clone());
-        evidence.pods.as_mut().unwrap().insert(key, pod);
+        learn(&mut evidence.pods, Change::Changed(pod));
+    }
+
+    /// Everything there, with an inventory of one Deployment and the control plane.
+    fn complete(now: Instant) -> Evidence {
+        let mut inventory = Inventory { static_pods: Inventory::control_plane(), ..Inventory::default() };
+        inventory.workloads.insert(Entry::new("Deployment", &deployment(1).metadata));
+        let mut evidence = Evidence::new(humantime::parse_rfc3339(BOOT).unwrap(), Some(inventory));
+        evidence.api = Some(Ok(()));
+        evidence.learn_lease(&lease("2026-11-22T10:00:03.123456Z"), now);
+        let node = json!({
+            "metadata": { "name": "kind" },
+            "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
+        });
+        learn(&mut evidence.nodes, Change::Listed(vec![serde_json::from_value(node).unwrap()]));
+        for entry in Inventory::control_plane() {
+            put(&mut evidence, pod(&entry.name, &json!({}), AFTER, true));
+        }
+        put(&mut evidence, coredns(AFTER, true));
+        for kind in WorkloadKind::ALL {
+            let listed = if kind == WorkloadKind::Deployment { vec![deployment(1)] } else { Vec::new() };
+            learn(evidence.workloads.entry(kind).or_default(), Change::Listed(listed));
+        }
+        evidence.answers = Question::ALL.into_iter().map(|question| (question, Ok(()))).collect();
+        evidence
     }
 
     #[test]
     fn complete_evidence_is_enough() {
-        assert_eq!(complete().missing(), Vec::<String>::new());
+        let now = Instant::now();
+        assert_eq!(complete(now).missing(now), Vec::<String>::new());
     }
 
     #[test]
     fn what_the_bake_wrote_is_not_believed() {
-        let mut evidence = complete();
-        evidence.lease.as_mut().unwrap().spec.renew_time = Some(BAKE.to_owned());
-        put(&mut evidence, pod("coredns", BAKE, true));
+        let now = Instant::now();
+        let mut evidence = complete(now);
+        evidence.lease = None;
+        evidence.learn_lease(&lease(BAKE), now);
+        put(&mut evidence, coredns(BAKE, true));
         assert_eq!(
-            evidence.missing(),
+            evidence.missing(now),
             [
                 "kubelet has not renewed the node's lease in this boot",
-                "pod kube-system/coredns: container coredns: has not started in this boot"
+                "Deployment kube-system/coredns has 0 of 1 pods ready: \
+                 pod kube-system/coredns: container coredns has not started in this boot",
             ]
         );
     }
 
     #[test]
-    fn each_missing_piece_is_named() {
-        let mut evidence = complete();
-        evidence.dns = Some(Err("timed out".to_owned()));
-        assert_eq!(evidence.missing(), ["the cluster's DNS does not answer: timed out"]);
-        evidence.node = None;
-        assert_eq!(evidence.missing(), ["the node is not Ready"]);
-        evidence.api = Some(Err("etcd failed".to_owned()));
-        assert_eq!(evidence.missing(), ["the API server is not ready: etcd failed"]);
-        evidence.api = None;
-        assert_eq!(evidence.missing(), ["the API server has not answered in this boot"]);
+    fn a_lease_that_is_not_renewed_gets_too_old() {
+        let now = Instant::now();
+        let mut evidence = complete(now);
+        let late = evidence.expires().unwrap();
+        assert_eq!(evidence.missing(late), ["kubelet does not renew the node's lease any more"]);
+        evidence.learn_lease(&lease("2026-11-22T10:00:03.123456Z"), late);
+        assert_eq!(evidence.missing(late).len(), 1, "seeing the same renewal again is none");
+        evidence.learn_lease(&lease("2026-11-22T10:00:33Z"), late);
+        assert_eq!(evidence.missing(late), Vec::<String>::new());
     }
 
     #[test]
-    fn completed_evicted_and_deleted_pods_are_tolerated_and_pending_ones_are_not() {
-        let mut evidence = complete();
+    fn each_missing_piece_is_named() {
+        let now = Instant::now();
+        let mut evidence = complete(now);
+        evidence.answers.insert(Question::Dns, Err("timed out".to_owned()));
+        evidence.answers.remove(&Question::Scheduler);
+        assert_eq!(
+            evidence.missing(now),
+            ["kube-scheduler has not answered yet", "the cluster's DNS does not answer as it should: timed out",]
+        );
+        evidence.nodes = Some(BTreeMap::new());
+        assert_eq!(evidence.missing(now), ["the node does not exist"]);
+        evidence.api = Some(Err("etcd failed".to_owned()));
+        assert_eq!(evidence.missing(now), ["the API server is not ready: etcd failed"]);
+        evidence.daemons = vec!["kubelet does not run".to_owned()];
+        assert_eq!(evidence.missing(now), ["kubelet does not run", "the API server is not ready: etcd failed"]);
+    }
+
+    #[test]
+    fn a_static_pod_that_is_gone_is_missing() {
+        let now = Instant::now();
+        let mut evidence = complete(now);
+        learn(&mut evidence.pods, Change::Gone(pod("kube-scheduler-kind", &json!({}), AFTER, true)));
+        let missing = evidence.missing(now);
+        assert!(missing.len() == 1 && missing[0].contains("kube-scheduler-kind does not run"), "{missing:?}");
+    }
+
+    #[test]
+    fn workloads_want_their_counts() {
+        let now = Instant::now();
+        let mut evidence = complete(now);
+        learn(&mut evidence.pods, Change::Gone(coredns(AFTER, true)));
+        assert_eq!(
+            evidence.missing(now),
+            ["Deployment kube-system/coredns has 0 of 1 pods ready: there are no more of them"]
+        );
+        let mut pending = coredns(AFTER, false);
+        pending.status.container_statuses.clear();
+        "Pending".clone_into(&mut pending.status.phase);
+        pending.status.conditions = serde_json::from_value(json!([
+            { "type": "PodScheduled", "status": "False", "message": "0/1 nodes are available" },
+        ]))
+        .unwrap();
+        put(&mut evidence, pending);
+        assert_eq!(
+            evidence.missing(now),
+            ["Deployment kube-system/coredns has 0 of 1 pods ready: \
+              pod kube-system/coredns has no containers yet (0/1 nodes are available)"]
+        );
+        learn(evidence.workloads.entry(WorkloadKind::Deployment).or_default(), Change::Changed(deployment(0)));
+        assert_eq!(evidence.missing(now), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_users_run_is_their_business_and_at_the_bake_everything_is() {
+        let now = Instant::now();
+        let mut evidence = complete(now);
+        put(&mut evidence, pod("theirs", &json!({}), AFTER, false));
+        assert_eq!(evidence.missing(now), Vec::<String>::new());
+        evidence.inventory = None;
+        assert_eq!(evidence.missing(now), ["pod kube-system/theirs: container theirs is running but not ready"]);
+    }
+
+    #[test]
+    fn completed_evicted_and_deleted_pods_are_tolerated() {
+        let now = Instant::now();
+        let mut evidence = complete(now);
+        evidence.inventory = None;
         for (name, phase) in [("job", "Succeeded"), ("evicted", "Failed")] {
-            let mut pod = pod(name, BAKE, false);
+            let mut pod = pod(name, &json!({}), BAKE, false);
             phase.clone_into(&mut pod.status.phase);
             put(&mut evidence, pod);
         }
-        let mut deleted = pod("gone", BAKE, false);
+        let mut deleted = pod("gone", &json!({}), BAKE, false);
         deleted.metadata.deletion_timestamp = Some(AFTER.to_owned());
         put(&mut evidence, deleted);
-        assert_eq!(evidence.missing(), Vec::<String>::new());
+        assert_eq!(evidence.missing(now), Vec::<String>::new());
+    }
 
-        let mut pending = pod("pending", BAKE, false);
-        pending.status.container_statuses.clear();
-        "Pending".clone_into(&mut pending.status.phase);
-        put(&mut evidence, pending);
-        assert_eq!(evidence.missing(), ["pod kube-system/pending has no containers yet (Pending)"]);
+    #[test]
+    fn the_inventory_of_a_bake_is_what_runs() {
+        let inventory = complete(Instant::now()).inventory();
+        assert_eq!(inventory.workloads.len(), 1);
+        assert!(inventory.workloads.iter().all(|entry| entry.kind == "Deployment" && entry.name == "coredns"));
     }
 }

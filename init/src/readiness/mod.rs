@@ -1,26 +1,35 @@
 //! Collects the evidence that the cluster works in this boot and keeps the board told, for as long as it runs: follows
-//! lease, node and pods by watch, asks the API server and the cluster's DNS. Decides nothing itself (see `evidence`).
+//! lease, node, pods and workloads by watch, and asks components. Decides nothing itself: `evidence` says what is
+//! missing, `steady` when that is told.
 
 mod evidence;
+mod inventory;
+mod objects;
+mod questions;
+mod steady;
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::future::pending;
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::api::{ApiError, Client};
+use crate::api::{Client, WatchKind};
 use crate::contract::{ClusterSettings, names};
-use crate::dns_forwarder;
-use crate::status::{Board, Readiness};
-use evidence::{Evidence, Lease, Metadata, Node, Pod};
+use crate::phases::{BoxError, chain};
+use crate::status::{Board, ComponentState, Readiness, Status};
+use evidence::{Change, Evidence, Question, WorkloadKind, learn};
+pub use inventory::{Inventory, InventoryError};
+use objects::{Lease, Metadata, Node, Pod, Workload};
+use questions::Askable;
+use steady::{Steady, Verdict};
 
 /// How often the API server is asked again once it is ready.
 const API_INTERVAL: Duration = Duration::from_secs(5);
-/// How often DNS is asked again once it answered.
-const DNS_INTERVAL: Duration = Duration::from_secs(10);
+/// How often everything else is asked again once it answered.
+const QUESTION_INTERVAL: Duration = Duration::from_secs(10);
 /// A watch that is silent for longer is begun anew: the API server sends bookmarks about once a minute.
 const WATCH_IDLE: Duration = Duration::from_secs(150);
 
@@ -31,110 +40,192 @@ const PODS: &str = "/api/v1/pods";
 /// One thing that was learned.
 enum News {
     Api(Result<(), String>),
-    Lease(Lease),
-    Node(Node),
-    PodsListed(Vec<Pod>),
-    Pod(Box<Pod>),
-    PodGone(Metadata),
-    Dns(Result<(), String>),
+    Lease(Change<Lease>),
+    Node(Change<Node>),
+    Pod(Change<Pod>),
+    Workload(WorkloadKind, Change<Workload>),
+    Answer(Question, Result<(), String>),
 }
 
-/// Follows the cluster until the future is dropped. `boot` is when this boot began.
-pub async fn follow(client: Client, settings: &ClusterSettings, boot: SystemTime, board: &Board) {
+/// What readiness is judged by.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// When this boot began: what is older proves nothing.
+    pub boot: SystemTime,
+    /// What the image brings; without one, everything that runs must be ready.
+    pub inventory: Option<Inventory>,
+}
+
+/// Follows the cluster until the future is dropped.
+pub async fn follow(client: Client, settings: &ClusterSettings, scope: Scope, board: &Board) {
     let (sender, mut news) = mpsc::channel(64);
-    let (ask_dns, dns_wanted) = tokio::sync::watch::channel(false);
-    let dns_server = SocketAddr::from((settings.dns_service_ip(), 53));
-    let expected = settings.api_service_ip();
-    let node = format!("{NODES}?fieldSelector=metadata.name={}", names::CLUSTER);
-    let lease = format!("{LEASE}?fieldSelector=metadata.name={}", names::CLUSTER);
+    // Lists wait for a ready API server, questions for everything that is watched: what is asked too early costs the
+    // very processor time that the answer waits for.
+    let (api_is_ready, list_wanted) = watch::channel(false);
+    let (watched_is_complete, ask_wanted) = watch::channel(false);
+    let askable = Askable::new(&client, settings);
+    let ask = |question| ask_again(question, &askable, ask_wanted.clone(), sender.clone());
+    let list = Lists { client: &client, wanted: list_wanted, sender: sender.clone() };
+    let workloads = |kind: WorkloadKind| list.follow(kind.path().to_owned(), move |item| News::Workload(kind, item));
+    let of_node = |path: &str| format!("{path}?fieldSelector=metadata.name={}", names::CLUSTER);
 
     let collect = async {
         tokio::join!(
             ask_api(&client, &sender),
-            follow_list::<Lease, _>(&client, &lease, &sender, |item| Some(News::Lease(item)), |_| None),
-            follow_list::<Node, _>(&client, &node, &sender, |item| Some(News::Node(item)), |_| None),
-            follow_pods(&client, &sender),
-            ask_dns_server(dns_server, expected, dns_wanted, &sender),
+            list.follow(of_node(LEASE), News::Lease),
+            list.follow(of_node(NODES), News::Node),
+            list.follow(PODS.to_owned(), News::Pod),
+            workloads(WorkloadKind::Deployment),
+            workloads(WorkloadKind::DaemonSet),
+            workloads(WorkloadKind::StatefulSet),
+            ask(Question::Scheduler),
+            ask(Question::ControllerManager),
+            ask(Question::KubeProxy),
+            ask(Question::ServiceAddress),
+            ask(Question::Dns),
         )
     };
     let judge = async {
-        let mut evidence = Evidence::new(boot);
-        while let Some(item) = news.recv().await {
-            learn(&mut evidence, item);
-            ask_dns.send_if_modified(|wanted| {
-                let now = evidence.missing_before_dns().is_empty();
-                let changed = *wanted != now;
-                *wanted = now;
-                changed
-            });
-            if !*ask_dns.borrow() {
+        let mut evidence = Evidence::new(scope.boot, scope.inventory);
+        let mut steady = Steady::default();
+        let mut daemons = board.subscribe();
+        let mut again = None;
+        loop {
+            tokio::select! {
+                item = news.recv() => match item {
+                    Some(item) => take(&mut evidence, item),
+                    None => return,
+                },
+                // The board itself is told below, which wakes this once more for nothing.
+                changed = daemons.changed() => if changed.is_err() { return },
+                () = until(again) => {}
+            }
+            evidence.daemons = stopped_daemons(&daemons.borrow_and_update());
+            let now = Instant::now();
+            api_is_ready.send_if_modified(|ready| replace(ready, evidence.api == Some(Ok(()))));
+            let is_watched_complete = evidence.missing_of_watched(now).is_empty();
+            watched_is_complete.send_if_modified(|complete| replace(complete, is_watched_complete));
+            if !is_watched_complete {
                 // An answer from before the gap proves nothing after it.
-                evidence.dns = None;
+                evidence.answers.clear();
             }
-            if board.set_kubernetes(Readiness::from_missing(evidence.missing())) {
-                tracing::info!("Kubernetes ready after {:.1} s", board.uptime().as_secs_f64());
+            for name in evidence.milestones() {
+                board.milestone(&name);
             }
+            let missing = evidence.missing(now);
+            let due = match steady.judge(missing.is_empty(), now) {
+                Verdict::Tell => {
+                    if board.set_kubernetes(Readiness::from_missing(missing)) {
+                        tracing::info!("Kubernetes ready after {:.1} s", board.uptime().as_secs_f64());
+                    }
+                    None
+                }
+                Verdict::Keep(due) => Some(due),
+            };
+            let expires = evidence.expires().filter(|expires| *expires > now);
+            again = [due, expires].into_iter().flatten().min();
         }
     };
-    tokio::join!(collect, judge);
+    tokio::select! {
+        _ = collect => {}
+        () = judge => {}
+    }
 }
 
-fn learn(evidence: &mut Evidence, news: News) {
-    let key = |metadata: &Metadata| (metadata.namespace.clone(), metadata.name.clone());
+/// What runs now, for the bake to write down.
+///
+/// # Errors
+/// When the API server does not list it.
+pub async fn take_inventory(client: &Client) -> Result<Inventory, BoxError> {
+    let mut evidence = Evidence::new(SystemTime::UNIX_EPOCH, None);
+    learn(&mut evidence.pods, Change::Listed(client.get::<List<Pod>>(PODS).await?.items));
+    for kind in WorkloadKind::ALL {
+        let list = client.get::<List<Workload>>(kind.path()).await?;
+        learn(evidence.workloads.entry(kind).or_default(), Change::Listed(list.items));
+    }
+    Ok(evidence.inventory())
+}
+
+fn take(evidence: &mut Evidence, news: News) {
     match news {
         News::Api(answer) => evidence.api = Some(answer),
-        News::Lease(lease) => evidence.lease = Some(lease),
-        News::Node(node) => evidence.node = Some(node),
-        News::PodsListed(pods) => {
-            evidence.pods = Some(pods.into_iter().map(|pod| (key(&pod.metadata), pod)).collect::<BTreeMap<_, _>>());
+        News::Lease(Change::Listed(leases)) => {
+            for lease in &leases {
+                evidence.learn_lease(lease, Instant::now());
+            }
         }
-        News::Pod(pod) => {
-            evidence.pods.get_or_insert_default().insert(key(&pod.metadata), *pod);
+        News::Lease(Change::Changed(lease)) => evidence.learn_lease(&lease, Instant::now()),
+        // Kubelet makes a new one; until then the old one gets too old.
+        News::Lease(Change::Gone(_)) => {}
+        News::Node(change) => learn(&mut evidence.nodes, change),
+        News::Pod(change) => learn(&mut evidence.pods, change),
+        News::Workload(kind, change) => learn(evidence.workloads.entry(kind).or_default(), change),
+        News::Answer(question, answer) => {
+            evidence.answers.insert(question, answer);
         }
-        News::PodGone(metadata) => {
-            evidence.pods.get_or_insert_default().remove(&key(&metadata));
-        }
-        News::Dns(answer) => evidence.dns = Some(answer),
+    }
+}
+
+/// Daemons without which there is no node. They may be starting while nothing else is known yet.
+fn stopped_daemons(status: &Status) -> Vec<String> {
+    let needed = status.components.iter().filter(|one| matches!(one.name.as_str(), "containerd" | "kubelet"));
+    let stopped = needed.filter(|one| matches!(one.state, ComponentState::BackingOff | ComponentState::Failed));
+    stopped
+        .map(|one| match &one.last_exit {
+            Some(exit) => format!("{} does not run: {exit}", one.name),
+            None => format!("{} does not run", one.name),
+        })
+        .collect()
+}
+
+/// Puts `new` in place; true when that is a change.
+fn replace(old: &mut bool, new: bool) -> bool {
+    std::mem::replace(old, new) != new
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
     }
 }
 
 async fn ask_api(client: &Client, sender: &mpsc::Sender<News>) {
+    let client = client.clone().with_timeout(questions::PATIENCE);
     let mut retry = Retry::new();
     loop {
-        let answer = match client.get_text("/readyz").await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(crate::phases::chain(&error)),
-        };
+        let answer = client.get_text("/readyz").await.map(drop).map_err(|error| chain(&error));
         let wait = if answer.is_ok() { retry.reset_to(API_INTERVAL) } else { retry.next() };
         if sender.send(News::Api(answer)).await.is_err() {
             return;
         }
-        tokio::time::sleep(wait).await;
+        sleep(wait).await;
     }
 }
 
-async fn ask_dns_server(
-    server: SocketAddr,
-    expected: std::net::Ipv4Addr,
-    mut wanted: tokio::sync::watch::Receiver<bool>,
-    sender: &mpsc::Sender<News>,
+async fn ask_again(
+    question: Question,
+    askable: &Askable,
+    mut wanted: watch::Receiver<bool>,
+    sender: mpsc::Sender<News>,
 ) {
     let mut retry = Retry::new();
     loop {
         if wanted.wait_for(|wanted| *wanted).await.is_err() {
             return;
         }
-        let name = "kubernetes.default.svc.cluster.local";
-        let answer = match dns_forwarder::ask(server, name, Duration::from_millis(500)).await {
-            Ok(addresses) if addresses.contains(&expected) => Ok(()),
-            Ok(addresses) => Err(format!("{name} is {addresses:?} instead of {expected}")),
-            Err(error) => Err(crate::phases::chain(&error)),
-        };
-        let wait = if answer.is_ok() { retry.reset_to(DNS_INTERVAL) } else { retry.next() };
-        if sender.send(News::Dns(answer)).await.is_err() {
+        let answer = askable.ask(question).await;
+        let wait = if answer.is_ok() { retry.reset_to(QUESTION_INTERVAL) } else { retry.next() };
+        // An answer to a question that is not wanted any more belongs to the time before a gap.
+        let is_wanted = *wanted.borrow_and_update();
+        if is_wanted && sender.send(News::Answer(question, answer)).await.is_err() {
             return;
         }
-        tokio::time::sleep(wait).await;
+        // After a gap the next answer is wanted at once, not at the end of the interval.
+        tokio::select! {
+            () = sleep(wait) => {}
+            changed = wanted.changed() => if changed.is_err() { return },
+        }
     }
 }
 
@@ -145,120 +236,94 @@ struct List<T> {
     items: Vec<T>,
 }
 
-async fn follow_pods(client: &Client, sender: &mpsc::Sender<News>) {
-    let mut retry = Retry::new();
-    loop {
-        if let Ok(list) = client.get::<List<Pod>>(PODS).await {
-            let version = list.metadata.resource_version;
-            if sender.send(News::PodsListed(list.items)).await.is_err() {
-                return;
-            }
-            retry.reset();
-            let path = watch_path(PODS, &version);
-            let changed = |pod: Pod| Some(News::Pod(Box::new(pod)));
-            let gone = |pod: Pod| Some(News::PodGone(pod.metadata));
-            if follow_watch(client, &path, sender, changed, gone).await.is_err() {
-                return;
-            }
-        }
-        tokio::time::sleep(retry.next()).await;
-    }
+/// What all lists that are followed have in common.
+struct Lists<'a> {
+    client: &'a Client,
+    wanted: watch::Receiver<bool>,
+    sender: mpsc::Sender<News>,
 }
 
-/// Lists, then watches, for ever; begins anew whenever either ends.
-async fn follow_list<T, F>(
-    client: &Client,
-    path: &str,
-    sender: &mpsc::Sender<News>,
-    changed: F,
-    gone: impl Fn(T) -> Option<News> + Copy,
-) where
-    T: DeserializeOwned + Send + 'static,
-    F: Fn(T) -> Option<News> + Copy,
-{
-    let mut retry = Retry::new();
-    loop {
-        if let Ok(list) = client.get::<List<T>>(path).await {
-            for item in list.items {
-                if let Some(news) = changed(item) {
-                    if sender.send(news).await.is_err() {
+impl Lists<'_> {
+    /// Lists, then watches, until nobody judges any more; begins anew whenever either ends.
+    async fn follow<T>(&self, path: String, news: impl Fn(Change<T>) -> News)
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let mut retry = Retry::new();
+        let mut wanted = self.wanted.clone();
+        loop {
+            if wanted.wait_for(|wanted| *wanted).await.is_err() {
+                return;
+            }
+            match self.client.get::<List<T>>(&path).await {
+                Ok(list) => {
+                    retry.reset();
+                    if self.sender.send(news(Change::Listed(list.items))).await.is_err()
+                        || self.watch(&watch_path(&path, &list.metadata.resource_version), &news).await.is_err()
+                    {
                         return;
                     }
                 }
+                Err(error) => tracing::debug!("list {path}: {}", chain(&error)),
             }
-            retry.reset();
-            let path = watch_path(path, &list.metadata.resource_version);
-            if follow_watch(client, &path, sender, changed, gone).await.is_err() {
-                return;
-            }
+            sleep(retry.next()).await;
         }
-        tokio::time::sleep(retry.next()).await;
+    }
+
+    async fn watch<T>(&self, path: &str, news: impl Fn(Change<T>) -> News) -> Result<(), Deaf>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let mut watch = match self.client.watch::<T>(path, WATCH_IDLE).await {
+            Ok(watch) => watch,
+            Err(error) => {
+                tracing::debug!("watch {path}: {}", chain(&error));
+                return Ok(());
+            }
+        };
+        // An error means that the version is too old, most likely: list again.
+        while let Some(Ok(event)) = watch.next().await {
+            let change = match event.kind {
+                WatchKind::Added | WatchKind::Modified => Change::Changed(event.object),
+                WatchKind::Deleted => Change::Gone(event.object),
+            };
+            self.sender.send(news(change)).await.map_err(|_| Deaf)?;
+        }
+        Ok(())
     }
 }
 
 /// The receiver is gone: nobody judges any more.
 struct Deaf;
 
-async fn follow_watch<T>(
-    client: &Client,
-    path: &str,
-    sender: &mpsc::Sender<News>,
-    changed: impl Fn(T) -> Option<News>,
-    gone: impl Fn(T) -> Option<News>,
-) -> Result<(), Deaf>
-where
-    T: DeserializeOwned + Send + 'static,
-{
-    let mut watch = match client.watch::<T>(path, WATCH_IDLE).await {
-        Ok(watch) => watch,
-        Err(error) => {
-            tracing::debug!("watch {path}: {error}");
-            return Ok(());
-        }
-    };
-    while let Some(event) = next_event(&mut watch).await {
-        let Ok(event) = event else { return Ok(()) };
-        let news = match event.kind.as_str() {
-            "ADDED" | "MODIFIED" => changed(event.object),
-            "DELETED" => gone(event.object),
-            // BOOKMARK keeps the connection alive; ERROR means that the version is too old: list again.
-            "BOOKMARK" => None,
-            _ => return Ok(()),
-        };
-        if let Some(news) = news {
-            sender.send(news).await.map_err(|_| Deaf)?;
-        }
-    }
-    Ok(())
-}
-
-async fn next_event<T: DeserializeOwned + Send + 'static>(
-    watch: &mut crate::api::Watch<T>,
-) -> Option<Result<crate::api::WatchEvent<T>, ApiError>> {
-    watch.next().await
-}
-
 fn watch_path(path: &str, version: &str) -> String {
     let joint = if path.contains('?') { '&' } else { '?' };
     format!("{path}{joint}watch=1&allowWatchBookmarks=true&resourceVersion={version}")
 }
 
-/// Delays between attempts that found nothing: there is no event for "a port was opened".
-struct Retry(Duration);
+/// Delays between attempts that found nothing: there is no event for "a port was opened". Short at first, because a
+/// boot waits for it, and long when it goes on.
+struct Retry {
+    attempts: u32,
+}
 
 impl Retry {
+    const SHORT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(1);
+    /// Half a minute of short ones.
+    const SHORT_ATTEMPTS: u32 = 600;
+
     fn new() -> Self {
-        Self(Duration::from_millis(50))
+        Self { attempts: 0 }
     }
 
     fn next(&mut self) -> Duration {
-        let delay = self.0;
-        self.0 = (delay * 2).min(Duration::from_millis(500));
-        delay
+        self.attempts = self.attempts.saturating_add(1);
+        if self.attempts <= Self::SHORT_ATTEMPTS { Self::SHORT } else { Self::LONG }
     }
 
     fn reset(&mut self) {
-        *self = Self::new();
+        self.attempts = 0;
     }
 
     /// After a success: the next failure is a first one, and there is time until the next look.

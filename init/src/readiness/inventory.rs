@@ -1,0 +1,153 @@
+//! What the baked cluster runs, by name: written down at the bake, read at every boot, so that readiness depends on
+//! what is in the image and not on what its users run later. Owns the file's form; judges nothing.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::objects::{Metadata, Pod};
+use crate::contract::names;
+
+/// The file's content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Inventory {
+    /// Deployments, DaemonSets and StatefulSets.
+    pub(super) workloads: BTreeSet<Entry>,
+    /// Static pods, as the API shows them.
+    pub(super) static_pods: BTreeSet<Entry>,
+    /// Pods that nobody would make again.
+    pub(super) bare_pods: BTreeSet<Entry>,
+}
+
+/// One object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Entry {
+    pub(super) kind: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+impl Entry {
+    pub(super) fn new(kind: &str, metadata: &Metadata) -> Self {
+        Self { kind: kind.to_owned(), namespace: metadata.namespace.clone(), name: metadata.name.clone() }
+    }
+}
+
+/// The file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InventoryError {
+    /// It cannot be read or written.
+    #[error("inventory {path} cannot be used; bake the image again")]
+    Io {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not what the bake writes.
+    #[error("inventory {path} is none; bake the image again")]
+    Yaml {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: serde_yaml::Error,
+    },
+}
+
+impl Inventory {
+    /// Sorts pods into those that only the image brings and those that a controller makes.
+    pub(super) fn add_pod(&mut self, pod: &Pod) {
+        if pod.is_over() {
+            return;
+        }
+        let entry = Entry::new("Pod", &pod.metadata);
+        if pod.is_mirror() {
+            self.static_pods.insert(entry);
+        } else if !pod.has_controller() {
+            self.bare_pods.insert(entry);
+        }
+    }
+
+    /// The static pods that every cluster has, whatever else it runs.
+    pub(super) fn control_plane() -> BTreeSet<Entry> {
+        ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
+            .into_iter()
+            .map(|name| Entry {
+                kind: "Pod".to_owned(),
+                namespace: "kube-system".to_owned(),
+                name: format!("{name}-{}", names::CLUSTER),
+            })
+            .collect()
+    }
+
+    /// Reads what the bake wrote.
+    ///
+    /// # Errors
+    /// When the file is missing or is none.
+    pub fn read(path: &Path) -> Result<Self, InventoryError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| InventoryError::Io { path: path.display().to_string(), source })?;
+        serde_yaml::from_str(&text).map_err(|source| InventoryError::Yaml { path: path.display().to_string(), source })
+    }
+
+    /// Writes it for the boots to come.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write(&self, path: &Path) -> Result<(), InventoryError> {
+        let shown = || path.display().to_string();
+        let text = serde_yaml::to_string(self).map_err(|source| InventoryError::Yaml { path: shown(), source })?;
+        std::fs::write(path, text).map_err(|source| InventoryError::Io { path: shown(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod(name: &str, owner: Option<&str>, is_mirror: bool, phase: &str) -> Pod {
+        let annotations = if is_mirror { json!({ "kubernetes.io/config.mirror": "x" }) } else { json!({}) };
+        let owners = owner.map_or(json!([]), |kind| json!([{ "kind": kind, "controller": true }]));
+        serde_json::from_value(json!({
+            "metadata": { "name": name, "namespace": "n", "annotations": annotations, "ownerReferences": owners },
+            "status": { "phase": phase },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn pods_are_told_apart_by_who_makes_them() {
+        let mut inventory = Inventory::default();
+        for pod in [
+            pod("etcd-kind", Some("Node"), true, "Running"),
+            pod("bare", None, false, "Running"),
+            pod("of-a-deployment", Some("ReplicaSet"), false, "Running"),
+            pod("done", None, false, "Succeeded"),
+        ] {
+            inventory.add_pod(&pod);
+        }
+        let names = |entries: &BTreeSet<Entry>| entries.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&inventory.static_pods), ["etcd-kind"]);
+        assert_eq!(names(&inventory.bare_pods), ["bare"]);
+    }
+
+    #[test]
+    fn the_file_is_read_as_it_was_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("inventory.yaml");
+        let missing = Inventory::read(&path).unwrap_err().to_string();
+        assert!(missing.contains("inventory.yaml") && missing.contains("bake"), "{missing}");
+        let mut inventory = Inventory::default();
+        inventory.add_pod(&pod("bare", None, false, "Running"));
+        inventory.write(&path).unwrap();
+        assert_eq!(Inventory::read(&path).unwrap(), inventory);
+        std::fs::write(&path, "nonsense: 1\n").unwrap();
+        assert!(Inventory::read(&path).is_err());
+    }
+}

@@ -1,0 +1,126 @@
+//! Asks what no watch can tell: whether components answer now. Owns the requests and the time they may take; what an
+//! answer means is in `evidence`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::{Request, header};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::evidence::Question;
+use super::objects::Condition;
+use crate::api::Client;
+use crate::contract::ClusterSettings;
+use crate::dns_forwarder;
+use crate::phases::chain;
+
+/// A component that is well answers within milliseconds; on a machine with many clusters within a second.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+/// A packet to a service address that kube-proxy does not know yet is lost: asking again soon is what helps.
+const DNS_PATIENCE: Duration = Duration::from_millis(500);
+/// The name that every cluster's DNS knows.
+const NAME: &str = "kubernetes.default.svc.cluster.local";
+/// kube-proxy's health server (`healthzBindAddress`, 0.0.0.0:10256 by default).
+const KUBE_PROXY: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(Ipv4Addr::LOCALHOST, 10256));
+/// Its answer is a line of JSON.
+const MOST_BYTES: usize = 64 << 10;
+
+/// Whoever answers.
+#[derive(Debug)]
+pub(super) struct Askable {
+    client: Client,
+    service: SocketAddr,
+    dns: SocketAddr,
+    api: Ipv4Addr,
+}
+
+impl Askable {
+    pub(super) fn new(client: &Client, settings: &ClusterSettings) -> Self {
+        let api = settings.api_service_ip();
+        Self {
+            client: client.clone().with_timeout(PATIENCE),
+            service: SocketAddr::from((api, 443)),
+            dns: SocketAddr::from((settings.dns_service_ip(), 53)),
+            api,
+        }
+    }
+
+    pub(super) async fn ask(&self, question: Question) -> Result<(), String> {
+        match question {
+            Question::Scheduler => self.component("scheduler").await,
+            Question::ControllerManager => self.component("controller-manager").await,
+            Question::KubeProxy => kube_proxy().await,
+            Question::ServiceAddress => self.service_address().await,
+            Question::Dns => self.dns().await,
+        }
+    }
+
+    /// The API server asks the component's `/healthz` on 127.0.0.1 whenever its status is read
+    /// (`pkg/registry/core/componentstatus`); their certificates are signed by nobody, so asking them ourselves would
+    /// prove no more.
+    async fn component(&self, name: &str) -> Result<(), String> {
+        #[derive(Deserialize)]
+        struct ComponentStatus {
+            #[serde(default)]
+            conditions: Vec<Condition>,
+        }
+        let path = format!("/api/v1/componentstatuses/{name}");
+        let status: ComponentStatus = self.client.get(&path).await.map_err(|error| chain(&error))?;
+        match status.conditions.iter().find(|condition| condition.kind == "Healthy") {
+            Some(healthy) if healthy.status == "True" => Ok(()),
+            Some(healthy) => Err(healthy.message.clone()),
+            None => Err("its status says nothing of health".to_owned()),
+        }
+    }
+
+    /// Over a connection of its own: one from before would go on even if the address led nowhere by now.
+    async fn service_address(&self) -> Result<(), String> {
+        let there = self.client.clone().connect_to(self.service);
+        there.get_text("/version").await.map(drop).map_err(|error| chain(&error))
+    }
+
+    async fn dns(&self) -> Result<(), String> {
+        match dns_forwarder::ask(self.dns, NAME, DNS_PATIENCE).await {
+            Ok(addresses) if addresses.contains(&self.api) => Ok(()),
+            Ok(addresses) => Err(format!("{NAME} is {addresses:?} instead of {}", self.api)),
+            Err(error) => Err(chain(&error)),
+        }
+    }
+}
+
+/// Alive means that kube-proxy still writes its rules (`pkg/proxy/healthcheck`).
+async fn kube_proxy() -> Result<(), String> {
+    let asking = async {
+        let stream = TcpStream::connect(KUBE_PROXY).await.map_err(|error| error.to_string())?;
+        let (mut sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| chain(&error))?;
+        let request = Request::get("/livez")
+            .header(header::HOST, KUBE_PROXY.to_string())
+            .body(Empty::<Bytes>::new())
+            .map_err(|error| error.to_string())?;
+        let answering = async {
+            let response = sender.send_request(request).await.map_err(|error| chain(&error))?;
+            let code = response.status();
+            let body = Limited::new(response.into_body(), MOST_BYTES).collect().await;
+            if code.is_success() {
+                return Ok(());
+            }
+            let body = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
+            Err(format!("{code} {}", body.trim()))
+        };
+        tokio::select! {
+            answer = answering => answer,
+            // Ends first only when the connection breaks.
+            ended = driver => Err(ended.err().map_or_else(|| "it hung up".to_owned(), |error| chain(&error))),
+        }
+    };
+    match timeout(PATIENCE, asking).await {
+        Ok(answer) => answer,
+        Err(_) => Err(format!("no answer from {KUBE_PROXY} within {PATIENCE:?}")),
+    }
+}
