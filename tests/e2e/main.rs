@@ -6,12 +6,14 @@
 mod bad_input;
 mod bake;
 mod boot;
+mod endurance;
 mod faults;
 mod interrupt;
 mod restart;
 mod side_by_side;
 mod stop;
 mod storage;
+mod truth;
 mod usage;
 mod workloads;
 
@@ -36,9 +38,11 @@ fn main() -> ExitCode {
         ("workloads", workloads::CASES),
         ("storage", storage::CASES),
         ("faults", faults::CASES),
+        ("truth", truth::CASES),
         ("restart", restart::CASES),
         ("stop", stop::CASES),
         ("side by side", side_by_side::CASES),
+        ("endurance", endurance::CASES),
         ("bad input", bad_input::CASES),
         ("interrupt", interrupt::CASES),
         ("bake", bake::CASES),

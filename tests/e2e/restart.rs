@@ -8,6 +8,7 @@ use kubake_e2e::cluster::{BOOT_PATIENCE, Cluster};
 use kubake_e2e::lab::lab;
 use kubake_e2e::{engine, manifests, poll};
 use kubake_init::contract::endpoints;
+use kubake_init::status::State;
 
 use crate::{Case, PROBE, build_probe, storage};
 
@@ -58,6 +59,27 @@ pub(crate) fn boots_again(cluster: &Cluster) -> Result<()> {
     let log = engine::logs(cluster.container())?;
     ensure!(!log.contains("panicked"), "{log}");
     Ok(())
+}
+
+/// Ends a cluster's container as a power cut does.
+pub(crate) fn kill(cluster: &Cluster) -> Result<()> {
+    engine::run(["kill", cluster.container()])?;
+    poll::until("the container has ended", Duration::from_secs(30), || {
+        let running = engine::inspect(cluster.container(), ".State.Running")?;
+        ensure!(running == "false", "it runs");
+        Ok(())
+    })
+}
+
+/// The same as soon as the boot that goes on has come to this phase.
+pub(crate) fn kill_in_boot(cluster: &Cluster, phase: &str) -> Result<()> {
+    let state = poll::until(&format!("the boot has come to `{phase}`"), BOOT_PATIENCE, || {
+        let status = cluster.status()?;
+        ensure!(status.phases.iter().any(|one| one.name == phase), "{status:?}");
+        Ok(status.state)
+    })?;
+    ensure!(state == State::Booting, "the boot was over before it could be killed in `{phase}`: {state:?}");
+    kill(cluster)
 }
 
 fn authority(kubeconfig: &str) -> Result<&str> {

@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use tempfile::TempDir;
 
 use crate::cluster::Cluster;
@@ -25,6 +25,8 @@ const PROGRAM_VARIABLE: &str = "KUBAKE_BIN";
 const IMAGE_VARIABLE: &str = "KUBAKE_E2E_IMAGE";
 /// Leaves the shared cluster running after the last case, and takes one that runs: for people who write tests.
 const KEEP_VARIABLE: &str = "KUBAKE_E2E_KEEP";
+/// With `full` the endurance cases do many rounds instead of a few.
+const ENDURANCE_VARIABLE: &str = "KUBAKE_E2E_ENDURANCE";
 /// Compiling `kubake` from nothing.
 const COMPILE_PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// A first bake: an engine is installed, Kubernetes is compiled, a cluster made.
@@ -65,6 +67,18 @@ pub fn close() {
 
 fn keeps() -> bool {
     std::env::var_os(KEEP_VARIABLE).is_some_and(|value| !value.is_empty())
+}
+
+/// Whether endurance is wanted in full.
+///
+/// # Errors
+/// When the variable holds something else: whoever set it would take a short run for a full one.
+pub fn is_endurance_full() -> Result<bool> {
+    match std::env::var_os(ENDURANCE_VARIABLE).unwrap_or_default().to_str() {
+        Some("") => Ok(false),
+        Some("full") => Ok(true),
+        other => bail!("{ENDURANCE_VARIABLE} is {other:?}; it can only be `full`"),
+    }
 }
 
 /// A cluster that other cases use, too, one after the other.

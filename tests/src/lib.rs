@@ -8,7 +8,8 @@
 //! * [`cluster`] is one cluster from `kubake up` to its removal,
 //! * [`kubectl`] runs the baked image's own `kubectl` on the host,
 //! * [`manifests`] holds the objects that cases create,
-//! * [`probe`] makes container images without a registry.
+//! * [`probe`] makes container images without a registry,
+//! * [`sabotage`] breaks parts of a cluster and mends them again.
 //!
 //! # Privilege
 //!
@@ -19,7 +20,8 @@
 //! # For people who write tests
 //!
 //! `KUBAKE_E2E_KEEP=1` leaves the shared cluster running and takes one that runs, `KUBAKE_E2E_IMAGE=NAME` tests a baked
-//! image that exists, `KUBAKE_BIN=PATH` a program that exists. Only one run at a time: names are fixed, and a run
+//! image that exists, `KUBAKE_BIN=PATH` a program that exists. `KUBAKE_E2E_ENDURANCE=full` does the group `endurance`
+//! in full instead of a few rounds: 100 boots and 30 restarts. Only one run at a time: names are fixed, and a run
 //! begins by removing what has one of them.
 
 pub mod cluster;
@@ -31,6 +33,7 @@ pub mod manifests;
 pub mod poll;
 pub mod probe;
 pub mod process;
+pub mod sabotage;
 
 /// Everything that the tests leave in an engine has a name that begins with this, so that a later run can remove what
 /// a killed one left behind.
