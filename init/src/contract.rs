@@ -98,6 +98,8 @@ pub mod paths {
     pub const HOSTPATH_PROVISIONER: &str = "/tmp/hostpath_pv";
     /// One log file per component: `NAME.log`.
     pub const LOGS: &str = "/var/log/kubake";
+    /// The directory of the socket on which etcd serves the API server; on a tmpfs, and root's alone.
+    pub const ETCD_SOCKETS: &str = "/run/kubake/etcd";
     /// Our own files of this boot (notify sockets, resolv.conf for pods), on a tmpfs.
     pub const RUN: &str = "/run/kubake";
     /// The resolv.conf that pods with `dnsPolicy: Default` get: it names our forwarder on the static IP.

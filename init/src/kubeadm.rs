@@ -14,17 +14,28 @@ const VALIDITY: &str = "87600h0m0s";
 /// Where [`patches`] lie while kubeadm runs.
 pub const PATCHES: &str = "/etc/kubernetes/patches";
 
-/// Patches of the static pods, as file name and content. kubeadm's start-up probes ask after 10 s and then every 10 s;
-/// kubelet tells that a pod is ready no sooner than that, so a boot would wait for the probe's clock. They are asked
-/// every second instead, for as long in all (`cmd/kubeadm/app/util/staticpod/utils.go`).
+/// Patches of the static pods, as file name and content.
+///
+/// kubeadm's start-up probes ask after 10 s and then every 10 s; kubelet tells that a pod is ready no sooner than that,
+/// so a boot would wait for the probe's clock. They are asked every second instead, for as long in all
+/// (`cmd/kubeadm/app/util/staticpod/utils.go`). etcd and the API server share the directory of [`paths::ETCD_SOCKETS`].
 #[must_use]
 pub fn patches() -> Vec<(String, Value)> {
     ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
         .into_iter()
         .map(|name| {
             let probe = json!({ "initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 240 });
-            let container = json!({ "name": name, "startupProbe": probe });
-            (format!("{name}+strategic.json"), json!({ "spec": { "containers": [container] } }))
+            let mut container = json!({ "name": name, "startupProbe": probe });
+            let mut spec = json!({});
+            if matches!(name, "etcd" | "kube-apiserver") {
+                container["volumeMounts"] = json!([{ "name": "etcd-socket", "mountPath": paths::ETCD_SOCKETS }]);
+                spec["volumes"] = json!([{
+                    "name": "etcd-socket",
+                    "hostPath": { "path": paths::ETCD_SOCKETS, "type": "DirectoryOrCreate" },
+                }]);
+            }
+            spec["containers"] = json!([container]);
+            (format!("{name}+strategic.json"), json!({ "spec": spec }))
         })
         .collect()
 }
@@ -87,6 +98,7 @@ fn cluster(settings: &ClusterSettings) -> Value {
     sans.extend(settings.cert_sans.iter().filter(|name| !CERT_SANS.contains(&name.as_str())).cloned());
     // A stale lease in the baked etcd would cost 15 s at each boot, and there is nobody to elect.
     let no_election = json!({ "name": "leader-elect", "value": "false" });
+    let etcd_socket = format!("unix://{}/etcd.sock", paths::ETCD_SOCKETS);
     json!({
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "ClusterConfiguration",
@@ -99,7 +111,16 @@ fn cluster(settings: &ClusterSettings) -> Value {
             "podSubnet": settings.pod_subnet,
             "serviceSubnet": settings.service_subnet,
         },
-        "apiServer": { "certSANs": sans },
+        "apiServer": {
+            "certSANs": sans,
+            "extraArgs": [
+                { "name": "etcd-servers", "value": etcd_socket },
+                // With any of these set, the client speaks TLS on the socket, too (etcd's `client/v3/internal/endpoint`).
+                { "name": "etcd-cafile", "value": "" },
+                { "name": "etcd-certfile", "value": "" },
+                { "name": "etcd-keyfile", "value": "" },
+            ],
+        },
         "controllerManager": {
             "extraArgs": [
                 no_election,
@@ -117,7 +138,12 @@ fn cluster(settings: &ClusterSettings) -> Value {
         "etcd": { "local": {
             "dataDir": paths::ETCD,
             // A CI cluster outlives no power cut; an orderly stop still writes everything.
-            "extraArgs": [{ "name": "unsafe-no-fsync", "value": "true" }],
+            "extraArgs": [
+                { "name": "unsafe-no-fsync", "value": "true" },
+                // The API server opens some hundred connections to etcd; on a socket that only the two of them see,
+                // TLS would cost both a good part of their start. Everybody else comes by TLS, as with any kubeadm.
+                { "name": "listen-client-urls", "value": format!("{etcd_socket},https://127.0.0.1:2379") },
+            ],
         } },
     })
 }
