@@ -8,12 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::Client;
 use crate::contract::{paths, ports};
-use crate::phases::{BoxError, Events, PhaseError, Phases};
+use crate::phases::{BoxError, Events, PhaseError, Phases, chain};
 use crate::services::{self, kubelet};
 use crate::stage::Stage;
-use crate::status::State;
+use crate::status::{Board, State};
 use crate::supervisor::{Handle, ServiceError};
-use crate::{readiness, static_pods, stop};
+use crate::{readiness, static_pods, stop, usage};
 
 /// The phases of a boot, as `/status` and the log name them.
 pub const PHASES: &[&str] = &["host", "network", "store", "containerd", "kubelet", "dockerd", "kubernetes"];
@@ -103,11 +103,23 @@ pub async fn run(
         }
     };
     phases.run(guarded).await?;
+    note_usage(&stage.board).await;
     tokio::select! {
         () = &mut follow => {}
         () = stop.cancelled() => {}
     }
     Ok(())
+}
+
+/// Tells the board what it took to get here. Whoever cannot know that runs no worse for it.
+async fn note_usage(board: &Board) {
+    // A few milliseconds, in which the one thread of the runtime tells those who wait that the cluster is ready.
+    let error = match tokio::task::spawn_blocking(|| usage::read_at(Path::new("/"))).await {
+        Ok(Ok(usage)) => return board.set_usage_at_ready(usage),
+        Ok(Err(error)) => chain(&error),
+        Err(error) => error.to_string(),
+    };
+    tracing::warn!("what was used until the cluster was ready is not known: {error}");
 }
 
 /// Ends only when a container of the control plane crashes again and again.
@@ -148,7 +160,7 @@ pub async fn shut_down(stage: &Stage, daemons: Daemons) {
     }
     if daemons.containerd.is_some() {
         if let Err(error) = stop::stop_pods(STOP_GRACE).await {
-            tracing::warn!("pods were not stopped in order: {}", crate::phases::chain(&error));
+            tracing::warn!("pods were not stopped in order: {}", chain(&error));
         }
     }
     stage.shutdown.cancel();

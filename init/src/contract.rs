@@ -55,6 +55,8 @@ pub mod endpoints {
     pub const STATIC_IP: &str = "/static-ip";
     /// Phases and state as JSON ([`crate::status::Status`]).
     pub const STATUS: &str = "/status";
+    /// What the container has used so far, in all and by program, as JSON ([`crate::usage::Usage`]).
+    pub const USAGE: &str = "/usage";
     /// Prefix of the logs: `/logs/` lists them, `/logs/NAME` is the tail of one.
     pub const LOGS: &str = "/logs/";
 }
@@ -117,6 +119,12 @@ pub mod paths {
 /// After how long without readiness `kubake-init` gives a boot up, unless [`env::BOOT_TIMEOUT`] says otherwise.
 pub const BOOT_TIMEOUT: Duration = Duration::from_secs(900);
 
+/// How long [`roles::HEALTHCHECK`] waits for a cluster that boots. So long, because each check costs the boot the
+/// processor time of a `docker exec`, and one that waits ends in the moment in which the cluster is ready.
+pub const HEALTHCHECK_WAIT: Duration = Duration::from_secs(25);
+/// What [`roles::HEALTHCHECK`] may take in all: the wait and an answer that comes late. The engine's timeout is longer.
+pub const HEALTHCHECK_LIMIT: Duration = Duration::from_secs(28);
+
 /// Name of the archive in [`paths::INBOX_IMAGES`] that holds the control plane's images; it sorts before the others.
 pub const CONTROL_PLANE_ARCHIVE: &str = "00-control-plane.tar";
 
@@ -126,6 +134,8 @@ pub mod roles {
     pub const BAKE_IMAGES: &str = "bake-images";
     /// Bake, second half: bring the cluster up with kubeadm, run hooks, freeze it.
     pub const BAKE_CLUSTER: &str = "bake-cluster";
+    /// Asks the supervisor whether the cluster is ready; what the baked image's `HEALTHCHECK` runs.
+    pub const HEALTHCHECK: &str = "healthcheck";
     /// Internal: the supervisor that the PID 1 stub starts.
     pub const SUPERVISE: &str = "supervise";
 }

@@ -25,6 +25,8 @@ pub enum Invocation {
         /// Whether phases appear on stdout as JSON lines.
         has_events: bool,
     },
+    /// Ask the supervisor of this container whether the cluster is ready. No stub: nothing is started.
+    Healthcheck,
     /// Replace this process by another program (`docker run IMAGE sh`).
     Exec(Vec<OsString>),
     /// Print the version.
@@ -48,6 +50,7 @@ usage:
   kubake-init                boot (what the image does by itself)
   kubake-init bake-images    used by `kubake bake`
   kubake-init bake-cluster   used by `kubake bake`
+  kubake-init healthcheck    say whether the cluster is ready (what the image's HEALTHCHECK runs)
   kubake-init PROGRAM [ARG]  run another program instead
 
 options:
@@ -70,6 +73,11 @@ pub fn parse(args: &[OsString]) -> Result<Invocation, UsageError> {
             Some("--events=json") => has_events = true,
             Some(roles::BAKE_IMAGES) if role.is_none() => role = Some(Role::BakeImages),
             Some(roles::BAKE_CLUSTER) if role.is_none() => role = Some(Role::BakeCluster),
+            // Alone: with anything else beside it, neither is a program to run.
+            Some(roles::HEALTHCHECK) => match args.iter().find(|other| *other != argument) {
+                None if args.len() == 1 => return Ok(Invocation::Healthcheck),
+                other => return Err(UsageError { argument: other.unwrap_or(argument).to_string_lossy().into_owned() }),
+            },
             Some(text) if text.starts_with('-') => return Err(UsageError { argument: text.to_owned() }),
             // CI systems and people append a command; run it as they mean it.
             _ if role.is_none() => return Ok(Invocation::Exec(args[index..].to_vec())),
@@ -96,7 +104,13 @@ mod tests {
         );
         assert_eq!(parsed(&["sh", "-c", "id"]), Ok(Invocation::Exec(vec!["sh".into(), "-c".into(), "id".into()])));
         assert_eq!(parsed(&["--version"]), Ok(Invocation::Version));
+        assert_eq!(parsed(&["healthcheck"]), Ok(Invocation::Healthcheck));
         assert!(parsed(&["--nonsense"]).is_err());
         assert!(parsed(&["bake-images", "bake-cluster"]).is_err());
+        for args in [["healthcheck", "sh"], ["bake-images", "healthcheck"], ["--events=json", "healthcheck"]] {
+            assert!(parsed(&args).is_err(), "{args:?}");
+        }
+        assert_eq!(parsed(&["healthcheck", "x"]), Err(UsageError { argument: "x".to_owned() }));
+        assert_eq!(parsed(&["echo", "healthcheck"]), Ok(Invocation::Exec(vec!["echo".into(), "healthcheck".into()])));
     }
 }

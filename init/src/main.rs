@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use kubake_init::contract::{env, exit, roles};
 use kubake_init::invocation::{self, Invocation};
-use kubake_init::{pid1, supervise};
+use kubake_init::{healthcheck, pid1, supervise};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -15,8 +15,12 @@ fn main() -> ExitCode {
     if is_supervisor {
         args.remove(0);
     }
-    log_to_stderr();
-    let code = match invocation::parse(&args) {
+    let invocation = invocation::parse(&args);
+    // Run every few seconds, and what it has to say is data.
+    if invocation != Ok(Invocation::Healthcheck) {
+        log_to_stderr();
+    }
+    let code = match invocation {
         Ok(Invocation::Run { role, has_events }) if is_supervisor => supervise::run(role, has_events),
         Ok(Invocation::Run { .. }) => match pid1::run(&args) {
             Ok(code) => code,
@@ -25,6 +29,11 @@ fn main() -> ExitCode {
                 exit::FAILED
             }
         },
+        Ok(Invocation::Healthcheck) => {
+            let verdict = healthcheck::ask();
+            print(&verdict.text);
+            if verdict.is_ready { exit::OK } else { exit::FAILED }
+        }
         Ok(Invocation::Exec(command)) => exec(&command),
         Ok(Invocation::Version) => print(&format!("kubake-init {}\n", env!("CARGO_PKG_VERSION"))),
         Ok(Invocation::Help) => print(invocation::HELP),

@@ -72,6 +72,7 @@ async fn supervise(
         settings: settings.clone(),
         kubeconfig_path: PathBuf::from(paths::ADMIN_KUBECONFIG),
         logs_dir: PathBuf::from(paths::LOGS),
+        root: PathBuf::from("/"),
         api_port: api_port(),
     });
     let server = tokio::spawn(http::serve(listener, site, shutdown.clone().cancelled_owned()));

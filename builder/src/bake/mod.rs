@@ -330,6 +330,7 @@ fn bake_images(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
             files: vec![settings_file(context.settings), directory(paths::INBOX_IMAGES)],
             archives: inbox,
             name: &context.images_name,
+            healthcheck: None,
             labels: vec![(labels::STAGE, "images"), (labels::INPUTS, &hash), (labels::COMPONENTS, &components)],
         },
     )?;
@@ -391,8 +392,14 @@ fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<String, Erro
     let engine = context.engine;
     let file = settings_file(settings);
     let Content::Text(settings_text) = &file.content else { unreachable!("settings are packed as text") };
-    context.inputs =
-        inputs::digest(&[RECIPE, &context.images_inputs, settings_text, &inputs::digest_packed(&context.hooks)?]);
+    let healthcheck = container::healthcheck(engine.facts());
+    context.inputs = inputs::digest(&[
+        RECIPE,
+        &context.images_inputs,
+        settings_text,
+        &inputs::digest_packed(&context.hooks)?,
+        healthcheck.as_deref().unwrap_or_default(),
+    ]);
 
     let before = engine.image(&settings.image).map_err(doing(format!("look for the image `{}`", settings.image)))?;
     if let Some(image) = &before {
@@ -415,6 +422,7 @@ fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<String, Erro
             files,
             archives: Vec::new(),
             name: &settings.image,
+            healthcheck: healthcheck.as_deref(),
             labels: vec![
                 (labels::STAGE, "baked"),
                 (labels::INPUTS, &context.inputs),

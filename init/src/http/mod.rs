@@ -52,6 +52,8 @@ pub struct Site {
     pub kubeconfig_path: PathBuf,
     /// Where the components' logs are, `NAME.log` each.
     pub logs_dir: PathBuf,
+    /// Below which /proc and the cgroups are: `/` but for tests.
+    pub root: PathBuf,
     /// The port under which callers outside reach the API server ([`crate::contract::env::API_PORT`]).
     pub api_port: u16,
 }

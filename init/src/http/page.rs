@@ -11,7 +11,7 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;mar
     .failed{color:#b00}code{font-size:.95em}@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}a{color:#8bf}}";
 
 /// Every endpoint with what it is for, in the order in which people are told.
-pub(super) const KNOWN: [(&str, &str); 9] = [
+pub(super) const KNOWN: [(&str, &str); 10] = [
     (
         endpoints::KUBERNETES_READY,
         "200 when the cluster is ready, else 503 with what is missing; ?wait=60s waits for it",
@@ -19,6 +19,7 @@ pub(super) const KNOWN: [(&str, &str); 9] = [
     (endpoints::CONFIG, "the kubeconfig; ?server=HOST[:PORT] names the API server, ?format=json"),
     (endpoints::DOCKER_READY, "200 when the Docker API answers; ?wait=60s waits for it"),
     (endpoints::STATUS, "phases, components and readiness as JSON"),
+    (endpoints::USAGE, "processor time, memory and bytes written so far, in all and by program, as JSON"),
     (endpoints::LOGS, "the components' logs; /logs/NAME?lines=500 is the tail of one"),
     (endpoints::KUBERNETES_VERSION, "the version of Kubernetes"),
     (endpoints::STATIC_IP, "the node's fixed address"),

@@ -17,6 +17,7 @@ use super::{Site, logs, page, query};
 use crate::contract::{endpoints, ports};
 use crate::phases::chain;
 use crate::status::{Readiness, State, Status};
+use crate::usage;
 
 type Answer = Response<Full<Bytes>>;
 
@@ -50,6 +51,7 @@ pub(super) async fn respond(request: &Parts, site: &Site) -> Answer {
         endpoints::KUBERNETES_VERSION => text(StatusCode::OK, format!("{}\n", site.settings.kubernetes_version)),
         endpoints::STATIC_IP => text(StatusCode::OK, format!("{}\n", site.settings.static_ip)),
         endpoints::STATUS => status(site),
+        endpoints::USAGE => usage(site).await,
         // The only one left of those that are known.
         _ => all_logs(request, site).await,
     }
@@ -70,6 +72,23 @@ fn status(site: &Site) -> Answer {
     match serde_json::to_string_pretty(&site.board.snapshot()) {
         Ok(json) => body(StatusCode::OK, "application/json", json + "\n"),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("status cannot be written: {error}\n")),
+    }
+}
+
+async fn usage(site: &Site) -> Answer {
+    let root = site.root.clone();
+    // A few milliseconds, in which the one thread of the runtime has others to serve.
+    let json = match tokio::task::spawn_blocking(move || usage::read_at(&root)).await {
+        Ok(Ok(usage)) => serde_json::to_string_pretty(&usage).map_err(|error| error.to_string()),
+        Ok(Err(error)) => Err(chain(&error)),
+        Err(error) => Err(error.to_string()),
+    };
+    match json {
+        Ok(json) => body(StatusCode::OK, "application/json", json + "\n"),
+        Err(error) => {
+            tracing::warn!(%error, "http: usage could not be read");
+            text(StatusCode::INTERNAL_SERVER_ERROR, format!("usage cannot be read: {error}\n"))
+        }
     }
 }
 

@@ -30,6 +30,7 @@ fn site() -> (TempDir, Site) {
         settings: ClusterSettings::default(),
         kubeconfig_path: directory.path().join("admin.conf"),
         logs_dir,
+        root: directory.path().join("root"),
         api_port: 32768,
     };
     (directory, site)
@@ -60,6 +61,26 @@ async fn plain_facts() {
     assert_eq!(serde_json::from_str::<crate::status::Status>(&body).unwrap(), site.board.snapshot());
     assert_eq!(headers["cache-control"], "no-store");
     assert_eq!(headers["x-content-type-options"], "nosniff");
+}
+
+#[tokio::test]
+async fn usage_is_read_anew_for_each_caller() {
+    let (_directory, site) = site();
+    let (code, _, body) = get(&site, "/usage", &[]).await;
+    assert_eq!(code, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(body.starts_with("usage cannot be read: cannot list the processes in "), "{body}");
+    let process = site.root.join("proc/1");
+    std::fs::create_dir_all(&process).unwrap();
+    std::fs::write(process.join("cmdline"), "etcd\0").unwrap();
+    for seconds in [1, 2] {
+        std::fs::write(process.join("stat"), format!("1 (etcd) S 0 1 1 0 -1 0 0 0 0 0 {seconds}00 0 0 0 20")).unwrap();
+        let (code, headers, body) = get(&site, "/usage", &[]).await;
+        assert_eq!((code, &headers["content-type"]), (StatusCode::OK, &"application/json".parse().unwrap()));
+        let usage: crate::usage::Usage = serde_json::from_str(&body).unwrap();
+        assert!((usage.cpu_seconds - f64::from(seconds)).abs() < 1e-9, "{body}");
+        assert_eq!(usage.programs[0].name, "etcd");
+        assert!(body.contains("\n  \"writtenBytes\": 0"), "{body}");
+    }
 }
 
 #[tokio::test]
