@@ -55,6 +55,8 @@ pub mod endpoints {
     pub const STATIC_IP: &str = "/static-ip";
     /// Phases and state as JSON ([`crate::status::Status`]).
     pub const STATUS: &str = "/status";
+    /// What the container has used so far as JSON ([`crate::usage::Usage`]).
+    pub const USAGE: &str = "/usage";
     /// Prefix of the logs: `/logs/` lists them, `/logs/NAME` is the tail of one.
     pub const LOGS: &str = "/logs/";
 }
