@@ -61,6 +61,8 @@ pub enum Command {
     Down(commands::down::Args),
     /// Bake the image of a cluster from source
     Bake(commands::bake::Args),
+    /// Measure what a boot costs: time, processor, memory, disk; of several images side by side
+    Bench(commands::bench::Args),
     /// Look at this machine: what would keep a cluster from working, and what to do about it
     Doctor(commands::doctor::Args),
     /// Print the settings in effect and where each comes from
@@ -126,6 +128,14 @@ impl Subset for Baking {
         Key::GoProxy,
     ];
     const MAKES_IMAGE: bool = true;
+}
+
+/// Settings that say what is run, and for how long it is waited for.
+#[derive(Debug, Clone)]
+pub struct Benching;
+
+impl Subset for Benching {
+    const KEYS: &'static [Key] = &[Key::KubernetesVersion, Key::Network, Key::ReadyTimeout];
 }
 
 /// Settings that name a cluster.
@@ -242,7 +252,7 @@ mod tests {
 
     #[test]
     fn help_texts() {
-        for path in [&[][..], &["up"], &["down"], &["bake"], &["settings"], &["engine"]] {
+        for path in [&[][..], &["up"], &["down"], &["bake"], &["bench"], &["settings"], &["engine"]] {
             insta::assert_snapshot!(["help", path.first().copied().unwrap_or("kubake")].join("_"), help(path));
         }
     }

@@ -3,6 +3,7 @@
 
 pub mod bake;
 pub mod base_image;
+pub mod bench;
 pub mod checkout;
 pub mod cli;
 pub mod commands;

@@ -4,10 +4,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// An answer to `docker info` that is good enough.
 const INFO: &str = r#"{"ServerVersion":"28.0.0","OSType":"linux","Architecture":"x86_64","CgroupVersion":"2","KernelVersion":"KERNEL","ClientInfo":{"Version":"28.0.0","Plugins":[{"Name":"buildx","Version":"v0.13.1"}]}}"#;
@@ -52,9 +57,10 @@ impl Test {
         self
     }
 
-    fn run(&self) -> Output {
+    fn command(&self) -> Command {
         let path = self.path();
-        Command::new(env!("CARGO_BIN_EXE_kubake"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubake"));
+        command
             .args(&self.args)
             .current_dir(path)
             .env_clear()
@@ -62,9 +68,12 @@ impl Test {
             .env("HOME", path)
             .env("KUBAKE_ENGINE", path.join("bin/docker"))
             .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self) -> Output {
+        self.command().output().unwrap()
     }
 
     /// Runs; exit code, stdout, and stderr without what differs from run to run.
@@ -195,4 +204,133 @@ fn down_without_a_cluster_says_so_and_succeeds() {
     assert!(stderr.contains("there is no cluster `kubake`"), "{stderr}");
     let down: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((down["container"].as_bool(), down["context"].as_bool()), (Some(false), Some(false)));
+}
+
+/// A cluster's HTTP port that has always been ready, on a port of its own.
+fn ready_cluster() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let mut asked_for_usage = 0;
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = String::new();
+            BufReader::new(&stream).read_line(&mut request).unwrap();
+            let usage = |seconds: i32| format!(r#"{{"cpuSeconds":{seconds},"memoryBytes":387000000}}"#);
+            let body = match request.split(['?', ' ']).nth(1).unwrap() {
+                "/usage" => {
+                    asked_for_usage += 1;
+                    usage(6 + asked_for_usage)
+                }
+                "/status" => format!(
+                    r#"{{"state":"running","reason":null,"phases":[{{"name":"host","startedMs":0,"elapsedMs":2,"outcome":"done","detail":null}}],"components":[],"docker":{{"ready":true,"missing":[]}},"kubernetes":{{"ready":true,"missing":[]}},"readyAfterMs":6400,"milestones":[{{"name":"api-ready","atMs":3100}}],"usageAtReady":{}}}"#,
+                    usage(6)
+                ),
+                _ => "ready".to_owned(),
+            };
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        }
+    });
+    port
+}
+
+/// An engine with two baked images, in which every container is one that [`ready_cluster`] serves. `stopped` is the
+/// exit code of a container that was stopped.
+fn measured_engine(test: Test, stopped: i32) -> Test {
+    let port = ready_cluster();
+    let up = test.path().join("up").display().to_string();
+    let image = r#"[{"Id":"sha256:1","Size":1234000000,"Config":{"Labels":{"io.kubake.stage":"baked"}}}]"#;
+    let container = format!(
+        r#"[{{"Id":"abc","Name":"/c","State":{{"Running":RUNNING,"ExitCode":{stopped}}},"Mounts":[{{"Type":"volume","Destination":"/var/lib/containerd"}}],"NetworkSettings":{{"Ports":{{"10080/tcp":[{{"HostIp":"127.0.0.1","HostPort":"{port}"}}]}}}}}}]"#
+    );
+    test.docker(&format!(
+        r#"case "$*" in
+        'image inspect plain') echo '[{{"Id":"sha256:2"}}]';;
+        'image inspect none') echo 'Error: No such image' >&2; exit 1;;
+        'image inspect'*) echo '{image}';;
+        run*|start*) touch '{up}';;
+        stop*) rm '{up}';;
+        wait*) exec sleep 60;;
+        exec*) printf '412\t/var/lib/containerd\n';;
+        logs*) echo 'the last words';;
+        *--size*) echo 1500000;;
+        'container inspect'*) if [ -e '{up}' ]; then echo '{container}' | sed s/RUNNING/true/; else echo '{container}' | sed s/RUNNING/false/; fi;;
+        rm*) ;;
+        *) echo "what is $*?" >&2; exit 1;;
+        esac"#
+    ))
+}
+
+#[test]
+fn bench_measures_images_in_turn_and_leaves_nothing() {
+    let args = ["bench", "a", "b", "--runs", "2", "--idle", "1", "--parallel", "2", "--json", "--plot", "boot.svg"];
+    let test = measured_engine(Test::new(&args), 0);
+    let (code, stdout, stderr) = test.outcome();
+    assert_eq!(code, 0, "{stderr}");
+    let report: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let image = &report["images"][0];
+    assert_eq!(image["runs"].as_array().unwrap().len(), 2);
+    for key in ["readySeconds", "dockerReadySeconds", "idleCpuPerSecond", "stopSeconds", "restartReadySeconds"] {
+        assert!(image["summaries"][key]["median"].as_f64().unwrap() > 0.0, "{key}: {image}");
+    }
+    assert_eq!(image["summaries"]["volumeBytes"]["median"], f64::from(412 * 1024));
+    assert_eq!(image["summaries"]["cpuSecondsAtReady"]["median"], 6.0);
+    assert!(report["images"][1]["ratios"]["readySeconds"].is_number());
+    assert_eq!(report["parallel"]["readySeconds"].as_array().unwrap().len(), 2);
+    let started: Vec<&str> =
+        stderr.lines().filter_map(|line| line.strip_prefix("• run ")).filter(|line| line.contains(", ")).collect();
+    assert_eq!(started, ["1 of 2, a", "1 of 2, b", "2 of 2, a", "2 of 2, b"]);
+    let calls = test.calls();
+    let count = |what: &str| calls.lines().filter(|line| line.starts_with(what)).count();
+    assert_eq!((count("run "), count("rm --force --volumes "), count("stop "), count("start ")), (6, 6, 4, 4));
+    assert!(fs::read_to_string(test.path().join("boot.svg")).unwrap().contains("api-ready"));
+}
+
+#[test]
+fn bench_for_people() {
+    let test = measured_engine(Test::new(&["bench", "--runs", "1", "--idle", "0", "--no-restart"]), 0);
+    let (code, stdout, stderr) = test.outcome();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("docker run to ready") && stdout.contains("kubake:latest-1.36"), "{stdout}");
+    assert!(!stdout.contains("idle:") && !stdout.contains("docker start"), "{stdout}");
+    assert!(stderr.contains("next:\n  kubake bench --runs 1 --idle 0 --no-restart --plot boot.svg"), "{stderr}");
+}
+
+#[test]
+fn bench_refuses_what_is_no_baked_image_before_anything_runs() {
+    let test = measured_engine(Test::new(&["bench", "a", "none", "plain"]), 0);
+    let (code, stdout, stderr) = test.outcome();
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(
+        stderr.contains("\n  `none`: there is no such image\n  `plain`: not an image that kubake baked\nhint:"),
+        "{stderr}"
+    );
+    assert!(!test.calls().contains("run "), "{}", test.calls());
+    let test = measured_engine(Test::new(&["bench", "--plot", "no/where.svg"]), 0);
+    let (code, _, stderr) = test.outcome();
+    assert_eq!((code, test.calls().as_str()), (1, ""), "{stderr}");
+}
+
+#[test]
+fn a_run_that_does_not_stop_in_order_is_told_with_the_last_words() {
+    let test = measured_engine(Test::new(&["bench", "a", "--idle", "0"]), 137);
+    let (code, stdout, stderr) = test.outcome();
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.contains("error: run 1 of `a`: `docker stop kubake-bench-"), "{stderr}");
+    assert!(stderr.contains("ended it with status 137 and not with 0\n  | the last words\nhint:"), "{stderr}");
+    assert!(test.calls().lines().last().unwrap().starts_with("rm --force --volumes kubake-bench-"), "{}", test.calls());
+}
+
+#[test]
+fn an_interrupted_bench_leaves_nothing() {
+    let test = measured_engine(Test::new(&["bench", "a", "--idle", "600"]), 0);
+    let mut child = test.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !test.calls().contains("wait ") {
+        assert!(Instant::now() < deadline, "{}", test.calls());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(test.calls().lines().last().unwrap().starts_with("rm --force --volumes kubake-bench-"), "{}", test.calls());
 }

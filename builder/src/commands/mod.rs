@@ -2,6 +2,7 @@
 //! mapping of every failure to an exit code and a hint. Does no work itself.
 
 pub mod bake;
+pub mod bench;
 pub mod completions;
 pub mod doctor;
 pub mod down;
@@ -10,6 +11,7 @@ pub mod settings;
 pub mod up;
 
 use std::io;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -64,6 +66,18 @@ pub enum Error {
     /// The cluster is not up, or not down.
     #[error(transparent)]
     Up(#[from] crate::up::Error),
+    /// Nothing was measured.
+    #[error(transparent)]
+    Bench(#[from] crate::bench::Error),
+    /// The picture cannot be written.
+    #[error("write the picture `{}`", .path.display())]
+    Plot {
+        /// Where.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
     /// The doctor found something; the report says what.
     #[error("kubake does not work on this machine yet")]
     Unhealthy,
@@ -85,6 +99,7 @@ impl Error {
             }
             Self::Bake(error) => error.hint(),
             Self::Up(error) => error.hint(),
+            Self::Bench(error) => error.hint(),
             Self::Install(_) => Some("`kubake doctor` looks at this machine".to_owned()),
             _ => None,
         }
@@ -94,6 +109,7 @@ impl Error {
         match self {
             Self::Bake(error) => error.is_interrupted(),
             Self::Up(error) => error.is_interrupted(),
+            Self::Bench(error) => error.is_interrupted(),
             Self::Install(InstallError::Interrupted) => true,
             Self::Install(InstallError::Command { source, .. } | InstallError::Engine(EngineError::Run(source))) => {
                 source.is_interrupted()
@@ -133,6 +149,7 @@ pub fn run(cli: &Cli, printer: &Printer) -> Result<(), Error> {
         Command::Up(args) => up::run(args, &cli.global, printer),
         Command::Down(args) => down::run(args, &cli.global, printer),
         Command::Bake(args) => bake::run(args, &cli.global, printer),
+        Command::Bench(args) => bench::run(args, &cli.global, printer),
         Command::Doctor(args) => doctor::run(args, printer),
         Command::Settings(args) => settings::run(args, &cli.global, printer),
         Command::Completions(args) => completions::run(args, printer),

@@ -839,6 +839,25 @@ impl EngineCommand for ContainerInspect {
     }
 }
 
+/// `container inspect --size`; answers with the bytes of the container's own layer, which is what its files in no
+/// volume and no image take, or with `null` where the engine does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerSize {
+    /// Name or id.
+    pub container: String,
+}
+
+impl EngineCommand for ContainerSize {
+    fn args(&self) -> Vec<OsString> {
+        Args::of(&["container", "inspect", "--size", "--format", "{{json .SizeRw}}"]).word(&self.container).0
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        // It walks through the layer's files.
+        Some(SLOW)
+    }
+}
+
 /// `ps`, one full id a line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ContainerList {

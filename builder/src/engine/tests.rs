@@ -96,6 +96,7 @@ fn argument_vectors() {
         line(&RemoveContainer { containers: vec![name()] }),
         line(&Wait { container: name(), timeout: None }),
         line(&ContainerInspect { containers: vec![name()] }),
+        line(&ContainerSize { container: name() }),
         line(&ContainerList { all: true, filters: vec![Filter::Label(labels::CLUSTER.into())] }),
         line(&Commit {
             container: name(),
@@ -146,6 +147,7 @@ fn argument_vectors() {
     docker rm --force --volumes c
     docker wait c
     docker container inspect c
+    docker container inspect --size --format '{{json .SizeRw}}' c
     docker ps --quiet --no-trunc --all --filter label=io.kubake.cluster
     docker commit --pause=false --message m --change 'ENTRYPOINT ["/x"]' c a
     docker exec --interactive --env A=b c cat -

@@ -3,7 +3,7 @@
 
 pub mod http;
 mod ports;
-mod wait;
+pub(crate) mod wait;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use crate::kubeconfig::{self, Entries};
 use crate::printer::Printer;
 use crate::settings::{HostPort, Key, Origin, Settings, TABLE, has_registry};
 use http::Server;
+use wait::Show;
 
 /// How long an answer may take that the cluster has ready.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -409,6 +410,16 @@ impl Reached {
     }
 }
 
+/// Where a port of a container answers from here; none where it is not published.
+pub(crate) fn reached(engine: &Engine, container: &Container, port: u16) -> Option<Server> {
+    let published = container.published(port)?;
+    let host = match published.host_ip {
+        Some(ip) if !ip.is_unspecified() && engine.facts().location != Location::Remote => ip.to_string(),
+        _ => engine.published_host(),
+    };
+    Some(Server::new(&host, published.host_port))
+}
+
 fn wait_until_ready(
     engine: &Engine,
     settings: &Settings,
@@ -421,27 +432,20 @@ fn wait_until_ready(
     let look = || engine.container(name).map_err(doing(format!("look for the container `{name}`")));
     let gone = || Error::State { name: name.clone(), status: "gone".to_owned() };
     let container = look()?.ok_or_else(gone)?;
-    let host = |port: u16| {
-        let published = container.published(port)?;
-        let host = match published.host_ip {
-            Some(ip) if !ip.is_unspecified() && engine.facts().location != Location::Remote => ip.to_string(),
-            _ => engine.published_host(),
-        };
-        Some((host, published.host_port))
-    };
-    let http = match host(contract::ports::HTTP) {
-        Some((host, port)) => Server::new(&host, port),
+    let http = match reached(engine, &container, contract::ports::HTTP) {
+        Some(server) => server,
         // A container that has ended has no ports, and its end is what there is to tell.
         None if !container.state.running => Server::new("127.0.0.1", 1),
         None => return Err(Error::NotPublished { name: name.clone(), port: contract::ports::HTTP }),
     };
-    let status = wait::ready(engine, name, &http, settings.ready_timeout, &phase, !already_running)?;
+    let show = if already_running { Show::Message(&phase) } else { Show::Phases(&phase) };
+    let status = wait::ready(engine, name, &http, settings.ready_timeout, show)?.status;
     let answer = http.get(endpoints::CONFIG, ANSWER).map_err(Error::Config)?;
     if answer.status != 200 {
         return Err(Error::ConfigStatus { status: answer.status, body: answer.body.trim().to_owned() });
     }
     let server =
-        host(contract::ports::API).map(|(host, port)| format!("https://{}", Server::new(&host, port).address()));
+        reached(engine, &container, contract::ports::API).map(|server| format!("https://{}", server.address()));
     let measured = u64::try_from(started.elapsed().as_millis()).ok();
     let ready_after_ms =
         if already_running { None } else { status.and_then(|status| status.ready_after_ms).or(measured) };

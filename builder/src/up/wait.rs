@@ -1,7 +1,7 @@
 //! Waits for a cluster: asks its container until it proves itself ready, shows its phases meanwhile, and notices at
 //! once when it ends. Removes nothing and changes nothing.
 
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -79,37 +79,63 @@ impl Error {
     }
 }
 
-fn log_text(log: &str) -> String {
+pub(crate) fn log_text(log: &str) -> String {
     log.lines().map(|line| format!("\n  | {line}")).collect()
 }
 
+/// What people see meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Show<'a> {
+    /// A line for each phase that ended, and the one that runs as the message.
+    Phases(&'a Phase),
+    /// The phase that runs as the message.
+    Message(&'a Phase),
+    /// Nothing. The cluster is asked for nothing but its readiness, so that a measurement is not disturbed.
+    Nothing,
+}
+
+/// A cluster that is ready.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    /// When the 200 came.
+    pub(crate) at: Instant,
+    /// What it says of its boot, where it said it.
+    pub(crate) status: Option<Status>,
+}
+
 enum Seen {
-    Ready,
+    Ready(Instant),
     Missing(String),
     Status(Box<Status>),
     Ended(Result<i64, RunError>),
 }
 
-/// Waits; answers with what the cluster says of its boot, where it said it. `narrate` shows each phase that ended.
-pub(super) fn ready(
+/// Waits until the cluster is ready, at most `timeout`.
+pub(crate) fn ready(
     engine: &Engine,
     container: &str,
     server: &Server,
     timeout: Duration,
-    phase: &Phase,
-    narrate: bool,
-) -> Result<Option<Status>, Error> {
+    show: Show<'_>,
+) -> Result<Ready, Error> {
     let (sender, seen) = mpsc::channel();
     // The threads end with this token, which is set on every way out of here.
     let over = Over(Cancel::new());
     spawn_ready(server.clone(), over.0.clone(), sender.clone());
-    spawn_status(server.clone(), over.0.clone(), sender.clone());
+    if !matches!(show, Show::Nothing) {
+        spawn_status(server.clone(), over.0.clone(), sender.clone());
+    }
     spawn_end(engine, container, &over.0, sender);
 
     let deadline = Instant::now() + timeout;
     let mut missing = "its HTTP port does not answer yet".to_owned();
     let mut last: Option<Status> = None;
-    let mut shown = if narrate { 0 } else { usize::MAX };
+    let mut shown = 0;
+    let mut tell = |status: &Status| match show {
+        Show::Phases(phase) => show_phases(status, &mut shown, phase),
+        Show::Message(phase) => show_phases(status, &mut { usize::MAX }, phase),
+        Show::Nothing => {}
+    };
     let tail = || engine.for_cleanup().log_tail(container, LOG_LINES).unwrap_or_default();
     loop {
         if engine.runner().cancel().is_cancelled() {
@@ -121,18 +147,18 @@ pub(super) fn ready(
         }
         // Short, because the user's Ctrl-C comes by another way.
         match seen.recv_timeout(left.min(Duration::from_millis(200))) {
-            Ok(Seen::Ready) => {
+            Ok(Seen::Ready(at)) => {
                 let final_status =
                     server.get(endpoints::STATUS, SLACK).ok().and_then(|answer| parse_status(&answer.body));
                 let status = final_status.or(last);
                 if let Some(status) = &status {
-                    show(status, &mut shown, phase);
+                    tell(status);
                 }
-                return Ok(status);
+                return Ok(Ready { at, status });
             }
             Ok(Seen::Missing(text)) => missing = text,
             Ok(Seen::Status(status)) => {
-                show(&status, &mut shown, phase);
+                tell(&status);
                 if status.state == State::Failed {
                     missing = status.reason.clone().unwrap_or(missing);
                 }
@@ -151,6 +177,7 @@ pub(super) fn ready(
     }
 }
 
+#[derive(Debug)]
 struct Over(Cancel);
 
 impl Drop for Over {
@@ -161,23 +188,66 @@ impl Drop for Over {
 
 fn spawn_ready(server: Server, over: Cancel, sender: Sender<Seen>) {
     thread::spawn(move || {
-        let path = format!("{}?wait={}s", endpoints::KUBERNETES_READY, LONG_POLL.as_secs());
-        loop {
-            let began = Instant::now();
-            let (said, go_on) = match server.get(&path, LONG_POLL + SLACK) {
-                Ok(answer) if answer.status == 200 => (Seen::Ready, false),
-                Ok(answer) => (Seen::Missing(first_lines(&answer.body)), true),
-                Err(error) => (
-                    Seen::Missing(format!("its HTTP port does not answer yet ({})", crate::printer::chain(&error))),
-                    true,
-                ),
-            };
-            let pause = RETRY.saturating_sub(began.elapsed());
-            if sender.send(said).is_err() || !go_on || !over.sleep(pause) {
-                return;
-            }
+        let missing = |text| sender.send(Seen::Missing(text)).is_ok();
+        if let Some(at) = ask_until_200(&server, endpoints::KUBERNETES_READY, &over, missing) {
+            // Who does not listen any more does not want to know.
+            drop(sender.send(Seen::Ready(at)));
         }
     });
+}
+
+/// Asks a readiness endpoint until it answers 200, and says when that was; none when `over` is set before, or when
+/// `missing`, which gets what the other answers say, does not want more of them.
+fn ask_until_200(server: &Server, endpoint: &str, over: &Cancel, missing: impl Fn(String) -> bool) -> Option<Instant> {
+    let path = format!("{endpoint}?wait={}s", LONG_POLL.as_secs());
+    loop {
+        let began = Instant::now();
+        let said = match server.get(&path, LONG_POLL + SLACK) {
+            Ok(answer) if answer.status == 200 => return Some(Instant::now()),
+            Ok(answer) => first_lines(&answer.body),
+            Err(error) => format!("its HTTP port does not answer yet ({})", crate::printer::chain(&error)),
+        };
+        let pause = RETRY.saturating_sub(began.elapsed());
+        if !missing(said) || !over.sleep(pause) {
+            return None;
+        }
+    }
+}
+
+/// Listens beside other work for the moment at which an endpoint answers 200; ends when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    #[expect(dead_code, reason = "held, not used: the thread ends when it is dropped")]
+    over: Over,
+    seen: Receiver<Instant>,
+}
+
+impl Listening {
+    /// Begins.
+    pub(crate) fn to(server: &Server, endpoint: &'static str) -> Self {
+        let (sender, seen) = mpsc::channel();
+        let over = Over(Cancel::new());
+        let (server, token) = (server.clone(), over.0.clone());
+        thread::spawn(move || {
+            if let Some(at) = ask_until_200(&server, endpoint, &token, |_| true) {
+                let _ = sender.send(at);
+            }
+        });
+        Self { over, seen }
+    }
+
+    /// When it was; waits for it at most until `deadline`, and not after `cancel` is set.
+    pub(crate) fn heard(self, deadline: Instant, cancel: &Cancel) -> Option<Instant> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.seen.recv_timeout(left.min(Duration::from_millis(200))) {
+                Ok(at) => return Some(at),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) if left.is_zero() || cancel.is_cancelled() => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
 }
 
 fn spawn_status(server: Server, over: Cancel, sender: Sender<Seen>) {
@@ -215,7 +285,7 @@ fn spawn_end(engine: &Engine, container: &str, over: &Cancel, sender: Sender<See
     });
 }
 
-fn parse_status(body: &str) -> Option<Status> {
+pub(crate) fn parse_status(body: &str) -> Option<Status> {
     serde_json::from_str(body).ok()
 }
 
@@ -225,7 +295,7 @@ fn first_lines(body: &str) -> String {
 }
 
 /// A line for each phase that ended since the last look, and the one that runs as the message.
-fn show(status: &Status, shown: &mut usize, phase: &Phase) {
+fn show_phases(status: &Status, shown: &mut usize, phase: &Phase) {
     while let Some(next) = status.phases.get(*shown) {
         match next.outcome {
             Outcome::Running => break,
@@ -261,13 +331,13 @@ mod tests {
         let board = Board::new();
         let mut shown = 0;
         board.phase_started("network");
-        show(&board.snapshot(), &mut shown, &phase);
+        show_phases(&board.snapshot(), &mut shown, &phase);
         board.phase_ended("network", Outcome::Done, None);
         board.phase_started("etcd");
-        show(&board.snapshot(), &mut shown, &phase);
-        show(&board.snapshot(), &mut shown, &phase);
+        show_phases(&board.snapshot(), &mut shown, &phase);
+        show_phases(&board.snapshot(), &mut shown, &phase);
         board.phase_ended("etcd", Outcome::Done, None);
-        show(&board.snapshot(), &mut shown, &phase);
+        show_phases(&board.snapshot(), &mut shown, &phase);
         assert_eq!(printer.captured(), "• boot\n  ✓ network 0.0s\n  ✓ etcd 0.0s\n");
     }
 
