@@ -26,6 +26,11 @@ pub fn patches() -> Vec<(String, Value)> {
         .map(|name| {
             let probe = json!({ "initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 240 });
             let mut container = json!({ "name": name, "startupProbe": probe });
+            if name == "kube-apiserver" {
+                // Answering is the start; how far it has got after that the readiness probe sees, which kubelet asks
+                // only once the start-up probe was content: with the same question in both, readiness is a second late.
+                container["startupProbe"]["httpGet"] = json!({ "path": "/version" });
+            }
             let mut spec = json!({});
             if matches!(name, "etcd" | "kube-apiserver") {
                 container["volumeMounts"] = json!([{ "name": "etcd-socket", "mountPath": paths::ETCD_SOCKETS }]);
@@ -41,16 +46,24 @@ pub fn patches() -> Vec<(String, Value)> {
 }
 
 /// What of CoreDNS differs from kubeadm's: one replica, since there is one node, and a readiness probe that does not
-/// make a boot wait ten seconds for its next turn. Applied server-side.
+/// make a boot wait ten seconds for its next turn. It asks the API server at the node's own address: at the service's it
+/// would be refused until kube-proxy has written its rules, and then back off for seconds. Applied server-side.
 #[must_use]
-pub fn coredns_deployment() -> Value {
+pub fn coredns_deployment(settings: &ClusterSettings) -> Value {
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": { "name": "coredns", "namespace": "kube-system" },
         "spec": {
             "replicas": 1,
-            "template": { "spec": { "containers": [{ "name": "coredns", "readinessProbe": { "periodSeconds": 1 } }] } },
+            "template": { "spec": { "containers": [{
+                "name": "coredns",
+                "readinessProbe": { "periodSeconds": 1 },
+                "env": [
+                    { "name": "KUBERNETES_SERVICE_HOST", "value": settings.static_ip },
+                    { "name": "KUBERNETES_SERVICE_PORT", "value": ports::API.to_string() },
+                ],
+            }] } },
         },
     })
 }
@@ -114,6 +127,8 @@ fn cluster(settings: &ClusterSettings) -> Value {
         "apiServer": {
             "certSANs": sans,
             "extraArgs": [
+                // The boot holds the port until the API server comes (see `gate`).
+                { "name": "permit-port-sharing", "value": "true" },
                 { "name": "etcd-servers", "value": etcd_socket },
                 // With any of these set, the client speaks TLS on the socket, too (etcd's `client/v3/internal/endpoint`).
                 { "name": "etcd-cafile", "value": "" },
@@ -162,6 +177,8 @@ fn kubelet(settings: &ClusterSettings) -> Value {
         "imageGCHighThresholdPercent": 100,
         "crashLoopBackOff": { "maxContainerRestartPeriod": "1s" },
         "serializeImagePulls": false,
+        // What kubelet could not do at the first try (a mirror pod before the node exists) it tries again at this pace.
+        "syncFrequency": "10s",
     })
 }
 
@@ -170,6 +187,8 @@ fn kube_proxy() -> Value {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "iptables",
+        // The default of a second is for clusters with thousands of services; here it delays every new endpoint.
+        "iptables": { "minSyncPeriod": "100ms" },
         // Zero: leave the host's conntrack limits alone; they may be read-only here.
         "conntrack": { "maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s" },
     })

@@ -11,6 +11,7 @@ pub mod contract;
 pub mod dns_forwarder;
 pub mod docker_proxy;
 mod files;
+pub mod gate;
 pub mod healthcheck;
 pub mod host;
 pub mod http;

@@ -126,7 +126,7 @@ async fn kubeadm_init(skipped: &str) -> Result<(), BoxError> {
 async fn install_addons(stage: &Stage) -> Result<(), BoxError> {
     let client = api_client(stage).map_err(|error| error.source)?;
     client.create("/apis/storage.k8s.io/v1/storageclasses", &kubeadm::storage_class()).await?;
-    let deployment = kubeadm::coredns_deployment().to_string();
+    let deployment = kubeadm::coredns_deployment(&stage.settings).to_string();
     client.apply("/apis/apps/v1/namespaces/kube-system/deployments/coredns", "kubake", &deployment).await?;
     // A last replica that lingers for five seconds so that others take over only delays every stop.
     let path = "/api/v1/namespaces/kube-system/configmaps/coredns";
