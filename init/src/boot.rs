@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::Client;
 use crate::contract::{paths, ports};
-use crate::gate::Gate;
 use crate::phases::{BoxError, Events, PhaseError, Phases, chain};
 use crate::services::{self, kubelet};
 use crate::stage::Stage;
@@ -71,7 +70,6 @@ pub async fn run(
     phases.run(stage.attach_store()).await?;
     let containerd = phases.run(stage.start_containerd()).await?;
     let containerd = daemons.containerd.insert(containerd);
-    let gate = close_gate();
     let kubelet = phases.run(async { start_kubelet(stage) }).await?;
     let kubelet = daemons.kubelet.insert(kubelet);
     // Not waited for: Kubernetes gets the processor first.
@@ -81,19 +79,6 @@ pub async fn run(
     let inventory = read_inventory(Path::new(paths::INVENTORY))?;
     let scope = readiness::Scope { boot: begun, inventory: Some(inventory) };
     let follow = readiness::follow(client, &stage.settings, scope, &stage.board);
-    let opening = async {
-        if let Some(gate) = gate {
-            gate.open().await;
-            stage.board.milestone("api-listens");
-        }
-        std::future::pending().await
-    };
-    let follow = async {
-        tokio::select! {
-            () = follow => {}
-            () = opening => {}
-        }
-    };
     tokio::pin!(follow);
     let mut board = stage.board.subscribe();
     let ready = async {
@@ -135,17 +120,6 @@ async fn note_usage(board: &Board) {
         Err(error) => error.to_string(),
     };
     tracing::warn!("what was used until the cluster was ready is not known: {error}");
-}
-
-/// Nobody who comes before the API server is refused; without that, a boot takes longer, and works as well.
-fn close_gate() -> Option<Gate> {
-    match Gate::close_at(Path::new("/"), Path::new(paths::API_SERVER_MANIFEST), ports::API) {
-        Ok(gate) => Some(gate),
-        Err(error) => {
-            tracing::info!("who comes before the API server is refused: {}", chain(&error));
-            None
-        }
-    }
 }
 
 /// Ends only when a container of the control plane crashes again and again.

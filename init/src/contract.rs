@@ -102,8 +102,6 @@ pub mod paths {
     pub const LOGS: &str = "/var/log/kubake";
     /// The directory of the socket on which etcd serves the API server; on a tmpfs, and root's alone.
     pub const ETCD_SOCKETS: &str = "/run/kubake/etcd";
-    /// kubeadm's manifest of the API server.
-    pub const API_SERVER_MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
     /// Our own files of this boot (notify sockets, resolv.conf for pods), on a tmpfs.
     pub const RUN: &str = "/run/kubake";
     /// The resolv.conf that pods with `dnsPolicy: Default` get: it names our forwarder on the static IP.

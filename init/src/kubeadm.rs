@@ -127,8 +127,6 @@ fn cluster(settings: &ClusterSettings) -> Value {
         "apiServer": {
             "certSANs": sans,
             "extraArgs": [
-                // The boot holds the port until the API server comes (see `gate`).
-                { "name": "permit-port-sharing", "value": "true" },
                 { "name": "etcd-servers", "value": etcd_socket },
                 // With any of these set, the client speaks TLS on the socket, too (etcd's `client/v3/internal/endpoint`).
                 { "name": "etcd-cafile", "value": "" },

@@ -11,7 +11,6 @@ pub mod contract;
 pub mod dns_forwarder;
 pub mod docker_proxy;
 mod files;
-pub mod gate;
 pub mod healthcheck;
 pub mod host;
 pub mod http;

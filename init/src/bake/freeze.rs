@@ -89,9 +89,31 @@ pub(super) async fn shrink_etcd(settings: &ClusterSettings) -> Result<(), BoxErr
         .timeout(Duration::from_secs(120))
         .capture()
         .await?;
+    trim_logs(&fresh.join("member/wal"))?;
     remove(data)?;
     std::fs::rename(&fresh, data).map_err(|error| format!("cannot move {} in place: {error}", fresh.display()))?;
     Ok(())
+}
+
+/// Cuts the zeros off that etcd keeps ready behind its write-ahead log: 64 MB (`server/storage/wal`, `SegmentSizeBytes`),
+/// which every container would copy out of the image at the first write. etcd reads a log that ends early as one that
+/// ends there, and makes room anew with its next segment.
+fn trim_logs(directory: &Path) -> Result<(), BoxError> {
+    let failed = |path: &Path, error: std::io::Error| format!("cannot trim {}: {error}", path.display());
+    for entry in std::fs::read_dir(directory).map_err(|error| failed(directory, error))? {
+        let path = entry.map_err(|error| failed(directory, error))?.path();
+        if path.extension().is_some_and(|extension| extension == "wal") {
+            trim(&path).map_err(|error| failed(&path, error))?;
+        }
+    }
+    Ok(())
+}
+
+fn trim(path: &Path) -> std::io::Result<()> {
+    let content = std::fs::read(path)?;
+    let used = content.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    // Records are padded to eight bytes with zeros, which belong to them.
+    std::fs::OpenOptions::new().write(true).open(path)?.set_len(used.next_multiple_of(8) as u64)
 }
 
 /// Unmounts what pods and containerd left mounted and removes their traces.
@@ -108,6 +130,20 @@ pub(super) fn leave_nothing_behind() -> Result<(), BoxError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_zeros_behind_a_log_go() {
+        let directory = tempfile::tempdir().unwrap();
+        let (log, other) = (directory.path().join("0.wal"), directory.path().join("0.tmp"));
+        let mut content = vec![0; 1 << 16];
+        content[100] = 7;
+        for path in [&log, &other] {
+            std::fs::write(path, &content).unwrap();
+        }
+        trim_logs(directory.path()).unwrap();
+        assert_eq!(std::fs::read(log).unwrap(), content[..104]);
+        assert_eq!(std::fs::read(other).unwrap(), content);
+    }
 
     #[test]
     fn the_revision_is_found_in_what_etcdctl_says() {

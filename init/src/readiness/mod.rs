@@ -214,7 +214,7 @@ async fn ask_again(
         if wanted.wait_for(|wanted| *wanted).await.is_err() {
             return;
         }
-        let answer = askable.ask(question).await;
+        let answer = askable.ask(question, retry.attempts).await;
         let wait = if answer.is_ok() { retry.reset_to(QUESTION_INTERVAL) } else { retry.next() };
         // An answer to a question that is not wanted any more belongs to the time before a gap.
         let is_wanted = *wanted.borrow_and_update();

@@ -22,8 +22,9 @@ use crate::phases::chain;
 
 /// A component that is well answers within milliseconds; on a machine with many clusters within a second.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
-/// A packet to a service address that kube-proxy does not know yet is lost: asking again soon is what helps.
-const DNS_PATIENCE: Duration = Duration::from_millis(500);
+/// A packet to a service address that kube-proxy does not know yet is lost, and so is its connection, since the kernel
+/// remembers where it was going: asking again soon, as if for the first time, is what helps.
+const SHORT_PATIENCE: Duration = Duration::from_millis(100);
 /// The name that every cluster's DNS knows.
 const NAME: &str = "kubernetes.default.svc.cluster.local";
 /// kube-proxy's health server (`healthzBindAddress`, 0.0.0.0:10256 by default).
@@ -51,13 +52,15 @@ impl Askable {
         }
     }
 
-    pub(super) async fn ask(&self, question: Question) -> Result<(), String> {
+    /// Asks for the `attempt`th time in a row (from 0): patience grows, since a machine may be slow.
+    pub(super) async fn ask(&self, question: Question, attempt: u32) -> Result<(), String> {
+        let patience = SHORT_PATIENCE.saturating_mul(1 + attempt / 4).min(PATIENCE);
         match question {
             Question::Scheduler => self.component("scheduler").await,
             Question::ControllerManager => self.component("controller-manager").await,
             Question::KubeProxy => kube_proxy().await,
-            Question::ServiceAddress => self.service_address().await,
-            Question::Dns => self.dns().await,
+            Question::ServiceAddress => self.service_address(patience).await,
+            Question::Dns => self.dns(patience).await,
         }
     }
 
@@ -80,13 +83,13 @@ impl Askable {
     }
 
     /// Over a connection of its own: one from before would go on even if the address led nowhere by now.
-    async fn service_address(&self) -> Result<(), String> {
-        let there = self.client.clone().connect_to(self.service);
+    async fn service_address(&self, patience: Duration) -> Result<(), String> {
+        let there = self.client.clone().with_timeout(patience).connect_to(self.service);
         there.get_text("/version").await.map(drop).map_err(|error| chain(&error))
     }
 
-    async fn dns(&self) -> Result<(), String> {
-        match dns_forwarder::ask(self.dns, NAME, DNS_PATIENCE).await {
+    async fn dns(&self, patience: Duration) -> Result<(), String> {
+        match dns_forwarder::ask(self.dns, NAME, patience).await {
             Ok(addresses) if addresses.contains(&self.api) => Ok(()),
             Ok(addresses) => Err(format!("{NAME} is {addresses:?} instead of {}", self.api)),
             Err(error) => Err(chain(&error)),
