@@ -182,6 +182,9 @@ pub struct ClusterSettings {
     pub service_subnet: Ipv4Net,
     /// Names and addresses in the API server's certificate, beyond those that every cluster has.
     pub cert_sans: Vec<String>,
+    /// Whether etcd waits for the disk at every write (`fsync`). Default no: a cluster for CI outlives no power cut, and
+    /// an orderly stop writes everything.
+    pub etcd_sync: bool,
 }
 
 impl Default for ClusterSettings {
@@ -192,6 +195,7 @@ impl Default for ClusterSettings {
             pod_subnet: Ipv4Net::new_assert(Ipv4Addr::new(10, 244, 0, 0), 16),
             service_subnet: Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 12),
             cert_sans: Vec::new(),
+            etcd_sync: false,
         }
     }
 }
@@ -325,6 +329,7 @@ mod tests {
             pod_subnet: "10.96.0.0/30".parse().unwrap(),
             service_subnet: "10.96.0.1/12".parse().unwrap(),
             cert_sans: vec!["ok.example".to_owned(), "not a name".to_owned()],
+            ..ClusterSettings::default()
         };
         let keys: Vec<&str> = settings.problems().iter().map(|(key, _)| *key).collect();
         assert_eq!(keys, ["kubernetesVersion", "staticIp", "podSubnet", "serviceSubnet", "podSubnet", "certSans"]);

@@ -215,6 +215,7 @@ impl Settings {
         cluster.pod_subnet = resolver.one(Key::PodSubnet, defaults.pod_subnet, subnet);
         cluster.service_subnet = resolver.one(Key::ServiceSubnet, defaults.service_subnet, subnet);
         cluster.cert_sans = resolver.many(Key::CertSans, |text| Ok(text.to_owned()));
+        cluster.etcd_sync = resolver.one(Key::EtcdSync, defaults.etcd_sync, value::parse_switch);
         resolver.check(&cluster);
 
         let ports = HostPorts {
@@ -273,6 +274,7 @@ impl Settings {
                     Key::PodSubnet => one(self.cluster.pod_subnet.to_string()),
                     Key::ServiceSubnet => one(self.cluster.service_subnet.to_string()),
                     Key::CertSans => many(self.cluster.cert_sans.clone()),
+                    Key::EtcdSync => one(if self.cluster.etcd_sync { "on" } else { "off" }.to_owned()),
                     Key::ApiPort => one(self.ports.api.to_string()),
                     Key::HttpPort => one(self.ports.http.to_string()),
                     Key::DockerPort => one(self.ports.docker.to_string()),

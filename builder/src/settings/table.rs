@@ -15,6 +15,7 @@ pub enum Key {
     PodSubnet,
     ServiceSubnet,
     CertSans,
+    EtcdSync,
     ApiPort,
     HttpPort,
     DockerPort,
@@ -142,6 +143,14 @@ pub const TABLE: &[Row] = &[
             "none",
             "more names and addresses for the API server's certificate",
         ),
+    ),
+    row(
+        Key::EtcdSync,
+        &["etcdSync"],
+        "--etcd-sync",
+        &["KUBAKE_ETCD_SYNC"],
+        "off",
+        "`on` makes etcd wait for the disk at every write, so that the cluster outlives a power cut of its host",
     ),
     row(
         Key::ApiPort,

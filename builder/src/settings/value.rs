@@ -180,6 +180,18 @@ pub fn print_duration(duration: Duration) -> String {
     }
 }
 
+/// Reads `on` and `off`, and what YAML makes of them.
+///
+/// # Errors
+/// What is wrong with it, naming it.
+pub(super) fn parse_switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" | "true" | "yes" => Ok(true),
+        "off" | "false" | "no" => Ok(false),
+        _ => Err(format!("`{text}` is neither `on` nor `off`")),
+    }
+}
+
 /// Checks a cluster's name: it becomes a container's name, a kubeconfig context and part of file names.
 ///
 /// # Errors
@@ -283,6 +295,12 @@ mod tests {
         for text in ["", "m", "5x", "5m3", "-1", "99999999999999999999h"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn switches() {
+        assert_eq!((parse_switch("on"), parse_switch("false")), (Ok(true), Ok(false)));
+        assert!(parse_switch("1").is_err() && parse_switch("").is_err());
     }
 
     #[test]
