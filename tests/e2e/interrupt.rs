@@ -36,8 +36,9 @@ fn during_hook() -> Result<()> {
 }
 
 fn during_commit() -> Result<()> {
-    // The engine commits whether or not somebody waits for it.
-    interrupted_bake("#!/bin/sh\n", |bake, _| {
+    // The engine commits whether or not somebody waits for it; with something to commit it is at it for seconds, so that
+    // the signal comes in the middle.
+    interrupted_bake("#!/bin/sh\nexec head -c 1500M /dev/zero >/ballast\n", |bake, _| {
         let said = bake.stderr();
         ensure!(said.lines().any(|line| line.starts_with("+ docker") && line.contains(" commit ")), "{said}");
         Ok(())

@@ -7,7 +7,7 @@ use kubake_init::status::{Milestone, Phase};
 
 /// Width of the picture, of what stands left of the lanes, and of what is left free right of them, for figures.
 const WIDTH: f64 = 1000.0;
-const LABELS: f64 = 280.0;
+const LABELS: f64 = 310.0;
 const MARGIN: f64 = 70.0;
 /// Height of a lane, of the bar in it, of a boot's title, and of the axis.
 const LANE: f64 = 20.0;
@@ -17,7 +17,7 @@ const AXIS: f64 = 34.0;
 /// More lines than this make an axis hard to read.
 const MOST_TICKS: f64 = 10.0;
 /// Longer names are cut.
-const LONGEST_LABEL: usize = 40;
+const LONGEST_LABEL: usize = 42;
 
 const STYLE: &str = "text{font-family:sans-serif;font-size:12px;fill:#222}.title{font-size:15px;font-weight:bold}\
     .label{text-anchor:end}.tick{text-anchor:middle;fill:#666}.grid{stroke:#ddd}.phase{fill:#4e79a7}\
