@@ -4,7 +4,7 @@
 //! The baked etcd says "Ready" from the day of the bake, so nothing it holds counts unless it carries a time after
 //! this boot began (the node's lease, the start of every container) or is asked for now (`Question`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -243,8 +243,8 @@ impl Evidence {
             reached.push("node-ready".to_owned());
         }
         for pod in self.pods.iter().flat_map(BTreeMap::values) {
-            let is_short = !pod.is_over() && self.pod_lacks(pod).is_none();
-            if is_short {
+            let is_ready = !pod.is_over() && self.pod_lacks(pod).is_none();
+            if is_ready {
                 reached.push(format!("pod {}/{}", pod.metadata.namespace, pod.metadata.name));
             }
         }
@@ -277,7 +277,7 @@ impl Evidence {
         }
     }
 
-    fn static_pods(&self) -> std::collections::BTreeSet<Entry> {
+    fn static_pods(&self) -> BTreeSet<Entry> {
         let mut entries = Inventory::control_plane();
         match &self.inventory {
             Some(inventory) => entries.extend(inventory.static_pods.iter().cloned()),
@@ -289,12 +289,7 @@ impl Evidence {
         entries
     }
 
-    fn counts(
-        &self,
-        of: impl FnOnce(&Inventory) -> &std::collections::BTreeSet<Entry>,
-        kind: &str,
-        metadata: &Metadata,
-    ) -> bool {
+    fn counts(&self, of: impl FnOnce(&Inventory) -> &BTreeSet<Entry>, kind: &str, metadata: &Metadata) -> bool {
         self.inventory.as_ref().is_none_or(|inventory| of(inventory).contains(&Entry::new(kind, metadata)))
     }
 
