@@ -17,6 +17,8 @@ pub mod ports {
     pub const API: u16 = 8443;
     /// The Docker API, plain TCP, served by `kubake-init` and passed on to dockerd's unix socket.
     pub const DOCKER: u16 = 2375;
+    /// The same with mutual TLS: only who holds the client certificate of this very container gets in.
+    pub const DOCKER_TLS: u16 = 2376;
 }
 
 /// Names that users see in kubeconfigs and in `kubectl get nodes`.
@@ -49,6 +51,14 @@ pub mod endpoints {
     pub const KUBERNETES_READY: &str = "/kubernetes-ready";
     /// The kubeconfig, its server named as the caller reached us.
     pub const CONFIG: &str = "/config";
+    /// The certificate of the cluster's CA, as PEM. Public.
+    pub const CA_CERT: &str = "/ca.crt";
+    /// The client certificate of the served kubeconfig, as PEM.
+    pub const CLIENT_CERT: &str = "/client.crt";
+    /// Its private key, as PEM.
+    pub const CLIENT_KEY: &str = "/client.key";
+    /// What a Docker client needs for port 2376, as a tar of `ca.pem`, `cert.pem` and `key.pem` (`DOCKER_CERT_PATH`).
+    pub const DOCKER_CLIENT: &str = "/docker-client.tar";
     /// The version of Kubernetes, such as `v1.36.3`.
     pub const KUBERNETES_VERSION: &str = "/kubernetes-version";
     /// The node's fixed address.
@@ -69,6 +79,20 @@ pub mod env {
     pub const STATIC_IP_CHECK: &str = "KUBAKE_STATIC_IP_CHECK";
     /// Seconds without readiness after which a boot is given up; [`super::BOOT_TIMEOUT`] by default.
     pub const BOOT_TIMEOUT: &str = "KUBAKE_BOOT_TIMEOUT";
+    /// More names and addresses for the certificates that a container makes, separated by commas, beside the baked ones.
+    pub const CERT_SANS: &str = "KUBAKE_CERT_SANS";
+    /// How long certificates are valid that a container makes, such as `3650d` (the default) or `24h`.
+    pub const CERT_VALIDITY: &str = "KUBAKE_CERT_VALIDITY";
+    /// A CA certificate to use instead of one made at first boot: PEM, or the path of a file that holds it.
+    pub const CA_CERT: &str = "KUBAKE_CA_CERT";
+    /// Its private key, likewise.
+    pub const CA_KEY: &str = "KUBAKE_CA_KEY";
+    /// A token without which credentials and logs are not served over HTTP.
+    pub const TOKEN: &str = "KUBAKE_TOKEN";
+    /// The path of a file that holds the token.
+    pub const TOKEN_FILE: &str = "KUBAKE_TOKEN_FILE";
+    /// `off`: nothing listens on the Docker port without TLS.
+    pub const DOCKER_TCP: &str = "KUBAKE_DOCKER_TCP";
     /// Log filter in `tracing`'s syntax, `info` by default.
     pub const LOG: &str = "KUBAKE_LOG";
 }
@@ -110,6 +134,11 @@ pub mod paths {
     pub const ADMIN_KUBECONFIG: &str = "/etc/kubernetes/admin.conf";
     /// Where kubeadm keeps certificates and keys.
     pub const PKI: &str = "/etc/kubernetes/pki";
+    /// What port 2376 is served with, and what its clients need: `ca.pem`, `server-cert.pem`, `server-key.pem`,
+    /// `cert.pem`, `key.pem`. Made at first boot.
+    pub const DOCKER_PKI: &str = "/etc/kubake/docker";
+    /// Which identity this container has; made at first boot, and never part of an image.
+    pub const IDENTITY: &str = "/etc/kubake/identity.yaml";
     /// Static pod manifests.
     pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
     /// etcd's data directory.
