@@ -13,10 +13,10 @@ use crate::services::{self, kubelet};
 use crate::stage::Stage;
 use crate::status::{Board, State};
 use crate::supervisor::{Handle, ServiceError};
-use crate::{readiness, static_pods, stop, usage};
+use crate::{identity, readiness, static_pods, stop, usage};
 
 /// The phases of a boot, as `/status` and the log name them.
-pub const PHASES: &[&str] = &["host", "network", "store", "containerd", "kubelet", "dockerd", "kubernetes"];
+pub const PHASES: &[&str] = &["host", "network", "identity", "store", "containerd", "kubelet", "dockerd", "kubernetes"];
 
 /// How long containers of one turn may take to stop. Three turns and the daemons must fit into the ten seconds that
 /// `docker stop` grants by default.
@@ -61,12 +61,14 @@ pub async fn run(
     stage: &mut Stage,
     daemons: &mut Daemons,
     options: Options,
+    identity: identity::Request,
     stop: &CancellationToken,
 ) -> Result<(), BootError> {
     let begun = SystemTime::now();
     let mut phases = Phases::new(stage.board.clone(), PHASES, options.events);
     phases.run(async { stage.prepare_host() }).await?;
     phases.run(stage.attach_network(options.is_static_ip_checked)).await?;
+    phases.run(stage.ensure_identity(identity)).await?;
     phases.run(stage.attach_store()).await?;
     let containerd = phases.run(stage.start_containerd()).await?;
     let containerd = daemons.containerd.insert(containerd);

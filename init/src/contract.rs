@@ -197,6 +197,24 @@ pub mod labels {
     pub const SETTINGS: &str = "io.kubake.settings";
 }
 
+/// How long certificates are valid that a container makes, unless [`env::CERT_VALIDITY`] says otherwise: ten years. The
+/// predecessor's died after one.
+pub const CERT_LIFETIME: Duration = Duration::from_secs(3650 * 24 * 3600);
+
+/// Whether a certificate can be made for this name: a DNS name, with a wildcard or underscores (GitLab's service
+/// aliases have them) or without, or an IP address.
+#[must_use]
+pub fn is_certificate_name(name: &str) -> bool {
+    let is_name = !name.is_empty()
+        && name.len() <= 253
+        && name.strip_prefix("*.").unwrap_or(name).split('.').all(|label| {
+            !label.is_empty()
+                && label.len() <= 63
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        });
+    is_name || name.parse::<std::net::IpAddr>().is_ok()
+}
+
 /// What a cluster is made with; fixed for the life of a baked image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -266,14 +284,7 @@ impl ClusterSettings {
             ));
         }
         for name in &self.cert_sans {
-            let is_name = !name.is_empty()
-                && name.len() <= 253
-                && name.trim_start_matches("*.").split('.').all(|label| {
-                    !label.is_empty()
-                        && label.len() <= 63
-                        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-                });
-            if !is_name && name.parse::<std::net::IpAddr>().is_err() {
+            if !is_certificate_name(name) {
                 problems.push(("certSans", format!("`{name}` is neither a DNS name nor an IP address")));
             }
         }

@@ -1,15 +1,21 @@
 //! kubeadm's configuration, made from the settings. Pure; running kubeadm is `bake`'s.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::contract::{ClusterSettings, names, paths, ports};
+use crate::services::kubelet;
 
 /// Names and addresses that every API server certificate holds: however a CI system calls the container
 /// (GitLab's service alias is often `docker` or `kubernetes`), the served kubeconfig verifies.
 const CERT_SANS: &[&str] = &["localhost", "127.0.0.1", "::1", "docker", "kind", "kube", "k8s", "kubake"];
 
-/// Ten years: an image may lie around for long, and the predecessor's died after one.
-const VALIDITY: &str = "87600h0m0s";
+/// Names and addresses in every API server certificate, beyond those that Kubernetes itself wants.
+#[must_use]
+pub fn cert_sans(settings: &ClusterSettings) -> BTreeSet<String> {
+    CERT_SANS.iter().map(|&name| name.to_owned()).chain(settings.cert_sans.iter().cloned()).collect()
+}
 
 /// Where [`patches`] lie while kubeadm runs.
 pub const PATCHES: &str = "/etc/kubernetes/patches";
@@ -76,7 +82,7 @@ pub fn coredns_deployment(settings: &ClusterSettings) -> Value {
 /// # Errors
 /// Never for settings without problems; YAML itself is the only thing that could fail.
 pub fn config(settings: &ClusterSettings) -> Result<String, serde_yaml::Error> {
-    let documents = [init(settings), cluster(settings), kubelet(settings), kube_proxy()];
+    let documents = [init(settings), cluster(settings), kubelet_configuration(settings), kube_proxy()];
     let mut stream = String::new();
     for document in &documents {
         stream.push_str("---\n");
@@ -109,8 +115,6 @@ fn init(settings: &ClusterSettings) -> Value {
 }
 
 fn cluster(settings: &ClusterSettings) -> Value {
-    let mut sans: Vec<String> = CERT_SANS.iter().map(|&name| name.to_owned()).collect();
-    sans.extend(settings.cert_sans.iter().filter(|name| !CERT_SANS.contains(&name.as_str())).cloned());
     // A stale lease in the baked etcd would cost 15 s at each boot, and there is nobody to elect.
     let no_election = json!({ "name": "leader-elect", "value": "false" });
     let etcd_socket = format!("unix://{}/etcd.sock", paths::ETCD_SOCKETS);
@@ -120,15 +124,15 @@ fn cluster(settings: &ClusterSettings) -> Value {
         "kubernetesVersion": settings.kubernetes_version,
         "clusterName": names::CLUSTER,
         "encryptionAlgorithm": "ECDSA-P256",
-        "certificateValidityPeriod": VALIDITY,
-        "caCertificateValidityPeriod": VALIDITY,
         "networking": {
             "podSubnet": settings.pod_subnet,
             "serviceSubnet": settings.service_subnet,
         },
         "apiServer": {
-            "certSANs": sans,
+            "certSANs": cert_sans(settings),
             "extraArgs": [
+                // kubelet's certificate is one of the cluster's CA (`identity`), so it can be asked for.
+                { "name": "kubelet-certificate-authority", "value": format!("{}/ca.crt", paths::PKI) },
                 { "name": "etcd-servers", "value": etcd_socket },
                 // With any of these set, the client speaks TLS on the socket, too (etcd's `client/v3/internal/endpoint`).
                 { "name": "etcd-cafile", "value": "" },
@@ -162,13 +166,16 @@ fn cluster(settings: &ClusterSettings) -> Value {
     })
 }
 
-fn kubelet(settings: &ClusterSettings) -> Value {
+fn kubelet_configuration(settings: &ClusterSettings) -> Value {
     json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "cgroupDriver": "cgroupfs",
         "failCgroupV1": false,
         "failSwapOn": false,
+        // Made with the container's identity, not by kubelet, which would sign them itself.
+        "tlsCertFile": kubelet::SERVING_CERTIFICATE,
+        "tlsPrivateKeyFile": kubelet::SERVING_KEY,
         "clusterDNS": [settings.dns_service_ip()],
         "resolvConf": paths::POD_RESOLV_CONF,
         // The predecessor's users lost pods to DiskPressure on full CI disks; the disk is not ours to guard.

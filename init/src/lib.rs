@@ -14,6 +14,7 @@ mod files;
 pub mod healthcheck;
 pub mod host;
 pub mod http;
+pub mod identity;
 pub mod invocation;
 pub mod kubeadm;
 pub mod net;

@@ -3,12 +3,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::contract::{ClusterSettings, paths, ports};
 use crate::host::{self, preflight::Facts};
+use crate::identity;
 use crate::net;
 use crate::phases::{BoxError, chain};
 use crate::services::{self, containerd, dockerd};
@@ -37,6 +38,8 @@ pub struct Stage {
     pub facts: Facts,
     /// MTU towards the outside.
     pub mtu: u32,
+    /// The container's own addresses; known once the network is attached.
+    pub addresses: Vec<IpAddr>,
     /// Cancelled when side services (DNS, Docker's TCP port) shall end.
     pub shutdown: CancellationToken,
 }
@@ -46,7 +49,7 @@ impl Stage {
     #[must_use]
     pub fn new(settings: ClusterSettings, board: Board, facts: Facts, shutdown: CancellationToken) -> Self {
         let supervisor = Supervisor::new(board.clone(), PathBuf::from(paths::LOGS), PathBuf::from(paths::RUN));
-        Self { settings, board, supervisor, facts, mtu: 1500, shutdown }
+        Self { settings, board, supervisor, facts, mtu: 1500, addresses: Vec::new(), shutdown }
     }
 
     /// Mounts, cgroups, kernel settings, devices, host names, directories.
@@ -99,6 +102,7 @@ impl Stage {
         for ignored in &report.ignored {
             tracing::warn!("ignored, as asked: {ignored}");
         }
+        self.addresses = report.addresses.iter().copied().map(IpAddr::V4).collect();
         if let Some(uplink) = report.uplink {
             self.mtu = uplink.mtu;
         }
@@ -107,6 +111,33 @@ impl Stage {
         let listen = SocketAddr::from((self.settings.static_ip, 53));
         let forwarder = dns_forwarder::Forwarder::bind(listen, PathBuf::from(RESOLV_CONF)).await?;
         tokio::spawn(forwarder.run(self.shutdown.clone().cancelled_owned()));
+        Ok(())
+    }
+
+    /// Where the container's identity is used.
+    #[must_use]
+    pub fn place(&self) -> identity::Place {
+        let hostname = nix::unistd::gethostname().unwrap_or_default();
+        identity::Place {
+            addresses: self.addresses.clone(),
+            hostname: hostname.to_string_lossy().into_owned(),
+            now: SystemTime::now(),
+        }
+    }
+
+    /// Makes the container's keys and certificates, or sees that those it has serve on.
+    ///
+    /// # Errors
+    /// When they cannot be made or written.
+    pub async fn ensure_identity(&self, request: identity::Request) -> Result<(), BoxError> {
+        let (settings, place) = (self.settings.clone(), self.place());
+        let ensure = move || identity::ensure_at(Path::new("/"), &settings, &request, &place);
+        // Milliseconds, in which the HTTP server answers.
+        match tokio::task::spawn_blocking(ensure).await?? {
+            identity::Outcome::Made => tracing::debug!("this container has an identity of its own now"),
+            identity::Outcome::Kept => {}
+            identity::Outcome::Renewed => tracing::info!("certificates were renewed; the CAs are the same"),
+        }
         Ok(())
     }
 

@@ -53,9 +53,27 @@ const CONTROL_PLANE_GRACE: Duration = Duration::from_secs(2);
 /// # Errors
 /// When containerd does not answer or a container cannot be stopped.
 pub async fn stop_pods(grace: Duration) -> Result<(), StopError> {
+    stop_all_but_etcd(grace).await?;
+    let [.., etcd] = running().await?;
+    stop_turns([(etcd, grace)]).await
+}
+
+/// Does all of [`stop_pods`] but its last turn: the data rests and can still be asked for.
+///
+/// # Errors
+/// As [`stop_pods`].
+pub async fn stop_all_but_etcd(grace: Duration) -> Result<(), StopError> {
+    let [workloads, control_plane, _etcd] = running().await?;
+    stop_turns([(workloads, grace), (control_plane, grace.min(CONTROL_PLANE_GRACE))]).await
+}
+
+async fn running() -> Result<[Vec<String>; 3], StopError> {
     let listing = crictl().args(["ps", "--output", "json"]).timeout(Duration::from_secs(10)).capture().await?;
-    let [workloads, control_plane, etcd] = in_order(&listing)?;
-    for (ids, grace) in [(workloads, grace), (control_plane, grace.min(CONTROL_PLANE_GRACE)), (etcd, grace)] {
+    Ok(in_order(&listing)?)
+}
+
+async fn stop_turns<const N: usize>(turns: [(Vec<String>, Duration); N]) -> Result<(), StopError> {
+    for (ids, grace) in turns {
         if ids.is_empty() {
             continue;
         }

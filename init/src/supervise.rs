@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,6 +14,7 @@ use crate::boot::{self, Daemons, Options};
 use crate::contract::{BOOT_TIMEOUT, ClusterSettings, env, exit, paths, ports};
 use crate::host::{cgroups, preflight};
 use crate::http;
+use crate::identity;
 use crate::invocation::Role;
 use crate::phases::{BoxError, Events, chain};
 use crate::stage::Stage;
@@ -41,6 +42,14 @@ pub fn run(role: Role, has_events: bool) -> i32 {
             return refuse(&reasons.join("; "));
         }
     };
+    let identity = match role {
+        Role::Boot => match identity_request() {
+            Ok(request) => request,
+            Err(reasons) => return refuse(&reasons),
+        },
+        // What an image is baked with, no container shares.
+        Role::BakeImages | Role::BakeCluster => identity::Request::default(),
+    };
     // Must happen before the runtime starts threads: a namespace is a thread's.
     if let Err(error) = cgroups::enter_own_namespace() {
         return refuse(&chain(&error));
@@ -49,7 +58,7 @@ pub fn run(role: Role, has_events: bool) -> i32 {
         Ok(runtime) => runtime,
         Err(error) => return fail("cannot start the runtime", &error.to_string()),
     };
-    let code = runtime.block_on(supervise(role, Events::new(has_events), settings, facts, board));
+    let code = runtime.block_on(supervise(role, Events::new(has_events), settings, facts, identity, board));
     // Blocking tasks (a store being copied) must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
     code
@@ -60,6 +69,7 @@ async fn supervise(
     events: Events,
     settings: ClusterSettings,
     facts: preflight::Facts,
+    identity: identity::Request,
     board: Board,
 ) -> i32 {
     let shutdown = CancellationToken::new();
@@ -84,7 +94,7 @@ async fn supervise(
 
     let mut stage = Stage::new(settings, board.clone(), facts, shutdown.clone());
     let code = tokio::select! {
-        code = perform(role, &mut stage, events, &stop) => code,
+        code = perform(role, &mut stage, events, identity, &stop) => code,
         () = stop_now.cancelled() => {
             tracing::warn!("second signal: stopping at once");
             exit::FAILED
@@ -96,9 +106,15 @@ async fn supervise(
     code
 }
 
-async fn perform(role: Role, stage: &mut Stage, events: Events, stop: &CancellationToken) -> i32 {
+async fn perform(
+    role: Role,
+    stage: &mut Stage,
+    events: Events,
+    identity: identity::Request,
+    stop: &CancellationToken,
+) -> i32 {
     match role {
-        Role::Boot => perform_boot(stage, events, stop).await,
+        Role::Boot => perform_boot(stage, events, identity, stop).await,
         Role::BakeImages => perform_bake(bake::bake_images(stage, events), stop).await,
         Role::BakeCluster => perform_bake(bake::bake_cluster(stage, events), stop).await,
     }
@@ -118,7 +134,7 @@ async fn perform_bake(
     }
 }
 
-async fn perform_boot(stage: &mut Stage, events: Events, stop: &CancellationToken) -> i32 {
+async fn perform_boot(stage: &mut Stage, events: Events, identity: identity::Request, stop: &CancellationToken) -> i32 {
     let options = Options {
         is_static_ip_checked: std::env::var(env::STATIC_IP_CHECK).as_deref() != Ok("off"),
         timeout: boot_timeout(),
@@ -126,7 +142,7 @@ async fn perform_boot(stage: &mut Stage, events: Events, stop: &CancellationToke
     };
     let mut daemons = Daemons::default();
     let outcome = tokio::select! {
-        outcome = boot::run(stage, &mut daemons, options, stop) => outcome,
+        outcome = boot::run(stage, &mut daemons, options, identity, stop) => outcome,
         () = stop.cancelled() => Ok(()),
     };
     let board = stage.board.clone();
@@ -187,6 +203,14 @@ fn parse_settings(text: &str) -> Result<ClusterSettings, String> {
     } else {
         Err(problems.into_iter().map(|(key, problem)| format!("{key}: {problem}")).collect::<Vec<_>>().join("; "))
     }
+}
+
+/// What the environment asks of the container's identity, or everything that is wrong with it.
+fn identity_request() -> Result<identity::Request, String> {
+    let is_made = identity::is_made_at(Path::new("/"));
+    let variable = |name: &str| std::env::var(name).ok();
+    identity::Request::from_variables(variable, SystemTime::now(), is_made)
+        .map_err(|errors| errors.iter().map(|error| chain(error)).collect::<Vec<_>>().join("; "))
 }
 
 fn api_port() -> u16 {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{flatten, freeze, hooks, remove};
+use super::{flatten, freeze, hooks, remove, trust};
 use crate::boot::{api_client, start_kubelet};
 use crate::command::Run;
 use crate::contract::paths;
@@ -15,7 +15,7 @@ use crate::phases::{BoxError, Events, PhaseError, Phases};
 use crate::stage::Stage;
 use crate::status::Board;
 use crate::supervisor::Handle;
-use crate::{kubeadm, readiness, services, stop, store};
+use crate::{identity, kubeadm, readiness, services, stop, store};
 
 /// The phases of the second half.
 pub const CLUSTER_PHASES: &[&str] = &[
@@ -72,6 +72,9 @@ pub async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<(), Phase
     phases.run(hooks::run("before-cluster", &stage.settings, events)).await?;
     phases
         .run(async {
+            // kubeadm takes certificates that are there if they are what it would have made. So each bake proves that
+            // what a container makes at its first boot is what kubeadm wants.
+            identity::make_for_bake_at(Path::new("/"), &stage.settings, &stage.place())?;
             services::write(Path::new(KUBEADM_CONFIG), &kubeadm::config(&stage.settings)?)?;
             for (name, patch) in kubeadm::patches() {
                 services::write(&Path::new(kubeadm::PATCHES).join(name), &patch.to_string())?;
@@ -100,6 +103,7 @@ pub async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<(), Phase
         .run(async {
             store::freeze(Path::new(paths::CONTAINERD_ROOT), Path::new(paths::FROZEN_STORE))?;
             freeze::leave_nothing_behind()?;
+            freeze::forget_who_we_are()?;
             remove(Path::new(paths::INBOX_HOOKS))?;
             Ok::<_, BoxError>(())
         })
@@ -159,9 +163,14 @@ async fn until_ready(stage: &Stage, begun: SystemTime) -> Result<(), BoxError> {
 }
 
 async fn stop_cluster(stage: &Stage, kubelet: &Handle) -> Result<(), BoxError> {
-    // Compacted while etcd still runs, so that the frozen database holds no history.
-    freeze::compact_etcd(stage).await?;
     kubelet.stop().await;
+    let client = api_client(stage).map_err(|error| error.source)?;
+    let trust = trust::collect(&client).await?;
+    stop::stop_all_but_etcd(STOP_GRACE).await?;
+    let etcd = freeze::Etcd::find().await?;
+    trust.freeze(&etcd).await?;
+    // Compacted while etcd still runs, so that the frozen database holds no history.
+    etcd.compact().await?;
     stop::stop_pods(STOP_GRACE).await?;
     stop::remove_pods().await?;
     Ok(())
@@ -177,5 +186,6 @@ async fn finish(stage: &Stage, containerd: Handle, dockerd: Handle, events: Even
     // What hooks built or loaded through Docker joins the image.
     flatten::flatten_whiteouts(events).await?;
     containerd.stop().await;
-    freeze::shrink_etcd(&stage.settings).await
+    freeze::shrink_etcd(&stage.settings).await?;
+    trust::warn_of_leftovers(&Path::new(paths::ETCD).join("member/snap/db"))
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::remove;
-use crate::command::Run;
+use crate::command::{CommandError, Run};
 use crate::contract::{ClusterSettings, names, paths};
 use crate::host::mountinfo;
+use crate::identity;
 use crate::phases::BoxError;
-use crate::stage::Stage;
 use crate::stop::crictl;
 
 /// Left by pods and daemons of the bake, made anew at boot.
@@ -29,6 +29,19 @@ const TRACES: &[&str] = &[
     paths::LOGS,
 ];
 
+const MACHINE_ID: &str = "/etc/machine-id";
+/// What makes this container one of its kind, or its user.
+const PERSONAL: &[&str] = &[
+    "/var/lib/dbus/machine-id",
+    "/var/lib/docker/engine-id",
+    "/root/.docker/config.json",
+    "/root/.kube",
+    "/root/.netrc",
+    "/root/.bash_history",
+];
+/// What etcd's offline tools may take.
+const ETCDUTL_TIMEOUT: Duration = Duration::from_secs(120);
+
 #[derive(Debug, Deserialize)]
 struct Listing {
     #[serde(default)]
@@ -40,27 +53,41 @@ struct Id {
     id: String,
 }
 
-/// Drops every old revision from etcd, with the client that its own image carries.
-pub(super) async fn compact_etcd(stage: &Stage) -> Result<(), BoxError> {
-    let listing = crictl().args(["ps", "--name", "^etcd$", "--output", "json"]).capture().await?;
-    let listing: Listing = serde_json::from_str(&listing)?;
-    let etcd = listing.containers.first().ok_or("etcd is not running")?;
-    let pki = format!("{}/etcd", paths::PKI);
-    let etcdctl = |arguments: &[&str]| {
+/// The cluster's running etcd, asked with the client that its own image carries.
+pub(super) struct Etcd {
+    container: String,
+}
+
+impl Etcd {
+    /// The one that runs.
+    pub(super) async fn find() -> Result<Self, BoxError> {
+        let listing = crictl().args(["ps", "--name", "^etcd$", "--output", "json"]).capture().await?;
+        let listing: Listing = serde_json::from_str(&listing)?;
+        let container = listing.containers.into_iter().next().ok_or("etcd is not running")?.id;
+        Ok(Self { container })
+    }
+
+    /// Runs `etcdctl`; answers with what it printed.
+    pub(super) async fn run(&self, arguments: &[&str]) -> Result<String, CommandError> {
+        let pki = format!("{}/etcd", paths::PKI);
         crictl()
-            .args(["exec", etcd.id.as_str(), "etcdctl", "--endpoints=https://127.0.0.1:2379"])
+            .args(["exec", self.container.as_str(), "etcdctl", "--endpoints=https://127.0.0.1:2379"])
             .arg(format!("--cacert={pki}/ca.crt"))
             .arg(format!("--cert={pki}/server.crt"))
             .arg(format!("--key={pki}/server.key"))
             .args(arguments)
             .timeout(Duration::from_secs(60))
             .capture()
-    };
-    let status = etcdctl(&["endpoint", "status", "--write-out=json"]).await?;
-    let revision = revision(&status).ok_or_else(|| format!("etcd does not tell its revision: {status}"))?;
-    etcdctl(&["compaction", "--physical", &revision.to_string()]).await?;
-    tracing::debug!("etcd of {} compacted at revision {revision}", stage.settings.static_ip);
-    Ok(())
+            .await
+    }
+
+    /// Drops every old revision.
+    pub(super) async fn compact(&self) -> Result<(), BoxError> {
+        let status = self.run(&["endpoint", "status", "--write-out=json"]).await?;
+        let revision = revision(&status).ok_or_else(|| format!("etcd does not tell its revision: {status}"))?;
+        self.run(&["compaction", "--physical", &revision.to_string()]).await?;
+        Ok(())
+    }
 }
 
 fn revision(status: &str) -> Option<u64> {
@@ -68,13 +95,14 @@ fn revision(status: &str) -> Option<u64> {
     status.get(0)?.get("Status")?.get("header")?.get("revision")?.as_u64()
 }
 
-/// Rewrites etcd's data directory: a restore of its own database leaves neither free pages nor a long write-ahead log.
+/// Rewrites etcd's data directory: a restore of its own database leaves no long write-ahead log, and a defragmented one
+/// no free pages, in which everything would still stand that was deleted.
 pub(super) async fn shrink_etcd(settings: &ClusterSettings) -> Result<(), BoxError> {
     let data = Path::new(paths::ETCD);
     let fresh = data.with_extension("fresh");
     remove(&fresh)?;
     let peer = format!("https://{}:2380", settings.static_ip);
-    Run::new("/usr/local/bin/etcdutl")
+    etcdutl()
         .args(["snapshot", "restore"])
         .arg(data.join("member/snap/db"))
         // The database file of a stopped member carries no checksum, unlike a snapshot taken over the network.
@@ -86,13 +114,18 @@ pub(super) async fn shrink_etcd(settings: &ClusterSettings) -> Result<(), BoxErr
         .arg(format!("{}={peer}", names::CLUSTER))
         .arg("--initial-advertise-peer-urls")
         .arg(&peer)
-        .timeout(Duration::from_secs(120))
+        .timeout(ETCDUTL_TIMEOUT)
         .capture()
         .await?;
+    etcdutl().arg("defrag").arg("--data-dir").arg(&fresh).timeout(ETCDUTL_TIMEOUT).capture().await?;
     trim_logs(&fresh.join("member/wal"))?;
     remove(data)?;
     std::fs::rename(&fresh, data).map_err(|error| format!("cannot move {} in place: {error}", fresh.display()))?;
     Ok(())
+}
+
+fn etcdutl() -> Run {
+    Run::new("/usr/local/bin/etcdutl")
 }
 
 /// Cuts the zeros off that etcd keeps ready behind its write-ahead log: 64 MB (`server/storage/wal`, `SegmentSizeBytes`),
@@ -114,6 +147,17 @@ fn trim(path: &Path) -> std::io::Result<()> {
     let used = content.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
     // Records are padded to eight bytes with zeros, which belong to them.
     std::fs::OpenOptions::new().write(true).open(path)?.set_len(used.next_multiple_of(8) as u64)
+}
+
+/// Removes everything by which containers of the image would be the same one, and whatever hooks logged in with.
+pub(super) fn forget_who_we_are() -> Result<(), BoxError> {
+    identity::remove_at(Path::new("/"))?;
+    for path in PERSONAL {
+        remove(Path::new(path))?;
+    }
+    // Empty and not absent: machine-id(5) takes that for a machine that was not booted yet.
+    std::fs::write(MACHINE_ID, "").map_err(|error| format!("cannot empty {MACHINE_ID}: {error}"))?;
+    Ok(())
 }
 
 /// Unmounts what pods and containerd left mounted and removes their traces.

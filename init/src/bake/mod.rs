@@ -7,6 +7,7 @@ mod flatten;
 mod freeze;
 mod hooks;
 mod images;
+mod trust;
 
 pub use cluster::{CLUSTER_PHASES, bake_cluster};
 pub use images::{IMAGES_PHASES, bake_images};

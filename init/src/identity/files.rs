@@ -1,0 +1,294 @@
+//! Which files make up an identity: certificates where kubeadm keeps them (`cmd/kubeadm/app/phases/certs/certlist.go`),
+//! kubeconfigs, kubelet's own, Docker's. Pure: answers with content, writes nothing.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::certificates::{Authority, CertificateError, Leaf, Pair, Usage, Validity, signing_key};
+use crate::contract::{ClusterSettings, names, paths, ports};
+use crate::kubeadm;
+use crate::services::kubelet;
+
+/// kubeadm's binding of this group to `cluster-admin` is what an administrator's rights rest on; unlike
+/// `system:masters` it can be taken away.
+const ADMINS: &str = "kubeadm:cluster-admins";
+/// The name in [`ADMIN`](paths::ADMIN_KUBECONFIG)'s certificate (kubeadm's).
+const ADMIN: &str = "kubernetes-admin";
+
+/// A file of an identity.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct File {
+    /// Absolute, inside the container.
+    pub(super) path: String,
+    pub(super) content: String,
+    /// Whether only root may read it.
+    pub(super) is_secret: bool,
+}
+
+impl std::fmt::Debug for File {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("File").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// The four CAs of a container. They share nothing, so that a certificate of one opens no door of another.
+pub(super) struct Authorities {
+    pub(super) cluster: Authority,
+    pub(super) front_proxy: Authority,
+    pub(super) etcd: Authority,
+    pub(super) docker: Authority,
+}
+
+/// Where the CAs lie: certificate and key.
+pub(super) const CLUSTER_CA: (&str, &str) = ("/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/ca.key");
+pub(super) const FRONT_PROXY_CA: (&str, &str) =
+    ("/etc/kubernetes/pki/front-proxy-ca.crt", "/etc/kubernetes/pki/front-proxy-ca.key");
+pub(super) const ETCD_CA: (&str, &str) = ("/etc/kubernetes/pki/etcd/ca.crt", "/etc/kubernetes/pki/etcd/ca.key");
+pub(super) const DOCKER_CA: (&str, &str) = ("/etc/kubake/docker/ca.pem", "/etc/kubake/docker/ca-key.pem");
+
+impl Authorities {
+    /// New ones; the cluster's is `given` if there is one.
+    pub(super) fn make(given: Option<Pair>, validity: Validity) -> Result<Self, CertificateError> {
+        Ok(Self {
+            cluster: match given {
+                Some(pair) => Authority::load("kubernetes", pair)?,
+                None => Authority::make("kubernetes", validity)?,
+            },
+            front_proxy: Authority::make("front-proxy-ca", validity)?,
+            etcd: Authority::make("etcd-ca", validity)?,
+            docker: Authority::make("kubake-docker-ca", validity)?,
+        })
+    }
+
+    /// Those that `read` finds.
+    pub(super) fn load<E: From<CertificateError>>(read: impl Fn(&str) -> Result<String, E>) -> Result<Self, E> {
+        let load = |name, (certificate, key): (&str, &str)| -> Result<Authority, E> {
+            Ok(Authority::load(name, Pair { certificate: read(certificate)?, key: read(key)? })?)
+        };
+        Ok(Self {
+            cluster: load("kubernetes", CLUSTER_CA)?,
+            front_proxy: load("front-proxy-ca", FRONT_PROXY_CA)?,
+            etcd: load("etcd-ca", ETCD_CA)?,
+            docker: load("kubake-docker-ca", DOCKER_CA)?,
+        })
+    }
+
+    /// The CAs' own files and the key that signs service accounts' tokens: what stays the same for a container's life.
+    pub(super) fn files(&self) -> Result<Vec<File>, CertificateError> {
+        let mut files = Vec::new();
+        for (authority, (certificate, key)) in [
+            (&self.cluster, CLUSTER_CA),
+            (&self.front_proxy, FRONT_PROXY_CA),
+            (&self.etcd, ETCD_CA),
+            (&self.docker, DOCKER_CA),
+        ] {
+            files.push(public(certificate, &authority.pair.certificate));
+            files.push(secret(key, &authority.pair.key));
+        }
+        let (private_key, public_key) = signing_key()?;
+        files.push(secret("/etc/kubernetes/pki/sa.key", &private_key));
+        files.push(public("/etc/kubernetes/pki/sa.pub", &public_key));
+        Ok(files)
+    }
+
+    /// Everything that the CAs vouch for. `served` are the names and addresses under which callers reach the container.
+    pub(super) fn leaves(
+        &self,
+        settings: &ClusterSettings,
+        served: &BTreeSet<String>,
+        validity: Validity,
+    ) -> Result<Vec<File>, CertificateError> {
+        let none = BTreeSet::new();
+        let node = names_of([names::CLUSTER], [IpAddr::V4(settings.static_ip)]);
+        let mut local = node.clone();
+        local.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+        let node_user = format!("system:node:{}", names::CLUSTER);
+
+        let mut files = Vec::new();
+        let mut issue = |authority: &Authority, name: &str, common_name, organization, names, usage| {
+            let pair = authority.issue(&Leaf { common_name, organization, names, usage }, validity)?;
+            let path = format!("{}/{name}", paths::PKI);
+            files.push(public(&format!("{path}.crt"), &pair.certificate));
+            files.push(secret(&format!("{path}.key"), &pair.key));
+            Ok::<_, CertificateError>(())
+        };
+        let (cluster, etcd) = (&self.cluster, &self.etcd);
+        issue(cluster, "apiserver", "kube-apiserver", None, served, Usage::Server)?;
+        let client = "kube-apiserver-kubelet-client";
+        issue(cluster, "apiserver-kubelet-client", client, Some(ADMINS), &none, Usage::Client)?;
+        issue(&self.front_proxy, "front-proxy-client", "front-proxy-client", None, &none, Usage::Client)?;
+        issue(etcd, "etcd/server", names::CLUSTER, None, &local, Usage::Both)?;
+        issue(etcd, "etcd/peer", names::CLUSTER, None, &local, Usage::Both)?;
+        issue(etcd, "etcd/healthcheck-client", "kube-etcd-healthcheck-client", None, &none, Usage::Client)?;
+        issue(etcd, "apiserver-etcd-client", "kube-apiserver-etcd-client", None, &none, Usage::Client)?;
+
+        let client = |common_name, organization| {
+            let leaf = Leaf { common_name, organization, names: &none, usage: Usage::Client };
+            self.cluster.issue(&leaf, validity)
+        };
+        for (path, user, organization) in [
+            (paths::ADMIN_KUBECONFIG, ADMIN, Some(ADMINS)),
+            ("/etc/kubernetes/controller-manager.conf", "system:kube-controller-manager", None),
+            ("/etc/kubernetes/scheduler.conf", "system:kube-scheduler", None),
+        ] {
+            let pair = client(user, organization)?;
+            let user_data = json!({
+                "client-certificate-data": STANDARD.encode(pair.certificate),
+                "client-key-data": STANDARD.encode(pair.key),
+            });
+            files.push(secret(path, &self.kubeconfig(settings, user, &user_data)));
+        }
+
+        // kubelet renews its certificate itself, and its store wants a link to the file that counts
+        // (client-go: `certificate_store.go`).
+        let pair = client(&node_user, Some("system:nodes"))?;
+        files.push(secret(kubelet::CLIENT_CERTIFICATE, &(pair.certificate + &pair.key)));
+        let user_data = json!({ "client-certificate": kubelet::CLIENT_LINK, "client-key": kubelet::CLIENT_LINK });
+        files.push(secret("/etc/kubernetes/kubelet.conf", &self.kubeconfig(settings, &node_user, &user_data)));
+        let leaf =
+            Leaf { common_name: &node_user, organization: Some("system:nodes"), names: &local, usage: Usage::Server };
+        let pair = self.cluster.issue(&leaf, validity)?;
+        files.push(public(kubelet::SERVING_CERTIFICATE, &pair.certificate));
+        files.push(secret(kubelet::SERVING_KEY, &pair.key));
+
+        let docker = |name: &str| format!("{}/{name}", paths::DOCKER_PKI);
+        let leaf = Leaf { common_name: "dockerd", organization: None, names: served, usage: Usage::Server };
+        let pair = self.docker.issue(&leaf, validity)?;
+        files.push(public(&docker("server-cert.pem"), &pair.certificate));
+        files.push(secret(&docker("server-key.pem"), &pair.key));
+        let leaf = Leaf { common_name: "docker client", organization: None, names: &none, usage: Usage::Client };
+        let pair = self.docker.issue(&leaf, validity)?;
+        files.push(public(&docker("cert.pem"), &pair.certificate));
+        files.push(secret(&docker("key.pem"), &pair.key));
+        Ok(files)
+    }
+
+    fn kubeconfig(&self, settings: &ClusterSettings, user: &str, user_data: &Value) -> String {
+        let cluster = names::CLUSTER;
+        let context = format!("{user}@{cluster}");
+        yaml(&json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{ "name": cluster, "cluster": server(settings, &self.cluster.pair.certificate) }],
+            "contexts": [{ "name": context, "context": { "cluster": cluster, "user": user } }],
+            "current-context": context,
+            "users": [{ "name": user, "user": user_data }],
+        }))
+    }
+}
+
+/// What `kube-public/cluster-info` tells everybody (kubeadm's `phases/bootstraptoken/clusterinfo`).
+pub(super) fn cluster_info(settings: &ClusterSettings, authority: &str) -> String {
+    yaml(&json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{ "name": "", "cluster": server(settings, authority) }],
+        "contexts": null,
+        "current-context": "",
+        "users": null,
+    }))
+}
+
+fn server(settings: &ClusterSettings, authority: &str) -> Value {
+    json!({
+        "certificate-authority-data": STANDARD.encode(authority),
+        "server": format!("https://{}:{}", settings.static_ip, ports::API),
+    })
+}
+
+/// JSON is YAML, so that there is nothing to fail where YAML is only nicer to read.
+fn yaml(value: &Value) -> String {
+    serde_yaml::to_string(value).unwrap_or_else(|_| value.to_string())
+}
+
+fn public(path: &str, content: &str) -> File {
+    File { path: path.to_owned(), content: content.to_owned(), is_secret: false }
+}
+
+fn secret(path: &str, content: &str) -> File {
+    File { path: path.to_owned(), content: content.to_owned(), is_secret: true }
+}
+
+fn names_of<const N: usize, const A: usize>(names: [&str; N], addresses: [IpAddr; A]) -> BTreeSet<String> {
+    names.iter().map(|&name| name.to_owned()).chain(addresses.iter().map(IpAddr::to_string)).collect()
+}
+
+/// Names and addresses under which callers reach the API server and Docker: those that every cluster has, those that
+/// were baked and asked for, and those of this container.
+pub(super) fn served(
+    settings: &ClusterSettings,
+    asked: &[String],
+    addresses: &[IpAddr],
+    hostname: &str,
+) -> BTreeSet<String> {
+    // What kubeadm wants in it (`cmd/kubeadm/app/util/pkiutil`: `GetAPIServerAltNames`).
+    let mut served = names_of(
+        [
+            names::CLUSTER,
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            "kubernetes.default.svc.cluster.local",
+        ],
+        [IpAddr::V4(settings.static_ip), IpAddr::V4(settings.api_service_ip())],
+    );
+    served.extend(kubeadm::cert_sans(settings));
+    served.extend(asked.iter().cloned());
+    served.extend(addresses.iter().map(IpAddr::to_string));
+    // A host name may be anything, a certificate's name may not.
+    if crate::contract::is_certificate_name(hostname) {
+        served.insert(hostname.to_owned());
+    }
+    served
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::http::kubeconfig::Kubeconfig;
+
+    #[test]
+    fn an_identity_is_complete_and_its_secrets_are_root_s() {
+        let settings = ClusterSettings::default();
+        let validity = Validity::new(SystemTime::now(), Duration::from_secs(3600));
+        let authorities = Authorities::make(None, validity).unwrap();
+        let served = served(&settings, &["mine.example".to_owned()], &["172.17.0.2".parse().unwrap()], "a1b2c3");
+        for name in ["kubernetes", "docker", "10.96.0.1", "172.30.99.1", "172.17.0.2", "a1b2c3", "mine.example", "::1"]
+        {
+            assert!(served.contains(name), "{name}");
+        }
+        let mut files = authorities.files().unwrap();
+        files.extend(authorities.leaves(&settings, &served, validity).unwrap());
+        let paths: BTreeSet<_> = files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(paths.len(), files.len(), "no file is written twice");
+        for file in &files {
+            assert_eq!(
+                file.is_secret,
+                file.content.contains("PRIVATE KEY") || file.path.ends_with(".conf"),
+                "{}",
+                file.path
+            );
+        }
+        let admin = files.iter().find(|file| file.path == paths::ADMIN_KUBECONFIG).unwrap();
+        let admin = Kubeconfig::parse(&admin.content).unwrap();
+        let (cluster, user) = admin.current().unwrap();
+        assert_eq!(cluster.server, "https://172.30.99.1:8443");
+        assert!(STANDARD.decode(&user.client_key_data).unwrap().starts_with(b"-----BEGIN PRIVATE KEY-----"));
+        assert!(
+            cluster_info(&settings, &authorities.cluster.pair.certificate)
+                .contains(&cluster.certificate_authority_data)
+        );
+    }
+
+    #[test]
+    fn odd_host_names_stay_out_of_certificates() {
+        let served = served(&ClusterSettings::default(), &[], &[], "not a name");
+        assert!(!served.contains("not a name"));
+    }
+}

@@ -1,0 +1,180 @@
+//! What whoever starts a container asks of its identity, by environment variables. Understood before anything is
+//! touched, all mistakes at once. Reads the files that variables name; makes nothing.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::certificates::Pair;
+use super::given::{self, GivenError};
+use crate::contract::{CERT_LIFETIME, env, is_certificate_name};
+
+/// Shorter ones end before anybody has looked.
+const SHORTEST: Duration = Duration::from_secs(3600);
+/// A hundred years: after that, calendars in certificates are another's problem.
+const LONGEST: Duration = Duration::from_secs(36_500 * 24 * 3600);
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Names and addresses in serving certificates, beside the usual ones.
+    pub(super) names: Vec<String>,
+    /// How long certificates are valid.
+    pub(super) lifetime: Duration,
+    /// The cluster's CA, instead of a new one.
+    pub(super) authority: Option<Pair>,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self { names: Vec::new(), lifetime: CERT_LIFETIME, authority: None }
+    }
+}
+
+/// A variable that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// Not a name.
+    #[error("{}: `{name}` is neither a DNS name nor an IP address", env::CERT_SANS)]
+    Name {
+        /// What it is.
+        name: String,
+    },
+    /// Not a time.
+    #[error(
+        "{}: `{text}` is not a time between one hour and a hundred years, such as `3650d` or `24h`",
+        env::CERT_VALIDITY
+    )]
+    Lifetime {
+        /// What it is.
+        text: String,
+    },
+    /// A file that cannot be read.
+    #[error("{variable}: cannot read {path}; give the PEM text itself, or mount a readable file")]
+    Read {
+        /// The variable that names it.
+        variable: &'static str,
+        /// The path.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A CA that cannot be used.
+    #[error(transparent)]
+    Given(#[from] GivenError),
+}
+
+impl Request {
+    /// Understands the variables that `get` finds. A CA that has a container's identity already need not be valid any
+    /// more to keep it: `is_made` says that it exists, and then none is looked at.
+    ///
+    /// # Errors
+    /// Every [`RequestError`] there is.
+    pub fn from_variables(
+        get: impl Fn(&str) -> Option<String>,
+        now: SystemTime,
+        is_made: bool,
+    ) -> Result<Self, Vec<RequestError>> {
+        let get = |variable: &str| get(variable).filter(|value| !value.trim().is_empty());
+        let mut errors = Vec::new();
+        let mut request = Self::default();
+        for name in get(env::CERT_SANS).unwrap_or_default().split([',', ' ']).map(str::trim) {
+            if is_certificate_name(name) {
+                request.names.push(name.to_owned());
+            } else if !name.is_empty() {
+                errors.push(RequestError::Name { name: name.to_owned() });
+            }
+        }
+        if let Some(text) = get(env::CERT_VALIDITY) {
+            match humantime::parse_duration(text.trim()) {
+                Ok(lifetime) if (SHORTEST..=LONGEST).contains(&lifetime) => request.lifetime = lifetime,
+                _ => errors.push(RequestError::Lifetime { text }),
+            }
+        }
+        if !is_made {
+            match authority(get(env::CA_CERT), get(env::CA_KEY), now) {
+                Ok(authority) => request.authority = authority,
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(request) } else { Err(errors) }
+    }
+}
+
+fn authority(certificate: Option<String>, key: Option<String>, now: SystemTime) -> Result<Option<Pair>, RequestError> {
+    let half = |given, missing| Err(GivenError::Half { given, missing }.into());
+    match (certificate, key) {
+        (None, None) => Ok(None),
+        (Some(_), None) => half(env::CA_CERT, env::CA_KEY),
+        (None, Some(_)) => half(env::CA_KEY, env::CA_CERT),
+        (Some(certificate), Some(key)) => {
+            let (certificate, key) = (text(env::CA_CERT, certificate)?, text(env::CA_KEY, key)?);
+            Ok(Some(given::check(&certificate, &key, now)?))
+        }
+    }
+}
+
+/// PEM as it is, or what the file holds whose path it is.
+fn text(variable: &'static str, value: String) -> Result<String, RequestError> {
+    if value.contains("-----BEGIN") {
+        // CI systems hand variables on with `\n` for a line's end.
+        return Ok(value.replace("\\n", "\n"));
+    }
+    let path = value.trim();
+    std::fs::read_to_string(Path::new(path)).map_err(|source| {
+        // A key that somebody gave in another form must not end up in a log.
+        let path =
+            if path.starts_with('/') { path.to_owned() } else { "what is neither PEM nor an absolute path".into() };
+        RequestError::Read { variable, path, source }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::certificates::{Authority, Validity};
+    use super::*;
+
+    fn parse(variables: &[(&str, &str)]) -> Result<Request, String> {
+        let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        Request::from_variables(get, SystemTime::now(), false)
+            .map_err(|errors| errors.iter().map(|error| error.to_string()).collect::<Vec<_>>().join("; "))
+    }
+
+    #[test]
+    fn variables_mean_what_they_say() {
+        assert_eq!(parse(&[]), Ok(Request::default()));
+        let request = parse(&[(env::CERT_SANS, " a.example,10.1.2.3,, *.b.example"), (env::CERT_VALIDITY, "48h")]);
+        let names = ["a.example", "10.1.2.3", "*.b.example"].map(str::to_owned).into();
+        assert_eq!(request, Ok(Request { names, lifetime: Duration::from_secs(48 * 3600), authority: None }));
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_variable() {
+        let told = parse(&[(env::CERT_SANS, "ok,a/b"), (env::CERT_VALIDITY, "5m"), (env::CA_KEY, "x")]).unwrap_err();
+        for part in [
+            "KUBAKE_CERT_SANS: `a/b` is neither",
+            "KUBAKE_CERT_VALIDITY: `5m` is not a time between",
+            "KUBAKE_CA_KEY is set and KUBAKE_CA_CERT is not",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_ca_comes_as_text_or_as_files() {
+        let validity = Validity::new(SystemTime::now(), Duration::from_secs(3600));
+        let pair = Authority::make("mine", validity).unwrap().pair;
+        let escaped = pair.certificate.replace('\n', "\\n");
+        let request = parse(&[(env::CA_CERT, &escaped), (env::CA_KEY, &pair.key)]).unwrap();
+        assert_eq!(request.authority.as_ref(), Some(&pair));
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.crt");
+        std::fs::write(&path, &pair.certificate).unwrap();
+        let path = path.to_str().unwrap();
+        let request = parse(&[(env::CA_CERT, path), (env::CA_KEY, &pair.key)]).unwrap();
+        assert_eq!(request.authority.as_ref(), Some(&pair));
+        let told = parse(&[(env::CA_CERT, path), (env::CA_KEY, "MIIsecret")]).unwrap_err();
+        assert!(told.contains("KUBAKE_CA_KEY: cannot read") && !told.contains("secret"), "{told}");
+    }
+}

@@ -1,0 +1,186 @@
+//! Trust in the frozen etcd. Objects that embed a CA (`kube-root-ca.crt` in every namespace, `cluster-info`,
+//! `extension-apiserver-authentication`) are frozen as JSON, in which each such value is a *slot*: a placeholder with
+//! spaces behind it. At first boot the slots are filled in etcd's database file, before etcd starts. Pure: text and
+//! bytes only.
+//!
+//! **Why this works.** The API server reads JSON from etcd as well as protobuf (apiserver: `NewStorageCodec` falls back
+//! to its universal decoder), and JSON allows spaces between a value and the next comma: so a value of any length up to
+//! the slot's goes in without moving a byte behind it. bbolt keeps a value in one piece and has no checksum over it.
+//!
+//! **Why not otherwise.** Starting etcd once more to write to it costs half a second of every first boot; leaving it to
+//! the controller manager means that a pod that starts before it sees a CA that does not exist any more.
+
+use serde_json::Value;
+
+/// Length of a slot. A value has the CA's PEM once, at most [`super::given`]'s 4 KiB, in base64 and with a few lines.
+const BYTES: usize = 8192;
+const BEGIN: &str = "\"@kubake-identity:";
+const END: &str = "@\"";
+
+/// What can stand in a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// PEM of the cluster's CA.
+    ClusterCa,
+    /// PEM of the front proxy's CA.
+    FrontProxyCa,
+    /// The kubeconfig without credentials that `kubeadm join` starts from.
+    ClusterInfo,
+}
+
+impl Slot {
+    const ALL: [Self; 3] = [Self::ClusterCa, Self::FrontProxyCa, Self::ClusterInfo];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::ClusterCa => "cluster-ca",
+            Self::FrontProxyCa => "front-proxy-ca",
+            Self::ClusterInfo => "cluster-info",
+        }
+    }
+
+    /// What an object holds in this value's place until [`freeze`].
+    #[must_use]
+    pub fn placeholder(self) -> Value {
+        Value::String(format!("@kubake-identity:{}@", self.name()))
+    }
+}
+
+/// A database whose slots cannot be filled.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SlotError {
+    /// Nothing to fill: not a database that a bake froze.
+    #[error("the frozen etcd has no place for this container's certificates; bake the image again")]
+    None,
+    /// A placeholder that is not followed by its room.
+    #[error("the frozen etcd is damaged at byte {offset}; bake the image again")]
+    Damaged {
+        /// Where.
+        offset: usize,
+    },
+    /// A value without room.
+    #[error("the value of {slot} is too long: {length} bytes; the most is {BYTES}")]
+    TooLong {
+        /// Whose value.
+        slot: &'static str,
+        /// Its length as JSON.
+        length: usize,
+    },
+}
+
+/// An object as it goes into etcd at the bake: JSON, with room behind each placeholder.
+#[must_use]
+pub fn freeze(object: &Value) -> String {
+    let mut text = object.to_string();
+    for slot in Slot::ALL {
+        let placeholder = slot.placeholder().to_string();
+        let room = " ".repeat(BYTES - placeholder.len());
+        text = text.replace(&placeholder, &format!("{placeholder}{room}"));
+    }
+    text
+}
+
+/// Fills every slot of a database; answers with how many there were.
+///
+/// # Errors
+/// [`SlotError`]; the database is then not to be used.
+pub fn fill(database: &mut [u8], value: impl Fn(Slot) -> String) -> Result<usize, SlotError> {
+    let mut filled = 0;
+    let mut from = 0;
+    while let Some(found) = find(&database[from..], BEGIN.as_bytes()) {
+        let offset = from + found;
+        let damaged = || SlotError::Damaged { offset };
+        let room = database.get_mut(offset..offset + BYTES).ok_or_else(damaged)?;
+        let slot = Slot::ALL.into_iter().find(|slot| room.starts_with(slot.placeholder().to_string().as_bytes()));
+        let slot = slot.ok_or_else(damaged)?;
+        let behind = BEGIN.len() + slot.name().len() + END.len();
+        if room[behind..].iter().any(|&byte| byte != b' ') {
+            return Err(damaged());
+        }
+        let text = Value::String(value(slot)).to_string();
+        if text.len() > BYTES {
+            return Err(SlotError::TooLong { slot: slot.name(), length: text.len() });
+        }
+        room.fill(b' ');
+        room[..text.len()].copy_from_slice(text.as_bytes());
+        filled += 1;
+        from = offset + BYTES;
+    }
+    if filled == 0 { Err(SlotError::None) } else { Ok(filled) }
+}
+
+/// Where `wanted` begins first.
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    // `@` is rare in a database of JSON and protobuf; comparing at each of them is as fast as reading the file.
+    const ANCHOR: usize = 1;
+    let anchor = wanted[ANCHOR];
+    let mut from = ANCHOR;
+    loop {
+        let at = from + bytes.get(from..)?.iter().position(|&byte| byte == anchor)?;
+        if bytes[at - ANCHOR..].starts_with(wanted) {
+            return Some(at - ANCHOR);
+        }
+        from = at + 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn object() -> Value {
+        json!({ "kind": "ConfigMap", "data": {
+            "ca.crt": Slot::ClusterCa.placeholder(), "other": "a@b", "kubeconfig": Slot::ClusterInfo.placeholder() } })
+    }
+
+    #[test]
+    fn what_is_filled_in_is_what_is_read() {
+        let mut database = b"\"@kuba\"@".to_vec();
+        let frozen = freeze(&object());
+        database.extend(frozen.as_bytes());
+        database.extend(freeze(&json!([Slot::FrontProxyCa.placeholder()])).as_bytes());
+        let length = database.len();
+        let pem = "-----BEGIN CERTIFICATE-----\n\"é\"\n";
+        assert_eq!(fill(&mut database, |slot| format!("{slot:?} {pem}")), Ok(3));
+        assert_eq!(database.len(), length);
+        let object: Value = serde_json::from_slice(&database[8..8 + frozen.len()]).unwrap();
+        assert_eq!(object["data"]["ca.crt"], format!("ClusterCa {pem}"));
+        assert_eq!(object["data"]["kubeconfig"], format!("ClusterInfo {pem}"));
+        assert_eq!(object["data"]["other"], "a@b");
+        assert_eq!(fill(&mut database, |_| String::new()), Err(SlotError::None), "they are filled once");
+    }
+
+    #[test]
+    fn damage_is_told_and_not_written_over() {
+        let mut frozen = freeze(&object()).into_bytes();
+        let offset = find(&frozen, BEGIN.as_bytes()).unwrap();
+        frozen[offset + BYTES - 1] = b'x';
+        assert_eq!(fill(&mut frozen, |_| String::new()), Err(SlotError::Damaged { offset }));
+        let mut cut = freeze(&object()).into_bytes();
+        cut.truncate(offset + 100);
+        assert_eq!(fill(&mut cut, |_| String::new()), Err(SlotError::Damaged { offset }));
+        let mut unknown = format!("{BEGIN}what{END}{}", " ".repeat(BYTES)).into_bytes();
+        assert_eq!(fill(&mut unknown, |_| String::new()), Err(SlotError::Damaged { offset: 0 }));
+        let mut frozen = freeze(&object()).into_bytes();
+        let long = fill(&mut frozen, |_| "x".repeat(BYTES));
+        assert_eq!(long, Err(SlotError::TooLong { slot: "cluster-ca", length: BYTES + 2 }));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_but_slots_is_touched(before in proptest::collection::vec(any::<u8>(), 0..300), value in "\\PC{0,200}") {
+            let is_clean = find(&before, BEGIN.as_bytes()).is_none();
+            prop_assume!(is_clean);
+            let mut database = before.clone();
+            database.extend(freeze(&Slot::ClusterCa.placeholder()).as_bytes());
+            database.extend(&before);
+            prop_assert_eq!(fill(&mut database, |_| value.clone()), Ok(1));
+            prop_assert!(database.starts_with(&before) && database.ends_with(&before));
+            let middle = &database[before.len()..database.len() - before.len()];
+            prop_assert_eq!(serde_json::from_slice::<String>(middle).unwrap(), value);
+        }
+    }
+}
