@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Client;
@@ -64,7 +65,7 @@ pub async fn run(
     identity: identity::Request,
     stop: &CancellationToken,
 ) -> Result<(), BootError> {
-    let begun = SystemTime::now();
+    let begun = (Instant::now(), SystemTime::now());
     let mut phases = Phases::new(stage.board.clone(), PHASES, options.events);
     phases.run(async { stage.prepare_host() }).await?;
     phases.run(stage.attach_network(options.is_static_ip_checked)).await?;

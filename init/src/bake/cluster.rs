@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{flatten, freeze, hooks, remove, trust};
@@ -55,7 +56,7 @@ const AFTER_KUBELET: &str =
 /// # Errors
 /// When a phase fails; the container is then of no use.
 pub async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<(), PhaseError> {
-    let begun = SystemTime::now();
+    let begun = (Instant::now(), SystemTime::now());
     let mut phases = Phases::new(stage.board.clone(), CLUSTER_PHASES, events);
     phases.run(async { stage.prepare_host() }).await?;
     phases.run(stage.attach_network(false)).await?;
@@ -143,7 +144,7 @@ async fn install_addons(stage: &Stage) -> Result<(), BoxError> {
 }
 
 /// Waits for the same evidence as a boot does, on a board of its own: the bake's has another meaning.
-async fn until_ready(stage: &Stage, begun: SystemTime) -> Result<(), BoxError> {
+async fn until_ready(stage: &Stage, begun: (Instant, SystemTime)) -> Result<(), BoxError> {
     let board = Board::new();
     let mut changes = board.subscribe();
     let client = api_client(stage).map_err(|error| error.source)?;

@@ -127,6 +127,10 @@ pub(super) fn learn<T: Object>(known: &mut Known<T>, change: Change<T>) {
 pub(super) struct Evidence {
     /// When this boot began.
     boot: SystemTime,
+    /// The same on the clock that nobody sets.
+    begun: Instant,
+    /// Now on either clock, as far as time was told.
+    now: (Instant, SystemTime),
     /// What the image brings; without it (while it is being baked) everything there is counts.
     inventory: Option<Inventory>,
     /// What the API server's `/readyz` said last: none before the first answer.
@@ -143,9 +147,11 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    pub(super) fn new(boot: SystemTime, inventory: Option<Inventory>) -> Self {
+    pub(super) fn new((begun, boot): (Instant, SystemTime), inventory: Option<Inventory>) -> Self {
         Self {
             boot,
+            begun,
+            now: (begun, boot),
             inventory,
             api: None,
             lease: None,
@@ -164,6 +170,11 @@ impl Evidence {
         if is_news && self.is_of_this_boot(renewed) {
             self.lease = Some((renewed.clone(), now));
         }
+    }
+
+    /// Tells the time, before anything else is learned at it.
+    pub(super) fn at(&mut self, now: Instant, wall: SystemTime) {
+        self.now = (now, wall);
     }
 
     /// When time alone makes a difference: the lease gets too old.
@@ -345,10 +356,16 @@ impl Evidence {
         if is_ready { None } else { Some(format!("pod {name} is not Ready")) }
     }
 
-    /// Kubernetes writes container times in whole seconds, rounded down.
+    /// Kubernetes writes container times in whole seconds, rounded down. A time ahead of now is one of the bake, seen by a
+    /// container whose clock is behind the bake's. Where the clock was set since (a machine that slept), a time of this
+    /// boot may be one of the old clock or one of the new.
     fn is_of_this_boot(&self, time: &str) -> bool {
         let slack = Duration::from_secs(1);
-        humantime::parse_rfc3339(time).is_ok_and(|time| time + slack > self.boot)
+        let (now, wall) = self.now;
+        let life = now.duration_since(self.begun);
+        let earliest = wall.checked_sub(life).map_or(self.boot, |boot| boot.min(self.boot));
+        let latest = wall.max(self.boot + life);
+        humantime::parse_rfc3339(time).is_ok_and(|time| time + slack > earliest && time < latest + slack)
     }
 }
 
@@ -363,6 +380,7 @@ mod tests {
 
     const BOOT: &str = "2026-11-22T10:00:00.500Z";
     const AFTER: &str = "2026-11-22T10:00:00Z";
+    const MINUTE: Duration = Duration::from_secs(60);
     const BAKE: &str = "2026-11-01T08:00:00Z";
 
     fn pod(name: &str, labels: &Value, started: &str, is_ready: bool) -> Pod {
@@ -401,7 +419,9 @@ mod tests {
     fn complete(now: Instant) -> Evidence {
         let mut inventory = Inventory { static_pods: Inventory::control_plane(), ..Inventory::default() };
         inventory.workloads.insert(Entry::new("Deployment", &deployment(1).metadata));
-        let mut evidence = Evidence::new(humantime::parse_rfc3339(BOOT).unwrap(), Some(inventory));
+        let boot = humantime::parse_rfc3339(BOOT).unwrap();
+        let mut evidence = Evidence::new((now, boot), Some(inventory));
+        evidence.at(now + MINUTE, boot + MINUTE);
         evidence.api = Some(Ok(()));
         evidence.learn_lease(&lease("2026-11-22T10:00:03.123456Z"), now);
         let node = json!({
@@ -442,6 +462,29 @@ mod tests {
                  pod kube-system/coredns: container coredns has not started in this boot",
             ]
         );
+    }
+
+    #[test]
+    fn a_bake_that_lies_ahead_is_not_believed_either() {
+        let now = Instant::now();
+        let mut evidence = complete(now);
+        put(&mut evidence, coredns("2026-11-23T10:00:00Z", true));
+        let missing = evidence.missing(now);
+        assert!(missing.len() == 1 && missing[0].contains("has not started in this boot"), "{missing:?}");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_makes_nothing_stale() {
+        let now = Instant::now();
+        for (wall, started) in
+            [("2026-11-23T10:00:00Z", "2026-11-23T09:59:59Z"), ("2026-11-20T10:01:00Z", "2026-11-20T10:00:59Z")]
+        {
+            let mut evidence = complete(now);
+            evidence.at(now + MINUTE, humantime::parse_rfc3339(wall).unwrap());
+            assert_eq!(evidence.missing(now), Vec::<String>::new(), "what started before the clock was set");
+            put(&mut evidence, coredns(started, true));
+            assert_eq!(evidence.missing(now), Vec::<String>::new(), "and what started after");
+        }
     }
 
     #[test]

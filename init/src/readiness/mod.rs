@@ -50,8 +50,8 @@ enum News {
 /// What readiness is judged by.
 #[derive(Debug, Clone)]
 pub struct Scope {
-    /// When this boot began: what is older proves nothing.
-    pub boot: SystemTime,
+    /// When this boot began, on the clock that nobody sets and on the other: what is older proves nothing.
+    pub boot: (Instant, SystemTime),
     /// What the image brings; without one, everything that runs must be ready.
     pub inventory: Option<Inventory>,
 }
@@ -93,7 +93,10 @@ pub async fn follow(client: Client, settings: &ClusterSettings, scope: Scope, bo
         loop {
             tokio::select! {
                 item = news.recv() => match item {
-                    Some(item) => take(&mut evidence, item),
+                    Some(item) => {
+                        evidence.at(Instant::now(), SystemTime::now());
+                        take(&mut evidence, item);
+                    }
                     None => return,
                 },
                 // The board itself is told below, which wakes this once more for nothing.
@@ -102,6 +105,7 @@ pub async fn follow(client: Client, settings: &ClusterSettings, scope: Scope, bo
             }
             evidence.daemons = stopped_daemons(&daemons.borrow_and_update());
             let now = Instant::now();
+            evidence.at(now, SystemTime::now());
             api_is_ready.send_if_modified(|ready| replace(ready, evidence.api == Some(Ok(()))));
             let is_watched_complete = evidence.missing_of_watched(now).is_empty();
             watched_is_complete.send_if_modified(|complete| replace(complete, is_watched_complete));
@@ -137,7 +141,7 @@ pub async fn follow(client: Client, settings: &ClusterSettings, scope: Scope, bo
 /// # Errors
 /// When the API server does not list it.
 pub async fn take_inventory(client: &Client) -> Result<Inventory, BoxError> {
-    let mut evidence = Evidence::new(SystemTime::UNIX_EPOCH, None);
+    let mut evidence = Evidence::new((Instant::now(), SystemTime::UNIX_EPOCH), None);
     learn(&mut evidence.pods, Change::Listed(client.get::<List<Pod>>(PODS).await?.items));
     for kind in WorkloadKind::ALL {
         let list = client.get::<List<Workload>>(kind.path()).await?;
