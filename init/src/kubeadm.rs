@@ -158,6 +158,10 @@ fn cluster(settings: &ClusterSettings) -> Value {
             "dataDir": paths::ETCD,
             "extraArgs": [
                 { "name": "unsafe-no-fsync", "value": (!settings.etcd_sync).to_string() },
+                // A member that is alone still waits for a leader before it stands for election: one to ten heartbeats
+                // (raft's random timeout less what a single member skips), half a second of every boot by default.
+                { "name": "heartbeat-interval", "value": "20" },
+                { "name": "election-timeout", "value": "100" },
                 // The API server opens some hundred connections to etcd; on a socket that only the two of them see,
                 // TLS would cost both a good part of their start. Everybody else comes by TLS, as with any kubeadm.
                 { "name": "listen-client-urls", "value": format!("{etcd_socket},https://127.0.0.1:2379") },
