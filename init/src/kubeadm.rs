@@ -34,7 +34,7 @@ pub fn patches() -> Vec<(String, Value)> {
             let mut container = json!({ "name": name, "startupProbe": probe });
             if name == "kube-apiserver" {
                 // Less memory for a little more of its processor time: see init/performance.md.
-                container["env"] = json!([{ "name": "GOGC", "value": "50" }]);
+                container["env"] = json!([{ "name": "GOGC", "value": "30" }]);
                 // Answering is the start; how far it has got after that the readiness probe sees, which kubelet asks
                 // only once the start-up probe was content: with the same question in both, readiness is a second late.
                 container["startupProbe"]["httpGet"] = json!({ "path": "/version" });
