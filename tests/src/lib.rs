@@ -9,7 +9,8 @@
 //! * [`kubectl`] runs the baked image's own `kubectl` on the host,
 //! * [`manifests`] holds the objects that cases create,
 //! * [`probe`] makes container images without a registry,
-//! * [`sabotage`] breaks parts of a cluster and mends them again.
+//! * [`sabotage`] breaks parts of a cluster and mends them again,
+//! * [`secrets`] looks for secrets in every layer of an image.
 //!
 //! # Privilege
 //!
@@ -34,6 +35,7 @@ pub mod poll;
 pub mod probe;
 pub mod process;
 pub mod sabotage;
+pub mod secrets;
 
 /// Everything that the tests leave in an engine has a name that begins with this, so that a later run can remove what
 /// a killed one left behind.
