@@ -10,6 +10,7 @@ mod endurance;
 mod faults;
 mod interrupt;
 mod restart;
+mod secrets;
 mod side_by_side;
 mod stop;
 mod storage;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         ("stop", stop::CASES),
         ("side by side", side_by_side::CASES),
         ("endurance", endurance::CASES),
+        ("secrets", secrets::CASES),
         ("bad input", bad_input::CASES),
         ("interrupt", interrupt::CASES),
         ("bake", bake::CASES),
