@@ -1,11 +1,10 @@
 //! From `docker run` to a cluster that answers: readiness, the endpoints, `kubectl` through `/config`. What the
 //! published contract promises to every CI system is checked here.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use kubake_e2e::cluster::BOOT_PATIENCE;
+use kubake_e2e::cluster::{BOOT_PATIENCE, free_port};
 use kubake_e2e::engine::{self, Container};
 use kubake_e2e::http::{self, Response};
 use kubake_e2e::lab::lab;
@@ -160,10 +159,4 @@ fn not_ready_with_a_reason(answer: &Response) -> Result<()> {
     ensure!(answer.status == 503, "should say 503 and why: {answer:?}");
     ensure!(answer.body.trim().len() > 5, "503 without a reason: {answer:?}");
     Ok(())
-}
-
-/// A port that is free now. Another program may take it meanwhile; then the engine says so.
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen on any port")?;
-    Ok(listener.local_addr().context("a listener without an address")?.port())
 }

@@ -6,10 +6,13 @@
 mod bad_input;
 mod bake;
 mod boot;
+mod clock;
 mod endurance;
 mod faults;
+mod identity;
 mod interrupt;
 mod restart;
+mod secrets;
 mod side_by_side;
 mod stop;
 mod storage;
@@ -42,10 +45,14 @@ fn main() -> ExitCode {
         ("restart", restart::CASES),
         ("stop", stop::CASES),
         ("side by side", side_by_side::CASES),
+        ("identity", identity::CASES),
         ("endurance", endurance::CASES),
+        ("secrets", secrets::CASES),
         ("bad input", bad_input::CASES),
         ("interrupt", interrupt::CASES),
         ("bake", bake::CASES),
+        // It sets the clock of the whole machine, under the feet of whatever comes after it.
+        ("clock", clock::CASES),
     ];
     let trials = groups.into_iter().flat_map(|(group, cases)| {
         cases.iter().map(move |(name, run)| {

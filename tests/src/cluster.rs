@@ -1,10 +1,11 @@
-//! One cluster: started with `kubake up`, looked at from outside, removed when dropped. Ports are read anew each time,
-//! because the engine may give others after a restart.
+//! One cluster: started with `kubake up` or a plain `docker run`, looked at from outside, removed when dropped. Ports are
+//! read anew each time, because the engine may give others after a restart.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use kubake_init::contract::{endpoints, ports};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use kubake_init::contract::{endpoints, env, ports};
 use kubake_init::status::Status;
 use tempfile::TempDir;
 
@@ -46,6 +47,39 @@ impl Cluster {
         let cluster = Self { lab, name: name.to_owned(), container: Container::guard(container), directory };
         // From here on the cluster's own guard is there.
         std::mem::forget(guard);
+        Ok(cluster)
+    }
+
+    /// Starts one with `docker run`, as a CI system does, with arguments for the engine, and waits until it is ready.
+    /// It keeps its ports when it is started again.
+    ///
+    /// # Errors
+    /// When it does not become ready, at once when its container ends.
+    pub fn run(lab: &'static Lab, name: &str, arguments: &[&str]) -> Result<Self> {
+        let image = lab.image()?;
+        let directory = lab.directory()?;
+        // Chosen here, because the cluster has to be told under which port it is reached.
+        let (http, api) = (free_port()?, free_port()?);
+        let publish = |host, port| format!("--publish=127.0.0.1:{host}:{port}");
+        let own = [
+            "--privileged".to_owned(),
+            publish(http, ports::HTTP),
+            publish(api, ports::API),
+            format!("--publish=127.0.0.1::{}", ports::DOCKER),
+            format!("--env={}={api}", env::API_PORT),
+        ];
+        let all = own.iter().map(String::as_str).chain(arguments.iter().copied()).chain([image]);
+        let container = Container::run(name, all)?;
+        let cluster = Self { lab, name: name.to_owned(), container, directory };
+        // The inner result is the end of waiting: nothing gets ready any more in a container that has ended.
+        let ended = poll::until(&format!("cluster {name} is ready"), BOOT_PATIENCE, || {
+            let answer = cluster.get(endpoints::KUBERNETES_READY);
+            if answer.is_err() && engine::inspect(name, ".State.Running")? == "false" {
+                return Ok(Err(anyhow!("its container ended with {}", engine::inspect(name, ".State.ExitCode")?)));
+            }
+            Ok(Ok(answer?.expect(200).map(drop)?))
+        });
+        ended.and_then(|end| end).map_err(|error| cluster.with_log(&error))?;
         Ok(cluster)
     }
 
@@ -105,12 +139,21 @@ impl Cluster {
         let ready = poll::until(&format!("cluster {} is ready", self.name), patience, || {
             self.get(endpoints::KUBERNETES_READY)?.expect(200)
         });
-        if let Err(error) = ready {
-            let log = engine::logs(self.container()).unwrap_or_else(|error| format!("{error:#}"));
-            let lines: Vec<&str> = log.lines().collect();
-            bail!("{error:#}\n--- end of the log\n{}\n---", lines[lines.len().saturating_sub(30)..].join("\n"));
-        }
-        Ok(())
+        ready.map(drop).map_err(|error| self.with_log(&error))
+    }
+
+    fn with_log(&self, error: &anyhow::Error) -> anyhow::Error {
+        let log = engine::logs(self.container()).unwrap_or_else(|error| format!("{error:#}"));
+        let lines: Vec<&str> = log.lines().collect();
+        anyhow!("{error:#}\n--- end of the log\n{}\n---", lines[lines.len().saturating_sub(30)..].join("\n"))
+    }
+
+    /// Address of its API server on this host.
+    ///
+    /// # Errors
+    /// When the port is not published.
+    pub fn api_server(&self) -> Result<String> {
+        Ok(format!("https://127.0.0.1:{}", engine::published(self.container(), ports::API)?))
     }
 
     /// `kubectl` on this host with the kubeconfig that `/config` serves now.
@@ -153,6 +196,15 @@ impl Cluster {
     pub fn kubeconfig(&self) -> std::path::PathBuf {
         lab::kubeconfig(self.directory())
     }
+}
+
+/// A port that is free now. Another program may take it meanwhile; then the engine says so.
+///
+/// # Errors
+/// When all are taken.
+pub fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen on any port")?;
+    Ok(listener.local_addr().context("a listener without an address")?.port())
 }
 
 /// Removes whatever container has a cluster's label: `up` may have failed after it made one.

@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use kubake_init::contract::env;
 use tempfile::TempDir;
 
 use crate::cluster::Cluster;
@@ -27,6 +28,10 @@ const IMAGE_VARIABLE: &str = "KUBAKE_E2E_IMAGE";
 const KEEP_VARIABLE: &str = "KUBAKE_E2E_KEEP";
 /// With `full` the endurance cases do many rounds instead of a few.
 const ENDURANCE_VARIABLE: &str = "KUBAKE_E2E_ENDURANCE";
+/// A name and an address that the certificate of the other shared cluster's API server has beside the usual ones.
+pub const OTHER_SANS: [&str; 2] = ["extra.example", "10.1.2.3"];
+/// How long the certificates of the other shared cluster are valid.
+pub const OTHER_VALIDITY: Duration = Duration::from_secs(48 * 3600);
 /// Compiling `kubake` from nothing.
 const COMPILE_PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// A first bake: an engine is installed, Kubernetes is compiled, a cluster made.
@@ -41,6 +46,7 @@ pub struct Lab {
     scratch: Mutex<Option<TempDir>>,
     scratch_path: PathBuf,
     shared: Mutex<Option<Cluster>>,
+    other: Mutex<Option<Cluster>>,
     image: OnceLock<Result<String, String>>,
     kubectl: OnceLock<PathBuf>,
 }
@@ -59,6 +65,7 @@ pub fn lab() -> Result<&'static Lab> {
 /// Removes everything that the lab made. To be called after the last case, because nobody drops a static.
 pub fn close() {
     let Some(Ok(lab)) = LAB.get() else { return };
+    lab.retire_other();
     if let Some(cluster) = lock(&lab.shared).take() {
         if keeps() { cluster.keep() } else { drop(cluster) }
     }
@@ -107,6 +114,7 @@ impl Lab {
             scratch: Mutex::new(Some(scratch)),
             scratch_path,
             shared: Mutex::new(None),
+            other: Mutex::new(None),
             image: OnceLock::new(),
             kubectl: OnceLock::new(),
         })
@@ -167,6 +175,37 @@ impl Lab {
             *shared = Some(Cluster::up(self, PREFIX, &arguments)?);
         }
         Ok(Shared(shared))
+    }
+
+    /// Another shared cluster of the same image, ready, started with `docker run` and with certificates as
+    /// [`OTHER_SANS`] and [`OTHER_VALIDITY`] say. For cases that compare two; it runs until it is retired.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn other(&'static self) -> Result<Shared> {
+        let mut other = lock(&self.other);
+        if other.as_ref().is_some_and(|cluster| cluster.wait_ready(SETTLE_PATIENCE).is_err()) {
+            *other = None;
+        }
+        if other.is_none() {
+            let sans = format!("--env={}={}", env::CERT_SANS, OTHER_SANS.join(","));
+            let validity = format!("--env={}={}h", env::CERT_VALIDITY, OTHER_VALIDITY.as_secs() / 3600);
+            *other = Some(Cluster::run(self, &format!("{PREFIX}-other"), &[&sans, &validity])?);
+        }
+        Ok(Shared(other))
+    }
+
+    /// Removes the other shared cluster, so that it takes nothing from the cases that follow.
+    pub fn retire_other(&self) {
+        drop(lock(&self.other).take());
+    }
+
+    /// Removes both shared clusters, for a case that none of them would survive. One that is to be kept stays.
+    pub fn retire(&self) {
+        self.retire_other();
+        if !keeps() {
+            drop(lock(&self.shared).take());
+        }
     }
 
     /// The name of the image that this checkout bakes. The first call does everything that is missing on this machine,

@@ -5,17 +5,21 @@
 //! * [`http`] is a GET as a user's script does it,
 //! * [`engine`] asks and cleans the container engine,
 //! * [`lab`] owns what is made once a run: the program, `kubectl`, the shared cluster,
+//! * [`clock`] sets the machine's clock and sets it back,
 //! * [`cluster`] is one cluster from `kubake up` to its removal,
 //! * [`kubectl`] runs the baked image's own `kubectl` on the host,
 //! * [`manifests`] holds the objects that cases create,
+//! * [`openssl`] makes authorities and looks at certificates,
 //! * [`probe`] makes container images without a registry,
-//! * [`sabotage`] breaks parts of a cluster and mends them again.
+//! * [`sabotage`] breaks parts of a cluster and mends them again,
+//! * [`secrets`] looks for secrets in every layer of an image.
 //!
 //! # Privilege
 //!
 //! Everything here needs what its users need: a container engine that can run privileged containers, or root on
 //! Debian or Ubuntu so that `kubake up --yes` can install one. Where that is missing the cases fail and say so; none
-//! is skipped. Nothing else has to be installed besides the Rust toolchain.
+//! is skipped. Nothing else has to be installed besides the Rust toolchain and `openssl`, which looks at certificates from
+//! outside. The group `clock` sets the machine's clock for some seconds, which takes CAP_SYS_TIME.
 //!
 //! # For people who write tests
 //!
@@ -24,16 +28,19 @@
 //! in full instead of a few rounds: 100 boots and 30 restarts. Only one run at a time: names are fixed, and a run
 //! begins by removing what has one of them.
 
+pub mod clock;
 pub mod cluster;
 pub mod engine;
 pub mod http;
 pub mod kubectl;
 pub mod lab;
 pub mod manifests;
+pub mod openssl;
 pub mod poll;
 pub mod probe;
 pub mod process;
 pub mod sabotage;
+pub mod secrets;
 
 /// Everything that the tests leave in an engine has a name that begins with this, so that a later run can remove what
 /// a killed one left behind.

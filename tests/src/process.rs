@@ -3,7 +3,9 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -74,6 +76,37 @@ pub fn run(command: &mut Command, patience: Duration) -> Result<Output> {
     Background::start(command, Show::Nothing)?.wait(patience)
 }
 
+/// Runs a program to its end and hands its stdout on while it runs: for what is too much to be kept.
+///
+/// # Errors
+/// When it cannot be started, fails or takes longer than `patience`, and when `read` fails.
+pub fn stream<T>(
+    command: &mut Command,
+    patience: Duration,
+    read: impl FnOnce(&mut dyn Read) -> Result<T>,
+) -> Result<T> {
+    let started = Instant::now();
+    let (background, mut stdout) = Background::start_piped(command, Show::Nothing)?;
+    let id = Pid::from_raw(i32::try_from(background.id()).context("a process id does not fit")?);
+    let (done, waits) = mpsc::channel::<()>();
+    // Ends a read that would wait for ever. The child is not waited for before this has ended, so the id is its own.
+    let watchdog = thread::spawn(move || {
+        let is_late = waits.recv_timeout(patience) == Err(RecvTimeoutError::Timeout);
+        is_late && kill(id, Signal::SIGKILL).is_ok()
+    });
+    let result = read(&mut stdout);
+    drop(done);
+    drop(stdout);
+    let is_late = watchdog.join().unwrap_or_default();
+    ensure!(!is_late, "`{}` takes longer than {} s", background.command, patience.as_secs());
+    // A program that fails is the reason for whatever was wrong with what it wrote; one that was not listened to is not.
+    let output = background.wait(patience.saturating_sub(started.elapsed()).max(GRACE))?;
+    match result {
+        Err(error) if output.status.signal() == Some(Signal::SIGPIPE as i32) => Err(error),
+        result => output.success().and(result),
+    }
+}
+
 /// Whether a program's stderr appears on ours while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Show {
@@ -99,6 +132,13 @@ impl Background {
     /// # Errors
     /// When it cannot be started.
     pub fn start(command: &mut Command, show: Show) -> Result<Self> {
+        let (mut background, stdout) = Self::start_piped(command, show)?;
+        background.stdout = Stream::follow(stdout, Show::Nothing);
+        Ok(background)
+    }
+
+    /// The same with a stdout that is the caller's to read.
+    fn start_piped(command: &mut Command, show: Show) -> Result<(Self, ChildStdout)> {
         let line = command_line(command);
         let mut child = command
             .stdin(Stdio::null())
@@ -108,13 +148,14 @@ impl Background {
             .with_context(|| format!("cannot start `{line}`"))?;
         let stdout = child.stdout.take().context("the child's stdout was not piped")?;
         let stderr = child.stderr.take().context("the child's stderr was not piped")?;
-        Ok(Self {
+        let background = Self {
             child,
             command: line,
             started: Instant::now(),
-            stdout: Stream::follow(stdout, Show::Nothing),
+            stdout: Stream::follow(io::empty(), Show::Nothing),
             stderr: Stream::follow(stderr, show),
-        })
+        };
+        Ok((background, stdout))
     }
 
     /// Its process id.
@@ -270,6 +311,21 @@ mod tests {
     fn what_takes_too_long_is_ended_and_its_output_told() {
         let error = run(&mut shell("echo begun; exec sleep 60"), Duration::from_millis(300)).unwrap_err();
         assert!(format!("{error:#}").contains("begun"), "{error:#}");
+    }
+
+    #[test]
+    fn a_stream_is_read_and_its_end_judged() {
+        let text = |script: &str, patience| {
+            stream(&mut shell(script), patience, |stdout| Ok(io::read_to_string(stdout)?)).map_err(|e| format!("{e:#}"))
+        };
+        assert_eq!(text("echo all", PATIENCE).unwrap(), "all\n");
+        let error = text("echo half; echo why >&2; exit 1", PATIENCE).unwrap_err();
+        assert!(error.contains("why"), "{error}");
+        let error = text("echo half; exec sleep 60", Duration::from_millis(300)).unwrap_err();
+        assert!(error.contains("takes longer"), "{error}");
+        // What the reader has to say is not hidden by the end of a program that nobody listens to.
+        let error = stream(&mut shell("exec yes"), PATIENCE, |_| -> Result<()> { Err(anyhow!("enough")) }).unwrap_err();
+        assert_eq!(error.to_string(), "enough");
     }
 
     #[test]
