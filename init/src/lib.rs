@@ -28,4 +28,5 @@ pub mod stop;
 pub mod store;
 pub mod supervise;
 pub mod supervisor;
+pub mod token;
 pub mod usage;
