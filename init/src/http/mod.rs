@@ -166,4 +166,6 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, peer: IpAddr, sit
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
