@@ -261,6 +261,109 @@ fn measured_engine(test: Test, stopped: i32) -> Test {
     ))
 }
 
+/// A ready cluster that gives its kubeconfig to whoever bears the token, on a port of its own.
+fn guarded_cluster(token: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(&stream).lines().map(Result::unwrap);
+            let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+            let bears = head.contains(&format!("authorization: Bearer {token}"));
+            let (status, body) = match head[0].split(['?', ' ']).nth(1).unwrap() {
+                "/config" if bears => ("200 OK", KUBECONFIG),
+                "/config" => ("401 Unauthorized", "it takes the token"),
+                "/status" => ("404 Not Found", ""),
+                _ => ("200 OK", "ready"),
+            };
+            write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        }
+    });
+    port
+}
+
+const KUBECONFIG: &str = "apiVersion: v1\nkind: Config\ncurrent-context: kind\n\
+    clusters: [{name: kind, cluster: {certificate-authority-data: Q0E=, server: 'https://127.0.0.1:1', tls-server-name: kubernetes}}]\n\
+    contexts: [{name: kind, context: {cluster: kind, user: kind}}]\n\
+    users: [{name: kind, user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}}]\n";
+
+/// An engine with a baked image and no container, which notes the token that `run` finds in its environment.
+fn engine_for_up(test: Test, port: u16) -> Test {
+    let up = test.path().join("up").display().to_string();
+    let image = r#"[{"Id":"sha256:1","Config":{"Labels":{"io.kubake.stage":"baked"}}}]"#;
+    let published =
+        |container: u16, host: u16| format!(r#""{container}/tcp":[{{"HostIp":"127.0.0.1","HostPort":"{host}"}}]"#);
+    let container = format!(
+        r#"[{{"Id":"abc","Name":"/kubake","Image":"sha256:1","Config":{{"Labels":{{"io.kubake.cluster":"kubake"}}}},"State":{{"Status":"running","Running":true}},"NetworkSettings":{{"Ports":{{{},{},{}}}}}}}]"#,
+        published(10080, port),
+        published(8443, 1),
+        published(2376, 2)
+    );
+    test.docker(&format!(
+        r#"case "$*" in
+        'image inspect'*) echo '{image}';;
+        run*) echo "$KUBAKE_TOKEN" > '{up}'; echo abc;;
+        wait*) exec sleep 60;;
+        'container inspect'*) if [ -e '{up}' ]; then echo '{container}'; else echo 'Error: No such container' >&2; exit 1; fi;;
+        *) ;;
+        esac"#
+    ))
+}
+
+#[test]
+fn up_hands_the_token_over_and_shows_it_to_nobody() {
+    const TOKEN: &str = "open-sesame-1";
+    let args = ["up", "-v", "--token-file", "token", "--api-port", "auto", "--http-port", "auto"];
+    let args: Vec<&str> = args.into_iter().chain(["--docker-tls-port", "auto", "--cert-san", "a.example"]).collect();
+    let test = Test::new(&args).file("token", &format!("{TOKEN}\n"));
+    let test = engine_for_up(test, guarded_cluster(TOKEN));
+    let (code, stdout, stderr) = test.outcome();
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(fs::read_to_string(test.path().join("up")).unwrap(), format!("{TOKEN}\n"));
+    let run = test.calls().lines().find(|call| call.starts_with("run ")).unwrap().to_owned();
+    assert!(run.contains("--env KUBAKE_CERT_SANS=a.example ") && run.contains("--env KUBAKE_TOKEN --label"), "{run}");
+    assert!(run.contains(":2376 "), "{run}");
+    assert!(stderr.contains("--env KUBAKE_TOKEN --label"), "{stderr}");
+    for text in [&test.calls(), &stdout, &stderr] {
+        assert!(!text.contains(TOKEN), "{text}");
+    }
+    assert!(stderr.contains("-H \"Authorization: Bearer $KUBAKE_TOKEN\" http://127.0.0.1:"), "{stderr}");
+    assert!(
+        stderr
+            .contains("DOCKER_HOST=tcp://127.0.0.1:2 DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH=~/.docker/kubake docker ps"),
+        "{stderr}"
+    );
+    assert!(fs::read_to_string(test.path().join(".kube/config")).unwrap().contains("S0VZ"));
+}
+
+#[test]
+fn a_token_that_does_not_fit_the_cluster_is_told() {
+    let test = Test::new(&["up", "--api-port", "auto", "--http-port", "auto"]).env("KUBAKE_TOKEN", "another-token");
+    let test = engine_for_up(test, guarded_cluster("open-sesame-1"));
+    fs::write(test.path().join("up"), "").unwrap();
+    let (code, _, stderr) = test.outcome();
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("`kubake` was made without a token: its credentials are open"), "{stderr}");
+    assert!(
+        stderr.contains("the cluster answers 401: it takes the token\nhint: the cluster was made with"),
+        "{stderr}"
+    );
+    assert!(!stderr.contains("another-token"), "{stderr}");
+}
+
+#[test]
+fn an_unfit_token_is_refused_before_anything_runs() {
+    let test = Test::new(&["up"]).docker("exit 1").env("KUBAKE_TOKEN", "short");
+    let (code, _, stderr) = test.outcome();
+    assert_eq!((code, test.calls().as_str()), (64, ""));
+    assert!(stderr.contains("error: the token in KUBAKE_TOKEN is shorter than 8 bytes"), "{stderr}");
+    let test = Test::new(&["up", "--token-file", "none"]).docker("exit 1");
+    let (code, _, stderr) = test.outcome();
+    assert_eq!((code, test.calls().as_str()), (64, ""));
+    assert!(stderr.contains("error: cannot read the token file `none`: No such file"), "{stderr}");
+}
+
 #[test]
 fn bench_measures_images_in_turn_and_leaves_nothing() {
     let args = ["bench", "a", "b", "--runs", "2", "--idle", "1", "--parallel", "2", "--json", "--plot", "boot.svg"];

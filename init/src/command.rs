@@ -10,6 +10,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
+use crate::contract::env;
+
 /// How much of a program's output is kept for an error.
 const TAIL_LINES: usize = 20;
 /// How much output is captured at the most.
@@ -62,6 +64,9 @@ impl Run {
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(program.as_ref());
         command.stdin(Stdio::null()).kill_on_drop(true).process_group(0);
+        for name in env::SECRETS {
+            command.env_remove(name);
+        }
         Self { command, shown: program.as_ref().to_string_lossy().into_owned(), timeout: Duration::from_secs(60) }
     }
 
@@ -205,6 +210,14 @@ mod tests {
         assert!(error.contains("sh -c") && error.contains("exit status: 4") && error.contains("broken"), "{error}");
         let error = Run::new("/nonexistent").capture().await.unwrap_err().to_string();
         assert!(error.contains("cannot run `/nonexistent`"), "{error}");
+    }
+
+    #[test]
+    fn secrets_are_not_handed_on() {
+        let run = Run::new("sh");
+        for name in ["KUBAKE_TOKEN", "KUBAKE_CA_KEY"] {
+            assert!(run.command.as_std().get_envs().any(|removed| removed == (OsStr::new(name), None)), "{name}");
+        }
     }
 
     #[tokio::test]

@@ -95,6 +95,8 @@ pub mod env {
     pub const DOCKER_TCP: &str = "KUBAKE_DOCKER_TCP";
     /// Log filter in `tracing`'s syntax, `info` by default.
     pub const LOG: &str = "KUBAKE_LOG";
+    /// Those whose values are secrets: no program that `kubake-init` starts inherits them.
+    pub const SECRETS: [&str; 2] = [TOKEN, CA_KEY];
 }
 
 /// Paths inside the container.
@@ -185,6 +187,8 @@ pub mod labels {
     pub const CLUSTER: &str = "io.kubake.cluster";
     /// On build containers: the process id of the `kubake` that started them.
     pub const BUILD: &str = "io.kubake.build";
+    /// On containers: `token` when one guards their credentials.
+    pub const GUARD: &str = "io.kubake.guard";
     /// On images: the version of Kubernetes.
     pub const KUBERNETES_VERSION: &str = "io.kubake.kubernetes-version";
     /// On images: `appliance`, `images` or `baked`.

@@ -185,9 +185,12 @@ mod tests {
             board: board.clone(),
             settings: ClusterSettings::default(),
             kubeconfig_path: PathBuf::new(),
+            docker_client_dir: PathBuf::new(),
             logs_dir: PathBuf::new(),
             root: PathBuf::new(),
             api_port: ports::API,
+            token: None,
+            journal: crate::http::Journal::default(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

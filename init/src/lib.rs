@@ -29,4 +29,5 @@ pub mod stop;
 pub mod store;
 pub mod supervise;
 pub mod supervisor;
+pub mod token;
 pub mod usage;

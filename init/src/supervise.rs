@@ -19,6 +19,7 @@ use crate::invocation::Role;
 use crate::phases::{BoxError, Events, chain};
 use crate::stage::Stage;
 use crate::status::{Board, State};
+use crate::token::Token;
 
 /// What an orderly stop may take. `docker stop` kills after 10 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);
@@ -31,6 +32,10 @@ pub fn run(role: Role, has_events: bool) -> i32 {
         tracing::debug!("this process keeps its name: {error}");
     }
     let board = Board::new();
+    let token = match Token::from_sources(std::env::var_os(env::TOKEN), std::env::var_os(env::TOKEN_FILE)) {
+        Ok(token) => token,
+        Err(error) => return refuse(&chain(&error)),
+    };
     let settings = match load_settings(Path::new(paths::SETTINGS)) {
         Ok(settings) => settings,
         Err(error) => return refuse(&chain(error.as_ref())),
@@ -58,7 +63,7 @@ pub fn run(role: Role, has_events: bool) -> i32 {
         Ok(runtime) => runtime,
         Err(error) => return fail("cannot start the runtime", &error.to_string()),
     };
-    let code = runtime.block_on(supervise(role, Events::new(has_events), settings, facts, identity, board));
+    let code = runtime.block_on(supervise(role, Events::new(has_events), settings, facts, identity, board, token));
     // Blocking tasks (a store being copied) must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
     code
@@ -71,6 +76,7 @@ async fn supervise(
     facts: preflight::Facts,
     identity: identity::Request,
     board: Board,
+    token: Option<Token>,
 ) -> i32 {
     let shutdown = CancellationToken::new();
     let listener = match TcpListener::bind(("0.0.0.0", ports::HTTP)).await {
@@ -81,9 +87,12 @@ async fn supervise(
         board: board.clone(),
         settings: settings.clone(),
         kubeconfig_path: PathBuf::from(paths::ADMIN_KUBECONFIG),
+        docker_client_dir: PathBuf::from(paths::DOCKER_PKI),
         logs_dir: PathBuf::from(paths::LOGS),
         root: PathBuf::from("/"),
         api_port: api_port(),
+        token,
+        journal: http::Journal::default(),
     });
     let server = tokio::spawn(http::serve(listener, site, shutdown.clone().cancelled_owned()));
     let stop = CancellationToken::new();

@@ -13,6 +13,7 @@ pub mod up;
 use std::io;
 use std::path::PathBuf;
 
+use kubake_init::token::TokenError;
 use thiserror::Error;
 
 use crate::cli::{Cli, Command, Global, SettingFlags, Subset};
@@ -44,7 +45,7 @@ impl From<ExitCode> for std::process::ExitCode {
 impl From<&Error> for ExitCode {
     fn from(error: &Error) -> Self {
         match error {
-            Error::Settings(_) => Self::Usage,
+            Error::Settings(_) | Error::Token(_) => Self::Usage,
             error if error.is_interrupted() => Self::Interrupted,
             _ => Self::Failed,
         }
@@ -57,6 +58,9 @@ pub enum Error {
     /// What was asked for makes no sense.
     #[error(transparent)]
     Settings(#[from] crate::settings::Error),
+    /// The token cannot be used.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// There is no engine.
     #[error(transparent)]
     Install(#[from] InstallError),

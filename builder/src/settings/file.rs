@@ -41,7 +41,8 @@ impl File<'_> {
         let message = error.to_string();
         // The parser's position for a key that stands twice is that of its section; the text says more.
         if message.contains("duplicate entry") {
-            return self.problem(self.duplicate_line(), "", &message);
+            let line = self.duplicate_line().or_else(|| error.location().map(|location| location.line()));
+            return self.problem(line, "", &message);
         }
         let line = error.location().map(|location| location.line());
         let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message).to_owned();
@@ -59,7 +60,10 @@ impl File<'_> {
         }
         for (key, value) in mapping {
             let Some(name) = key.as_str() else {
-                self.problem(None, "", &format!("`{}` is not a setting", scalar(key).unwrap_or_default()));
+                match scalar(key) {
+                    Some(text) => self.unknown(&[&text]),
+                    None => self.problem(None, "", "holds a key that is not the name of a setting"),
+                }
                 continue;
             };
             if name == "version" {
@@ -82,10 +86,14 @@ impl File<'_> {
             _ => return self.problem(line_of(self.text, &[section]), section, "must hold `key: value` lines"),
         };
         for (key, value) in mapping {
-            let name = key.as_str().unwrap_or_default();
-            match TABLE.iter().find(|row| row.path == [section, name]) {
+            let Some(name) = scalar(key) else {
+                let line = line_of(self.text, &[section]);
+                self.problem(line, section, "holds a key that is not the name of a setting");
+                continue;
+            };
+            match TABLE.iter().find(|row| row.path == [section, &name]) {
                 Some(row) => self.value(row, value),
-                None => self.unknown(&[section, name]),
+                None => self.unknown(&[section, &name]),
             }
         }
     }
@@ -126,8 +134,16 @@ impl File<'_> {
     }
 
     fn problem(&mut self, line: Option<usize>, key: &str, message: &str) {
+        // Some are told without a place by the parser, and some keys are empty: nobody is to search the whole file.
+        let line = if key.is_empty() { line.or_else(|| self.first_line()) } else { line };
         let origin = Origin::File { path: self.path.to_owned(), line, key: key.to_owned() };
         self.parsed.problems.push(Problem { origin, message: message.to_owned() });
+    }
+
+    /// Where the content begins: the place of what is wrong with the whole. None in an empty file.
+    fn first_line(&self) -> Option<usize> {
+        let content = |line: &str| !matches!(line.trim_start().bytes().next(), None | Some(b'#'));
+        self.text.lines().position(content).map(|index| index + 1)
     }
 
     fn duplicate_line(&self) -> Option<usize> {
@@ -208,7 +224,71 @@ fn distance(left: &str, right: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Where somebody has to look: the line, the key, or that the file is empty.
+    fn is_placed(problem: &Problem, text: &str) -> bool {
+        let blank = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
+        matches!(&problem.origin, Origin::File { line, key, .. } if line.is_some() || !key.is_empty() || blank)
+    }
+
+    fn yaml_like() -> impl Strategy<Value = String> {
+        let keys: Vec<String> =
+            TABLE.iter().flat_map(|row| row.path).map(ToString::to_string).chain(["version".to_owned()]).collect();
+        let key = prop_oneof![4 => prop::sample::select(keys), 1 => "[a-zA-Z0-9?~*&!'\"-]{0,8}"];
+        let value = prop_oneof![
+            Just(String::new()),
+            Just("1".to_owned()),
+            "[-a-z0-9.:/]{1,12}",
+            "[\\[\\]{},&*!|>'\"#%@` a-z0-9:-]{0,16}",
+            "\\PC{0,12}",
+        ];
+        let indent = prop_oneof![4 => Just(""), 2 => Just("  "), 1 => Just("\t"), 1 => Just("- "), 1 => Just("  - "), 1 => Just("? ")];
+        let separator = prop_oneof![6 => Just(": "), 1 => Just(":"), 1 => Just(" "), 1 => Just(":\n    ")];
+        let line = (indent, key, separator, value)
+            .prop_map(|(indent, key, separator, value)| format!("{indent}{key}{separator}{value}\n"));
+        let lines = prop::collection::vec(line, 0..8).prop_map(|lines| lines.concat());
+        prop_oneof![3 => lines.clone(), 3 => lines.prop_map(|text| format!("version: 1\n{text}")), 1 => "(\\PC|\n){0,60}"]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_a_file_holds_its_problems_have_a_place(text in yaml_like()) {
+            let parsed = parse(&text, Path::new("dir/kubake.yaml"));
+            for problem in &parsed.problems {
+                prop_assert!(is_placed(problem, &text), "{problem}");
+                if let Origin::File { line: Some(line), .. } = problem.origin {
+                    prop_assert!((1..=text.lines().count() + 1).contains(&line), "{problem}");
+                }
+            }
+            for entry in &parsed.entries {
+                let is_placed = matches!(&entry.origin, Origin::File { key, .. } if !key.is_empty());
+                prop_assert!(is_placed, "{entry:?}");
+            }
+        }
+    }
+
+    /// Files that were thought of or found by the test above.
+    #[test]
+    fn the_corpus_has_a_place_for_every_problem() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/settings");
+        let mut told = Vec::new();
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let name = path.file_name().unwrap();
+            for problem in parse(&text, Path::new(name)).problems {
+                assert!(is_placed(&problem, &text), "{problem}");
+                told.push(problem.to_string());
+            }
+        }
+        told.sort();
+        insta::assert_snapshot!(told.join("\n"));
+    }
 
     #[test]
     fn edit_distance() {

@@ -16,7 +16,7 @@ use kubake_init::contract::ClusterSettings;
 use thiserror::Error;
 
 pub use table::{Key, Row, Shape, TABLE, reference};
-pub use value::{HostPort, Protocol, Publish, has_registry, print_duration};
+pub use value::{DEFAULT_VALIDITY, HostPort, Protocol, Publish, has_registry, print_duration, print_validity};
 
 /// The file that is read where none is named.
 pub const DEFAULT_FILE: &str = "kubake.yaml";
@@ -129,6 +129,8 @@ pub struct HostPorts {
     pub http: HostPort,
     /// Of the Docker API.
     pub docker: HostPort,
+    /// Of the Docker API with TLS.
+    pub docker_tls: HostPort,
     /// More.
     pub extra: Vec<Publish>,
 }
@@ -142,8 +144,12 @@ pub struct Settings {
     pub image: String,
     /// What a cluster is made with.
     pub cluster: ClusterSettings,
+    /// How long the certificates are valid that a container makes.
+    pub cert_validity: Duration,
     /// Ports of the container on the host.
     pub ports: HostPorts,
+    /// The file with the token that guards a container's credentials.
+    pub token_file: Option<PathBuf>,
     /// The engine's network; none is the engine's default.
     pub network: Option<String>,
     /// Archives and lists of images; none is the checkout's.
@@ -222,6 +228,7 @@ impl Settings {
             api: resolver.one(Key::ApiPort, HostPort::local(8443), HostPort::parse),
             http: resolver.one(Key::HttpPort, HostPort::local(10080), HostPort::parse),
             docker: resolver.one(Key::DockerPort, HostPort::Off, HostPort::parse),
+            docker_tls: resolver.one(Key::DockerTlsPort, HostPort::Off, HostPort::parse),
             extra: resolver.many(Key::ExtraPorts, Publish::parse),
         };
         resolver.check_ports(&ports);
@@ -231,7 +238,9 @@ impl Settings {
         let settings = Self {
             name: resolver.one(Key::Name, "kubake".to_owned(), value::parse_name),
             image: resolver.one(Key::Image, default_image(&cluster.kubernetes_version), value::parse_image),
+            cert_validity: resolver.one(Key::CertValidity, DEFAULT_VALIDITY, value::parse_validity),
             ports,
+            token_file: resolver.one(Key::TokenFile, None, path),
             network: resolver.one(Key::Network, None, text),
             images_dir: resolver.one(Key::ImagesDir, None, path),
             hooks_dir: resolver.one(Key::HooksDir, None, path),
@@ -274,11 +283,14 @@ impl Settings {
                     Key::PodSubnet => one(self.cluster.pod_subnet.to_string()),
                     Key::ServiceSubnet => one(self.cluster.service_subnet.to_string()),
                     Key::CertSans => many(self.cluster.cert_sans.clone()),
+                    Key::CertValidity => one(print_validity(self.cert_validity)),
                     Key::EtcdSync => one(if self.cluster.etcd_sync { "on" } else { "off" }.to_owned()),
                     Key::ApiPort => one(self.ports.api.to_string()),
                     Key::HttpPort => one(self.ports.http.to_string()),
                     Key::DockerPort => one(self.ports.docker.to_string()),
+                    Key::DockerTlsPort => one(self.ports.docker_tls.to_string()),
                     Key::ExtraPorts => many(self.ports.extra.iter().map(ToString::to_string).collect()),
+                    Key::TokenFile => path(&self.token_file),
                     Key::Network => self.network.clone().map(Value::One),
                     Key::ImagesDir => path(&self.images_dir),
                     Key::HooksDir => path(&self.hooks_dir),
@@ -400,15 +412,19 @@ impl Resolver {
     }
 
     fn check_ports(&mut self, ports: &HostPorts) {
-        let fixed = [(Key::ApiPort, ports.api), (Key::HttpPort, ports.http), (Key::DockerPort, ports.docker)]
-            .into_iter()
-            .chain(
-                ports
-                    .extra
-                    .iter()
-                    .filter(|extra| extra.protocol == Protocol::Tcp)
-                    .map(|extra| (Key::ExtraPorts, extra.host)),
-            );
+        let named = [
+            (Key::ApiPort, ports.api),
+            (Key::HttpPort, ports.http),
+            (Key::DockerPort, ports.docker),
+            (Key::DockerTlsPort, ports.docker_tls),
+        ];
+        let fixed = named.into_iter().chain(
+            ports
+                .extra
+                .iter()
+                .filter(|extra| extra.protocol == Protocol::Tcp)
+                .map(|extra| (Key::ExtraPorts, extra.host)),
+        );
         let mut seen: Vec<(Key, HostPort)> = Vec::new();
         for (key, port) in fixed {
             if !matches!(port, HostPort::On { port: Some(_), .. }) {

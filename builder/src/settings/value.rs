@@ -180,6 +180,37 @@ pub fn print_duration(duration: Duration) -> String {
     }
 }
 
+/// A day.
+const DAY: u64 = 24 * 3600;
+/// How long certificates are valid where nobody says; `kubake-init` means the same.
+pub const DEFAULT_VALIDITY: Duration = Duration::from_secs(3650 * DAY);
+
+/// Reads how long a certificate is valid: `24h`, `30d`, `1y`.
+///
+/// # Errors
+/// What is wrong with it, naming it.
+pub(super) fn parse_validity(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| format!("`{text}` is not a duration such as `24h`, `30d` or `3650d`"))?;
+    // What is printed has whole seconds, and what is printed is what counts.
+    let duration = Duration::from_secs(duration.as_secs());
+    if (3600..=36500 * DAY).contains(&duration.as_secs()) {
+        Ok(duration)
+    } else {
+        Err(format!("`{text}` must be at least `1h` and at most `36500d`"))
+    }
+}
+
+/// Prints it so that [`parse_validity`] and `kubake-init` read the same.
+#[must_use]
+pub fn print_validity(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds if seconds % DAY == 0 => format!("{}d", seconds / DAY),
+        seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        seconds => format!("{seconds}s"),
+    }
+}
+
 /// Reads `on` and `off`, and what YAML makes of them.
 ///
 /// # Errors
@@ -295,6 +326,21 @@ mod tests {
         for text in ["", "m", "5x", "5m3", "-1", "99999999999999999999h"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn validities() {
+        for (text, printed) in
+            [("3650d", "3650d"), ("1h", "1h"), ("24h", "1d"), ("36500 days", "36500d"), ("90m 1s", "5401s")]
+        {
+            let duration = parse_validity(text).unwrap();
+            assert_eq!(print_validity(duration), printed, "{text}");
+            assert_eq!(parse_validity(printed).unwrap(), duration);
+        }
+        for text in ["", "3650", "59m", "36501d", "0d", "forever", "-1d"] {
+            assert!(parse_validity(text).is_err(), "{text}");
+        }
+        assert_eq!(print_validity(DEFAULT_VALIDITY), "3650d");
     }
 
     #[test]

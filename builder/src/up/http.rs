@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, Limited};
+use hyper::Request;
 use hyper::body::Bytes;
-use hyper::{Request, header};
+use hyper::header::{self, HeaderValue};
 use hyper_util::rt::TokioIo;
+use kubake_init::token::Token;
 use thiserror::Error;
 use tokio::net::TcpStream;
 
@@ -104,16 +106,24 @@ impl Server {
     /// # Errors
     /// See [`Error`]; a status other than 200 is none.
     pub fn get(&self, path: &str, timeout: Duration) -> Result<Response, Error> {
+        self.get_with(path, None, timeout)
+    }
+
+    /// The same, bearing a token where there is one.
+    ///
+    /// # Errors
+    /// See [`Error`]; a status other than 200 is none.
+    pub fn get_with(&self, path: &str, token: Option<&Token>, timeout: Duration) -> Result<Response, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
         runtime.block_on(async {
-            match tokio::time::timeout(timeout, self.ask(path)).await {
+            match tokio::time::timeout(timeout, self.ask(path, token)).await {
                 Ok(answer) => answer,
                 Err(_) => Err(Error::TimedOut { address: self.address.clone(), path: path.to_owned(), after: timeout }),
             }
         })
     }
 
-    async fn ask(&self, path: &str) -> Result<Response, Error> {
+    async fn ask(&self, path: &str, token: Option<&Token>) -> Result<Response, Error> {
         let address = || self.address.clone();
         let path_text = || path.to_owned();
         let http = |source| Error::Http { address: address(), path: path_text(), source };
@@ -121,11 +131,19 @@ impl Server {
             TcpStream::connect(&self.address).await.map_err(|source| Error::Connect { address: address(), source })?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
-        let request = Request::get(path)
+        let unfit = |source| Error::Address { address: address(), path: path_text(), source };
+        let mut request = Request::get(path)
             .header(header::HOST, &self.address)
             .header(header::CONNECTION, "close")
             .body(Empty::<Bytes>::new())
-            .map_err(|source| Error::Address { address: address(), path: path_text(), source })?;
+            .map_err(unfit)?;
+        if let Some(token) = token {
+            let mut bearer =
+                HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|error| unfit(error.into()))?;
+            // It shows in nobody's debug output.
+            bearer.set_sensitive(true);
+            request.headers_mut().insert(header::AUTHORIZATION, bearer);
+        }
         // The connection's own error shows up in the request, too.
         let driver = tokio::spawn(connection);
         let response = sender.send_request(request).await.map_err(http)?;

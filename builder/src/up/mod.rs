@@ -5,11 +5,13 @@ pub mod http;
 mod ports;
 pub(crate) mod wait;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use kubake_init::contract::{self, ClusterSettings, endpoints, labels, names};
+use kubake_init::token::Token;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -18,7 +20,7 @@ use crate::engine::command::{ContainerSpec, Filter, Pull, RemoveContainer, Run, 
 use crate::engine::{Container, ContainerGuard, Engine, Image, Location, RunError};
 use crate::kubeconfig::{self, Entries};
 use crate::printer::Printer;
-use crate::settings::{HostPort, Key, Origin, Settings, TABLE, has_registry};
+use crate::settings::{DEFAULT_VALIDITY, HostPort, Key, Origin, Settings, TABLE, has_registry, print_validity};
 use http::Server;
 use wait::Show;
 
@@ -121,6 +123,11 @@ impl Error {
             Self::State { name, .. } => {
                 Some(format!("`docker unpause {name}`, or remove the cluster with `kubake down`"))
             }
+            Self::ConfigStatus { status: 401, .. } => Some(
+                "the cluster was made with another token than this one: give that one with `--token-file` or KUBAKE_TOKEN, \
+                 or begin anew with `kubake down`"
+                    .to_owned(),
+            ),
             Self::OtherSettings { .. } => {
                 Some("`kubake bake` with the same settings makes it anew; `--image NAME` keeps both".to_owned())
             }
@@ -146,11 +153,13 @@ fn doing(what: impl Into<String>) -> impl FnOnce(RunError) -> Error {
 
 /// How to bring a cluster up.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct Options<'a> {
     /// Keep a container that does not become ready.
     pub retain: bool,
     /// Make the cluster's context the current one.
     pub set_context: bool,
+    /// Guards the container's credentials and logs; none leaves them open to whoever reaches the port.
+    pub token: Option<&'a Token>,
 }
 
 /// A published port.
@@ -200,7 +209,7 @@ pub struct Cluster {
 ///
 /// # Errors
 /// See [`Error`]. A container that this call made is removed, unless it is to be retained.
-pub fn up(engine: &Engine, settings: &Settings, options: Options, printer: &Printer) -> Result<Cluster, Error> {
+pub fn up(engine: &Engine, settings: &Settings, options: Options<'_>, printer: &Printer) -> Result<Cluster, Error> {
     let name = &settings.name;
     let found = engine.container(name).map_err(doing(format!("look for the container `{name}`")))?;
     let mut guard = None;
@@ -211,10 +220,12 @@ pub fn up(engine: &Engine, settings: &Settings, options: Options, printer: &Prin
         Some(container) if container.state.running && container.state.status != "paused" => {
             printer.line(format_args!("the cluster `{name}` is already running"));
             warn_if_replaced(engine, settings, container, printer);
+            warn_if_open(settings, container, options, printer);
             true
         }
         Some(container) if matches!(container.state.status.as_str(), "exited" | "created") => {
             warn_if_replaced(engine, settings, container, printer);
+            warn_if_open(settings, container, options, printer);
             let phase = printer.phase(format!("start the stopped cluster `{name}`"));
             engine.run(&Start { container: name.clone(), attach: false }).map_err(doing(format!("start `{name}`")))?;
             phase.done();
@@ -222,12 +233,12 @@ pub fn up(engine: &Engine, settings: &Settings, options: Options, printer: &Prin
         }
         Some(container) => return Err(Error::State { name: name.clone(), status: container.state.status.clone() }),
         None => {
-            guard = Some(create(engine, settings, printer)?);
+            guard = Some(create(engine, settings, options.token, printer)?);
             false
         }
     };
 
-    let outcome = wait_until_ready(engine, settings, already_running, printer);
+    let outcome = wait_until_ready(engine, settings, options.token, already_running, printer);
     // From here on the cluster is of use, whatever happens to the kubeconfig.
     if let Some(guard) = guard {
         match &outcome {
@@ -274,7 +285,7 @@ pub fn up(engine: &Engine, settings: &Settings, options: Options, printer: &Prin
 
 /// What to type when the cluster is up. Where the host has no kubectl, the node's own does.
 #[must_use]
-pub fn next_commands(cluster: &Cluster, settings: &Settings, host_has_kubectl: bool) -> Vec<String> {
+pub fn next_commands(cluster: &Cluster, settings: &Settings, host_has_kubectl: bool, has_token: bool) -> Vec<String> {
     let mut kubectl = "kubectl".to_owned();
     if let Some(path) = &cluster.kubeconfig {
         if matches!(
@@ -297,8 +308,27 @@ pub fn next_commands(cluster: &Cluster, settings: &Settings, host_has_kubectl: b
     } else if cluster.kubeconfig.is_some() {
         commands.push(format!("{kubectl} get nodes"));
     }
+    if let Some(port) = cluster.ports.iter().find(|port| port.container == contract::ports::DOCKER_TLS) {
+        commands.extend(docker_commands(cluster, port, has_token));
+    }
     commands.push(format!("kubake down{name}"));
     commands
+}
+
+/// How to reach the node's Docker over TLS.
+fn docker_commands(cluster: &Cluster, port: &Port, has_token: bool) -> [String; 2] {
+    let directory = format!("~/.docker/{}", cluster.name);
+    // The variable and not the token: what is printed here ends in logs.
+    let bearer = if has_token { " -H \"Authorization: Bearer $KUBAKE_TOKEN\"" } else { "" };
+    let host = cluster.endpoint.trim_start_matches("http://").rsplit_once(':').map_or("127.0.0.1", |(host, _)| host);
+    [
+        format!(
+            "mkdir -p {directory} && curl -sSf{bearer} {}{} | tar -xC {directory}",
+            cluster.endpoint,
+            endpoints::DOCKER_CLIENT
+        ),
+        format!("DOCKER_HOST=tcp://{host}:{} DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH={directory} docker ps", port.host),
+    ]
 }
 
 fn warn_if_replaced(engine: &Engine, settings: &Settings, container: &Container, printer: &Printer) {
@@ -310,7 +340,20 @@ fn warn_if_replaced(engine: &Engine, settings: &Settings, container: &Container,
     }
 }
 
-fn create(engine: &Engine, settings: &Settings, printer: &Printer) -> Result<ContainerGuard, Error> {
+/// A token that comes too late guards nothing, and whoever gave it believes that it does.
+fn warn_if_open(settings: &Settings, container: &Container, options: Options<'_>, printer: &Printer) {
+    if options.token.is_some() && !container.labels.contains_key(labels::GUARD) {
+        printer.warn(format_args!("`{}` was made without a token: its credentials are open", settings.name));
+        printer.hint("`kubake down` and `kubake up` begin anew with it");
+    }
+}
+
+fn create(
+    engine: &Engine,
+    settings: &Settings,
+    token: Option<&Token>,
+    printer: &Printer,
+) -> Result<ContainerGuard, Error> {
     let name = &settings.name;
     let local = engine.facts().location == Location::Here;
     // Before a bake of an hour, and once more after it.
@@ -319,12 +362,12 @@ fn create(engine: &Engine, settings: &Settings, printer: &Printer) -> Result<Con
     }
     ports::choose(&settings.ports, local)?;
     let image = ensure_image(engine, settings, printer)?;
-    compare(settings, &image)?;
+    compare(settings, &image.labels)?;
 
     let phase = printer.phase(format!("run {}", settings.image));
     let chosen = ports::choose(&settings.ports, local)?;
     let api = chosen.iter().find(|port| port.key == Key::ApiPort).and_then(|port| port.host);
-    let mut env = Vec::new();
+    let mut env = certificates(settings);
     if let Some(port) = api.filter(|port| *port != contract::ports::API) {
         env.push((contract::env::API_PORT.to_owned(), port.to_string()));
     }
@@ -333,12 +376,18 @@ fn create(engine: &Engine, settings: &Settings, printer: &Printer) -> Result<Con
         env.push((contract::env::BOOT_TIMEOUT.to_owned(), settings.ready_timeout.as_secs().to_string()));
     }
     let guard = ContainerGuard::new(engine, name);
+    let mut labels = vec![(labels::CLUSTER.to_owned(), name.clone())];
+    labels.extend(token.map(|_| (labels::GUARD.to_owned(), "token".to_owned())));
     let run = Run {
         spec: ContainerSpec {
             name: Some(name.clone()),
             privileged: true,
             env,
-            labels: vec![(labels::CLUSTER.to_owned(), name.clone())],
+            secret_env: token
+                .map(|token| (contract::env::TOKEN.to_owned(), token.expose().to_owned()))
+                .into_iter()
+                .collect(),
+            labels,
             network: settings.network.clone(),
             hostname: Some(names::CLUSTER.to_owned()),
             pull: Some("never".to_owned()),
@@ -351,6 +400,18 @@ fn create(engine: &Engine, settings: &Settings, printer: &Printer) -> Result<Con
     engine.run(&run).map_err(doing(format!("run the container `{name}`")))?;
     phase.done();
     Ok(guard)
+}
+
+/// What the container is to know about the certificates that it makes at its first boot.
+fn certificates(settings: &Settings) -> Vec<(String, String)> {
+    let mut env = Vec::new();
+    if !settings.cluster.cert_sans.is_empty() {
+        env.push((contract::env::CERT_SANS.to_owned(), settings.cluster.cert_sans.join(",")));
+    }
+    if settings.cert_validity != DEFAULT_VALIDITY {
+        env.push((contract::env::CERT_VALIDITY.to_owned(), print_validity(settings.cert_validity)));
+    }
+    env
 }
 
 fn ensure_image(engine: &Engine, settings: &Settings, printer: &Printer) -> Result<Image, Error> {
@@ -371,11 +432,13 @@ fn ensure_image(engine: &Engine, settings: &Settings, printer: &Printer) -> Resu
     look()?.ok_or_else(|| Error::NoImage { image: name.clone() })
 }
 
-/// What was asked for explicitly has to be what the image was baked with.
-fn compare(settings: &Settings, image: &Image) -> Result<(), Error> {
-    let Some(baked) = image.labels.get(labels::SETTINGS) else { return Ok(()) };
+/// What was asked for explicitly has to be what the image was baked with; but for names in certificates, which are made
+/// anew in each container.
+fn compare(settings: &Settings, image: &BTreeMap<String, String>) -> Result<(), Error> {
+    let Some(baked) = image.get(labels::SETTINGS) else { return Ok(()) };
     let Ok(baked) = serde_json::from_str::<ClusterSettings>(baked) else { return Ok(()) };
-    let different = different(&settings.cluster, &baked, |key| *settings.origin(key) != Origin::Default);
+    let different =
+        different(&settings.cluster, &baked, |key| key != Key::CertSans && *settings.origin(key) != Origin::Default);
     if different.is_empty() { Ok(()) } else { Err(Error::OtherSettings { image: settings.image.clone(), different }) }
 }
 
@@ -423,6 +486,7 @@ pub(crate) fn reached(engine: &Engine, container: &Container, port: u16) -> Opti
 fn wait_until_ready(
     engine: &Engine,
     settings: &Settings,
+    token: Option<&Token>,
     already_running: bool,
     printer: &Printer,
 ) -> Result<(Container, Reached, Option<u64>), Error> {
@@ -440,7 +504,7 @@ fn wait_until_ready(
     };
     let show = if already_running { Show::Message(&phase) } else { Show::Phases(&phase) };
     let status = wait::ready(engine, name, &http, settings.ready_timeout, show)?.status;
-    let answer = http.get(endpoints::CONFIG, ANSWER).map_err(Error::Config)?;
+    let answer = http.get_with(endpoints::CONFIG, token, ANSWER).map_err(Error::Config)?;
     if answer.status != 200 {
         return Err(Error::ConfigStatus { status: answer.status, body: answer.body.trim().to_owned() });
     }
@@ -505,6 +569,24 @@ pub fn down(engine: &Engine, name: &str, kubeconfig: Option<&Path>, printer: &Pr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn settings(env: &[(&str, &str)]) -> Settings {
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Settings::resolve(&crate::settings::Sources { env, ..Default::default() }).unwrap()
+    }
+
+    #[test]
+    fn names_in_certificates_are_the_containers_business_and_not_the_images() {
+        let baked = serde_json::to_string(&ClusterSettings::default()).unwrap();
+        let image = [(labels::SETTINGS.to_owned(), baked)].into();
+        let wanted = settings(&[("KUBAKE_CERT_SANS", "a.example, 10.0.0.1"), ("KUBAKE_CERT_VALIDITY", "48h")]);
+        compare(&wanted, &image).unwrap();
+        assert!(compare(&settings(&[("KUBAKE_POD_SUBNET", "10.1.0.0/16")]), &image).is_err());
+        let env = certificates(&wanted);
+        let env: Vec<String> = env.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(env, ["KUBAKE_CERT_SANS=a.example,10.0.0.1", "KUBAKE_CERT_VALIDITY=2d"]);
+        assert!(certificates(&settings(&[])).is_empty());
+    }
 
     #[test]
     fn only_what_was_asked_for_is_compared() {

@@ -101,6 +101,7 @@ pub(super) fn choose(wanted: &HostPorts, local: bool) -> Result<Vec<Chosen>, Err
         (Key::ApiPort, wanted.api, ports::API, Protocol::Tcp),
         (Key::HttpPort, wanted.http, ports::HTTP, Protocol::Tcp),
         (Key::DockerPort, wanted.docker, ports::DOCKER, Protocol::Tcp),
+        (Key::DockerTlsPort, wanted.docker_tls, ports::DOCKER_TLS, Protocol::Tcp),
     ];
     let extra = wanted.extra.iter().map(|extra| (Key::ExtraPorts, extra.host, extra.container, extra.protocol));
     let mut chosen = Vec::new();
@@ -144,7 +145,7 @@ mod tests {
     use crate::settings::Publish;
 
     fn wanted(api: HostPort, http: HostPort) -> HostPorts {
-        HostPorts { api, http, docker: HostPort::Off, extra: Vec::new() }
+        HostPorts { api, http, docker: HostPort::Off, docker_tls: HostPort::Off, extra: Vec::new() }
     }
 
     fn auto() -> HostPort {
@@ -165,11 +166,13 @@ mod tests {
     #[test]
     fn free_ports_differ_and_are_free() {
         let mut wanted = wanted(auto(), auto());
+        wanted.docker_tls = auto();
         wanted.extra = vec![Publish::parse("auto:30053/udp").unwrap()];
         let chosen = choose(&wanted, true).unwrap();
-        assert_eq!(chosen.len(), 3);
+        assert_eq!(chosen.len(), 4);
         assert_ne!(chosen[0].host, chosen[1].host);
-        assert_eq!(chosen[2].option(), format!("127.0.0.1:{}:30053/udp", chosen[2].host.unwrap()));
+        assert_eq!(chosen[2].option(), format!("127.0.0.1:{}:2376", chosen[2].host.unwrap()));
+        assert_eq!(chosen[3].option(), format!("127.0.0.1:{}:30053/udp", chosen[3].host.unwrap()));
         let remote = choose(&wanted, false).unwrap();
         assert_eq!(remote[0].option(), "127.0.0.1::8443");
     }

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::names;
@@ -25,6 +27,21 @@ pub enum KubeconfigError {
     /// An address that is not `https://HOST[:PORT]`.
     #[error("`{0}` is not a server address such as `https://kind:8443`")]
     Server(String),
+    /// A port that is none.
+    #[error("`{0}` is not a port: a number from 1 to 65535")]
+    Port(String),
+    /// What should be PEM in base64 is not.
+    #[error("the kubeconfig's {what} is not base64")]
+    Base64 {
+        /// Which part.
+        what: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: base64::DecodeError,
+    },
+    /// A part that is there and holds nothing.
+    #[error("the kubeconfig's {0} is empty")]
+    Empty(&'static str),
     /// A format nobody knows.
     #[error("unknown format `{0}`; there are `yaml` and `json`")]
     Format(String),
@@ -216,6 +233,41 @@ pub fn render(admin: &str, server: &Server, format: Format) -> Result<String, Ku
     }
 }
 
+/// What can be taken out of a kubeconfig by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The cluster's CA certificates.
+    Ca,
+    /// The user's certificate.
+    ClientCert,
+    /// The key of that certificate.
+    ClientKey,
+}
+
+/// A part of kubeadm's kubeconfig as PEM.
+pub fn pem(admin: &str, part: Part) -> Result<Vec<u8>, KubeconfigError> {
+    let config = Kubeconfig::parse(admin)?;
+    let (cluster, user) = config.current()?;
+    let (what, data) = match part {
+        Part::Ca => ("certificate-authority-data", &cluster.certificate_authority_data),
+        Part::ClientCert => ("client-certificate-data", &user.client_certificate_data),
+        Part::ClientKey => ("client-key-data", &user.client_key_data),
+    };
+    match STANDARD.decode(data) {
+        Ok(pem) if pem.is_empty() => Err(KubeconfigError::Empty(what)),
+        Ok(pem) => Ok(pem),
+        Err(source) => Err(KubeconfigError::Base64 { what, source }),
+    }
+}
+
+/// Reads a port.
+pub fn port(text: &str) -> Result<u16, KubeconfigError> {
+    // `u16::from_str` takes a leading plus sign.
+    let number = text.parse().ok().filter(|port| *port != 0 && text.bytes().all(|byte| byte.is_ascii_digit()));
+    // Bounded, because the message goes back to whoever sent it.
+    number.ok_or_else(|| KubeconfigError::Port(text.chars().take(100).collect()))
+}
+
 /// The host of an address: parsed, hence harmless wherever it is printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
@@ -297,12 +349,7 @@ pub fn split_authority(text: &str) -> Option<(Host, Option<u16>)> {
         Some(colon) => {
             let (host, port) = text.split_at_checked(boundary + colon)?;
             let port = port.strip_prefix(':')?;
-            // `u16::from_str` takes a leading plus sign.
-            if !port.bytes().all(|byte| byte.is_ascii_digit()) {
-                return None;
-            }
-            let port: u16 = port.parse().ok().filter(|port| *port != 0)?;
-            Some((Host::parse(host)?, Some(port)))
+            Some((Host::parse(host)?, Some(self::port(port).ok()?)))
         }
     }
 }
@@ -442,6 +489,79 @@ users:
         }
         let long = "a".repeat(10_000);
         assert!(Server::parse(&long, 1).unwrap_err().to_string().len() < 200);
+    }
+
+    #[test]
+    fn parts_are_taken_out_as_they_are() {
+        for (part, expected) in [(Part::Ca, "CA"), (Part::ClientCert, "CERT"), (Part::ClientKey, "KEY")] {
+            assert_eq!(pem(ADMIN, part).unwrap(), expected.as_bytes());
+        }
+        let error = pem(&ADMIN.replace("S0VZ", "S0V"), Part::ClientKey).unwrap_err();
+        assert_eq!(error.to_string(), "the kubeconfig's client-key-data is not base64");
+        let error = pem(&ADMIN.replace("S0VZ", "''"), Part::ClientKey).unwrap_err();
+        assert_eq!(error.to_string(), "the kubeconfig's client-key-data is empty");
+    }
+
+    #[test]
+    fn ports_are_numbers() {
+        assert_eq!(port("65535").unwrap(), 65535);
+        for text in ["", "0", "+1", "65536", "a", "1 "] {
+            assert_eq!(
+                port(text).unwrap_err().to_string(),
+                format!("`{text}` is not a port: a number from 1 to 65535")
+            );
+        }
+    }
+
+    /// kubeadm's kubeconfig, broken in a few places as a disk or an editor would.
+    fn mutated() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            "\\PC{0,12}",
+            "[-:\n {}\\[\\]&*!|>'\"#%@,]{1,6}",
+            Just("server: https://evil.example:1\n    ".to_owned()),
+            Just("current-context: other\n".to_owned()),
+            Just("- *a\n".to_owned()),
+        ];
+        let edits = prop::collection::vec((any::<prop::sample::Index>(), 0..40_usize, piece), 0..4);
+        edits.prop_map(|edits| {
+            let mut text: Vec<char> = ADMIN.chars().collect();
+            for (at, removed, piece) in edits {
+                let at = at.index(text.len() + 1);
+                let end = (at + removed).min(text.len());
+                text.splice(at..end, piece.chars());
+            }
+            text.into_iter().collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_broken_kubeconfig_never_leads_elsewhere(admin in mutated(), host in "[a-z]{1,8}(:[1-9][0-9]{0,3})?") {
+            let wanted = server(&host);
+            for format in [Format::Yaml, Format::Json] {
+                let Ok(rendered) = render(&admin, &wanted, format) else { continue };
+                let read = Kubeconfig::parse(&rendered).unwrap();
+                let (cluster, user) = read.current().unwrap();
+                prop_assert_eq!(&cluster.server, &wanted.to_string());
+                prop_assert_eq!(cluster.tls_server_name.as_deref(), Some(names::TLS_SERVER));
+                prop_assert_eq!((read.clusters.len(), read.contexts.len(), read.users.len()), (1, 1, 1));
+                // What is handed out is what is there, neither more nor less.
+                let source = Kubeconfig::parse(&admin).unwrap();
+                prop_assert_eq!(source.current().unwrap().1, user);
+            }
+            for part in [Part::Ca, Part::ClientCert, Part::ClientKey] {
+                let _ = pem(&admin, part);
+            }
+        }
+
+        #[test]
+        fn an_address_is_read_back_as_itself_or_refused(text in "\\PC{0,30}|(https://)?[a-z.:0-9\\[\\]_-]{0,20}/?") {
+            if let Ok(read) = Server::parse(&text, 8443) {
+                prop_assert_eq!(Server::parse(&read.to_string(), 1).unwrap(), read);
+            }
+        }
     }
 
     proptest! {

@@ -2,6 +2,10 @@
 //! outside. Owns connections and their limits; what is answered is in `routes`. It never changes anything and
 //! never calls anything ready on its own: readiness is what the [`Board`] of this boot says, not what a file says.
 
+mod bundle;
+mod forwarded;
+mod guard;
+mod journal;
 pub mod kubeconfig;
 mod logs;
 mod page;
@@ -11,21 +15,28 @@ mod stall;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::contract::ClusterSettings;
 use crate::status::Board;
+use crate::token::Token;
+
+pub use journal::Journal;
 
 /// Connections at a time; further callers are cut off at once rather than left waiting.
 const MOST_CONNECTIONS: usize = 256;
@@ -50,12 +61,18 @@ pub struct Site {
     pub settings: ClusterSettings,
     /// kubeadm's kubeconfig, from which the one for callers is made.
     pub kubeconfig_path: PathBuf,
+    /// Where `ca.pem`, `cert.pem` and `key.pem` of Docker clients are.
+    pub docker_client_dir: PathBuf,
     /// Where the components' logs are, `NAME.log` each.
     pub logs_dir: PathBuf,
     /// Below which /proc and the cgroups are: `/` but for tests.
     pub root: PathBuf,
     /// The port under which callers outside reach the API server ([`crate::contract::env::API_PORT`]).
     pub api_port: u16,
+    /// Without it credentials and logs are not served; none serves them to everybody.
+    pub token: Option<Token>,
+    /// Who fetched credentials.
+    pub journal: Journal,
 }
 
 /// Serves `site` until `shutdown`, then lets running answers end for a short while.
@@ -84,7 +101,11 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, shutdown: impl Future
         };
         let (site, stop) = (Arc::clone(&site), stop.clone());
         connections.spawn(async move {
-            converse(stream, site, stop).await;
+            // Long-poll answers are one small segment that somebody is waiting for.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "http: TCP_NODELAY was refused");
+            }
+            converse(stream, peer.ip(), site, stop).await;
             drop(place);
         });
     }
@@ -97,15 +118,20 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, shutdown: impl Future
 }
 
 /// Answers one caller until either side ends it.
-async fn converse(stream: TcpStream, site: Arc<Site>, stop: CancellationToken) {
-    // Long-poll answers are one small segment that somebody is waiting for.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "http: TCP_NODELAY was refused");
-    }
-    let service = service_fn(|request| {
-        let (parts, _body) = hyper::Request::into_parts(request);
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, peer: IpAddr, site: Arc<Site>, stop: CancellationToken) {
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        let (parts, body) = request.into_parts();
+        // Nothing here takes a body. It is never read, and the connection ends after the answer: whatever follows a
+        // body that a proxy before us measured in another way must not be taken for a request.
+        let has_body = !body.is_end_stream();
         let site = Arc::clone(&site);
-        async move { Ok::<_, Infallible>(routes::respond(&parts, &site).await) }
+        async move {
+            let mut answer = routes::respond(&parts, &site, peer).await;
+            if has_body {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let stream = stall::WriteTimeout::new(stream, STALL_TIMEOUT);
     let mut connection = pin!(
@@ -139,5 +165,7 @@ async fn converse(stream: TcpStream, site: Arc<Site>, stop: CancellationToken) {
     }
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -11,12 +11,23 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;mar
     .failed{color:#b00}code{font-size:.95em}@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}a{color:#8bf}}";
 
 /// Every endpoint with what it is for, in the order in which people are told.
-pub(super) const KNOWN: [(&str, &str); 10] = [
+pub(super) const KNOWN: [(&str, &str); 14] = [
     (
         endpoints::KUBERNETES_READY,
         "200 when the cluster is ready, else 503 with what is missing; ?wait=60s waits for it",
     ),
-    (endpoints::CONFIG, "the kubeconfig; ?server=HOST[:PORT] names the API server, ?format=json"),
+    (
+        endpoints::CONFIG,
+        "the kubeconfig, its server as you called this one (Forwarded, X-Forwarded-Host, Host); \
+         ?server=HOST[:PORT] or ?port=N names another, ?format=json",
+    ),
+    (endpoints::CA_CERT, "the certificate of the cluster's CA, PEM"),
+    (endpoints::CLIENT_CERT, "the kubeconfig's client certificate, PEM"),
+    (endpoints::CLIENT_KEY, "the key of that certificate, PEM"),
+    (
+        endpoints::DOCKER_CLIENT,
+        "ca.pem, cert.pem and key.pem for the Docker port with TLS; unpack into DOCKER_CERT_PATH",
+    ),
     (endpoints::DOCKER_READY, "200 when the Docker API answers; ?wait=60s waits for it"),
     (endpoints::STATUS, "phases, components and readiness as JSON"),
     (endpoints::USAGE, "processor time, memory and bytes written so far, in all and by program, as JSON"),

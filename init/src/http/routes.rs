@@ -2,6 +2,7 @@
 //! connections, and reads the board for everything that is called ready.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use tokio::io::AsyncReadExt;
 
-use super::kubeconfig::{self, Format, Host, Server};
-use super::{Site, logs, page, query};
+use super::guard::{self, Guarded};
+use super::kubeconfig::{self, Format, Host, Part, Server};
+use super::{Site, bundle, forwarded, logs, page, query};
 use crate::contract::{endpoints, ports};
 use crate::phases::chain;
 use crate::status::{Readiness, State, Status};
@@ -22,13 +24,15 @@ use crate::usage;
 type Answer = Response<Full<Bytes>>;
 
 const TEXT: &str = "text/plain; charset=utf-8";
+const PEM: &str = "application/x-pem-file";
+const TAR: &str = "application/x-tar";
 const HTML: &str = "text/html; charset=utf-8";
 
 /// kubeadm's kubeconfig has about 6 KiB.
 const MOST_KUBECONFIG_BYTES: u64 = 1 << 20;
 
-/// Answers a request.
-pub(super) async fn respond(request: &Parts, site: &Site) -> Answer {
+/// Answers a request of `peer`.
+pub(super) async fn respond(request: &Parts, site: &Site, peer: IpAddr) -> Answer {
     let path = request.uri.path();
     let log = path.strip_prefix(endpoints::LOGS).filter(|name| !name.is_empty());
     if log.is_none() && !page::KNOWN.iter().any(|(known, _)| *known == path) {
@@ -39,15 +43,37 @@ pub(super) async fn respond(request: &Parts, site: &Site) -> Answer {
         answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         return answer;
     }
-    if let Some(name) = log {
-        return one_log(request, site, name).await;
+    let guarded = Guarded::of(path);
+    if let (Some(guarded), Some(token)) = (guarded, &site.token) {
+        if !guard::bears(&request.headers, token) {
+            site.journal.refused(guarded.name(), peer);
+            return unauthorized();
+        }
     }
-    match path {
+    let answer = match log {
+        Some(name) => one_log(request, site, name).await,
+        None => known(request, site).await,
+    };
+    if let Some(Guarded::Credentials(endpoint)) = guarded {
+        if answer.status() == StatusCode::OK && request.method == Method::GET {
+            site.journal.fetched(endpoint, peer);
+        }
+    }
+    answer
+}
+
+/// Answers at one of the paths that people are told.
+async fn known(request: &Parts, site: &Site) -> Answer {
+    match request.uri.path() {
         endpoints::INDEX => index(request, site),
         endpoints::HEALTHZ => text(StatusCode::OK, "ok\n"),
         endpoints::DOCKER_READY => readiness(request, site, |status| &status.docker).await,
         endpoints::KUBERNETES_READY => readiness(request, site, |status| &status.kubernetes).await,
         endpoints::CONFIG => config(request, site).await,
+        endpoints::CA_CERT => part(site, Part::Ca).await,
+        endpoints::CLIENT_CERT => part(site, Part::ClientCert).await,
+        endpoints::CLIENT_KEY => part(site, Part::ClientKey).await,
+        endpoints::DOCKER_CLIENT => docker_client(site).await,
         endpoints::KUBERNETES_VERSION => text(StatusCode::OK, format!("{}\n", site.settings.kubernetes_version)),
         endpoints::STATIC_IP => text(StatusCode::OK, format!("{}\n", site.settings.static_ip)),
         endpoints::STATUS => status(site),
@@ -133,25 +159,57 @@ fn ended(status: &Status) -> bool {
 async fn config(request: &Parts, site: &Site) -> Answer {
     let asked = || -> Result<_, kubeconfig::KubeconfigError> {
         let format = parameter(request, "format").map_or(Ok(Format::default()), |name| Format::parse(&name))?;
-        let server = parameter(request, "server").map(|text| Server::parse(&text, site.api_port)).transpose()?;
-        Ok((format, server))
+        let port = parameter(request, "port").map(|text| kubeconfig::port(&text)).transpose()?;
+        let default_port = port.unwrap_or(site.api_port);
+        let server = parameter(request, "server").map(|text| Server::parse(&text, default_port)).transpose()?;
+        Ok((format, port, server))
     };
-    let (format, server) = match asked() {
+    let (format, port, server) = match asked() {
         Ok(asked) => asked,
         Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
     };
-    let server = server.unwrap_or_else(|| caller_reached_us_as(request, site));
-    let admin = match read_bounded(&site.kubeconfig_path).await {
-        Ok(admin) => admin,
-        Err(error) => {
-            let path = site.kubeconfig_path.display();
-            return unavailable(format!("there is no kubeconfig yet: {path}: {error}\n"));
-        }
+    let server = server.unwrap_or_else(|| {
+        let called = caller_reached_us_as(request, site);
+        Server { port: port.unwrap_or(called.port), ..called }
+    });
+    let rendered = match admin_kubeconfig(site).await {
+        Ok(admin) => kubeconfig::render(&admin, &server, format),
+        Err(answer) => return answer,
     };
-    match kubeconfig::render(&admin, &server, format) {
+    match rendered {
         Ok(rendered) => body(StatusCode::OK, format.content_type(), rendered),
-        // Somebody is writing it, most likely.
-        Err(error) => unavailable(format!("the kubeconfig cannot be used yet: {}\n", chain(&error))),
+        Err(error) => unusable(&error),
+    }
+}
+
+/// One certificate or key out of the kubeconfig.
+async fn part(site: &Site, part: Part) -> Answer {
+    let pem = match admin_kubeconfig(site).await {
+        Ok(admin) => kubeconfig::pem(&admin, part),
+        Err(answer) => return answer,
+    };
+    match pem {
+        Ok(pem) => body(StatusCode::OK, PEM, pem),
+        Err(error) => unusable(&error),
+    }
+}
+
+/// kubeadm's kubeconfig, or the answer that says why there is none.
+async fn admin_kubeconfig(site: &Site) -> Result<String, Answer> {
+    read_bounded(&site.kubeconfig_path).await.map_err(|error| {
+        unavailable(format!("there is no kubeconfig yet: {}: {error}\n", site.kubeconfig_path.display()))
+    })
+}
+
+/// Somebody is writing the kubeconfig, most likely.
+fn unusable(error: &kubeconfig::KubeconfigError) -> Answer {
+    unavailable(format!("the kubeconfig cannot be used yet: {}\n", chain(error)))
+}
+
+async fn docker_client(site: &Site) -> Answer {
+    match bundle::docker_client(&site.docker_client_dir).await {
+        Ok(archive) => body(StatusCode::OK, TAR, archive),
+        Err(error) => unavailable(format!("there are no certificates for Docker clients yet: {}\n", chain(&error))),
     }
 }
 
@@ -159,13 +217,14 @@ async fn config(request: &Parts, site: &Site) -> Answer {
 fn caller_reached_us_as(request: &Parts, site: &Site) -> Server {
     let fixed = Host::Ip(site.settings.static_ip.into());
     let mut hosts = request.headers.get_all(header::HOST).iter();
-    let named = match (request.uri.authority(), hosts.next(), hosts.next()) {
-        (Some(authority), ..) => Some(authority.as_str()),
-        (None, Some(host), None) => host.to_str().ok(),
+    let mut named = || match (request.uri.authority(), hosts.next(), hosts.next()) {
+        (Some(authority), ..) => kubeconfig::split_authority(authority.as_str()),
+        (None, Some(host), None) => kubeconfig::split_authority(host.to_str().ok()?),
         _ => None,
     };
-    match named.and_then(kubeconfig::split_authority) {
-        Some((host, _port)) if host != fixed => Server { host, port: site.api_port },
+    // A proxy before us knows better than the name by which it calls us itself.
+    match forwarded::host(&request.headers).or_else(|| named().map(|(host, _port)| host)) {
+        Some(host) if host != fixed => Server { host, port: site.api_port },
         // Nothing is published on the static address: whoever can reach it is inside, where the port is our own.
         _ => Server { host: fixed, port: ports::API },
     }
@@ -222,6 +281,15 @@ fn wants_html(headers: &HeaderMap) -> bool {
 
 fn not_found(why: &str) -> Answer {
     text(StatusCode::NOT_FOUND, why.to_owned())
+}
+
+fn unauthorized() -> Answer {
+    let mut answer = text(
+        StatusCode::UNAUTHORIZED,
+        "credentials and logs of this cluster take its token: send the header `Authorization: Bearer TOKEN`\n",
+    );
+    answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"kubake\""));
+    answer
 }
 
 fn unavailable(why: impl Into<Bytes>) -> Answer {

@@ -8,6 +8,7 @@ use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -19,6 +20,8 @@ const ADMIN: &str = "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
     contexts: [{name: a, context: {cluster: c, user: u}}]\n\
     users: [{name: u, user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}}]\n";
 
+const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(172, 17, 0, 1));
+
 fn site() -> (TempDir, Site) {
     let directory = tempfile::tempdir().unwrap();
     let logs_dir = directory.path().join("logs");
@@ -29,9 +32,12 @@ fn site() -> (TempDir, Site) {
         board: Board::new(),
         settings: ClusterSettings::default(),
         kubeconfig_path: directory.path().join("admin.conf"),
+        docker_client_dir: directory.path().join("docker"),
         logs_dir,
         root: directory.path().join("root"),
         api_port: 32768,
+        token: None,
+        journal: Journal::default(),
     };
     (directory, site)
 }
@@ -45,9 +51,18 @@ fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Parts {
 }
 
 async fn get(site: &Site, target: &str, headers: &[(&str, &str)]) -> (StatusCode, hyper::HeaderMap, String) {
-    let (parts, body) = routes::respond(&request("GET", target, headers), site).await.into_parts();
+    let (parts, body) = routes::respond(&request("GET", target, headers), site, PEER).await.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     (parts.status, parts.headers, String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+/// Writes what Docker clients need, as the first boot does.
+fn write_docker_client(site: &Site) {
+    std::fs::create_dir_all(&site.docker_client_dir).unwrap();
+    for name in ["ca.pem", "cert.pem", "key.pem"] {
+        let pem = format!("-----BEGIN X-----\n{name}\n-----END X-----\n");
+        std::fs::write(site.docker_client_dir.join(name), pem).unwrap();
+    }
 }
 
 #[tokio::test]
@@ -167,6 +182,167 @@ async fn the_kubeconfig_names_the_server_as_the_caller_does() {
 }
 
 #[tokio::test]
+async fn a_proxy_and_the_query_name_the_server_before_the_host_does() {
+    let (_directory, site) = site();
+    std::fs::write(&site.kubeconfig_path, ADMIN).unwrap();
+    let host = ("host", "inner:10080");
+    for (target, headers, server) in [
+        ("/config", &[host, ("forwarded", "for=10.0.0.1;host=ci.example:443")][..], "https://ci.example:32768"),
+        ("/config", &[host, ("x-forwarded-host", "ci.example, inner")], "https://ci.example:32768"),
+        ("/config", &[host, ("forwarded", "host=a"), ("x-forwarded-host", "b")], "https://a:32768"),
+        ("/config", &[host, ("forwarded", "host=\"a b\""), ("x-forwarded-host", "-")], "https://inner:32768"),
+        ("/config", &[host, ("x-forwarded-host", "172.30.99.1")], "https://172.30.99.1:8443"),
+        ("/config?server=kube", &[host, ("forwarded", "host=a")], "https://kube:32768"),
+        ("/config?port=1", &[host, ("forwarded", "host=a")], "https://a:1"),
+        ("/config?port=2", &[], "https://172.30.99.1:2"),
+        ("/config?port=3&server=kube", &[host], "https://kube:3"),
+        ("/config?port=3&server=kube:4", &[host], "https://kube:4"),
+    ] {
+        let (code, _, body) = get(&site, target, headers).await;
+        assert_eq!(code, StatusCode::OK, "{body}");
+        let config = kubeconfig::Kubeconfig::parse(&body).unwrap();
+        assert_eq!(config.clusters[0].cluster.server, server, "{target} {headers:?}");
+    }
+    let (code, _, body) = get(&site, "/config?port=http", &[]).await;
+    assert_eq!((code, body.as_str()), (StatusCode::BAD_REQUEST, "`http` is not a port: a number from 1 to 65535\n"));
+}
+
+#[tokio::test]
+async fn certificates_and_keys_are_served_one_by_one() {
+    let (_directory, site) = site();
+    for (target, pem) in [("/ca.crt", "CA"), ("/client.crt", "CERT"), ("/client.key", "KEY")] {
+        let _ = std::fs::remove_file(&site.kubeconfig_path);
+        let (code, headers, body) = get(&site, target, &[]).await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE, "{target}");
+        assert_eq!(headers["retry-after"], "1");
+        assert!(body.starts_with("there is no kubeconfig yet: "), "{body}");
+        std::fs::write(&site.kubeconfig_path, &ADMIN[..ADMIN.len() / 2]).unwrap();
+        assert_eq!(get(&site, target, &[]).await.0, StatusCode::SERVICE_UNAVAILABLE, "{target}");
+        std::fs::write(&site.kubeconfig_path, ADMIN).unwrap();
+        let (code, headers, body) = get(&site, target, &[]).await;
+        assert_eq!((code, body.as_str()), (StatusCode::OK, pem), "{target}");
+        assert_eq!(headers["content-type"], "application/x-pem-file");
+        assert_eq!(headers["cache-control"], "no-store");
+    }
+}
+
+#[tokio::test]
+async fn the_docker_clients_archive_can_be_unpacked_into_its_directory() {
+    let (_directory, site) = site();
+    let (code, _, body) = get(&site, "/docker-client.tar", &[]).await;
+    assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(
+        body.starts_with("there are no certificates for Docker clients yet: ") && body.contains("ca.pem"),
+        "{body}"
+    );
+    write_docker_client(&site);
+    let key = site.docker_client_dir.join("key.pem");
+    let whole = std::fs::read(&key).unwrap();
+    std::fs::write(&key, &whole[..whole.len() / 2]).unwrap();
+    let (code, _, body) = get(&site, "/docker-client.tar", &[]).await;
+    assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(body.ends_with("key.pem is no whole PEM file\n"), "{body}");
+    std::fs::write(&key, &whole).unwrap();
+
+    let (code, headers, body) = get(&site, "/docker-client.tar", &[]).await;
+    assert_eq!(code, StatusCode::OK);
+    assert_eq!(headers["content-type"], "application/x-tar");
+    assert_eq!(headers["cache-control"], "no-store");
+    let mut archive = tar::Archive::new(body.as_bytes());
+    let mut found = Vec::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut entry, &mut text).unwrap();
+        let name = entry.path().unwrap().display().to_string();
+        assert!(text.contains(&name), "{text}");
+        found.push((name, entry.header().mode().unwrap()));
+    }
+    assert_eq!(found, [("ca.pem".into(), 0o644), ("cert.pem".into(), 0o644), ("key.pem".into(), 0o600)]);
+}
+
+#[tokio::test]
+async fn the_token_guards_what_is_secret_and_nothing_else() {
+    let (_directory, mut site) = site();
+    std::fs::write(&site.kubeconfig_path, ADMIN).unwrap();
+    write_docker_client(&site);
+    let guarded =
+        ["/config", "/client.crt", "/client.key", "/docker-client.tar", "/logs/", "/logs/kubelet", "/logs/nothing"];
+    let open = ["/", "/healthz", "/status", "/ca.crt", "/kubernetes-version", "/static-ip", "/nothing"];
+    for target in &guarded[..6] {
+        assert_eq!(get(&site, target, &[]).await.0, StatusCode::OK, "{target}");
+    }
+    site.token = Some(Token::parse("open sesame").unwrap());
+    for target in guarded {
+        for headers in [&[][..], &[("authorization", "Bearer open says me")], &[("authorization", "Basic x")]] {
+            let (code, headers, body) = get(&site, target, headers).await;
+            assert_eq!(code, StatusCode::UNAUTHORIZED, "{target}");
+            assert_eq!(headers["www-authenticate"], "Bearer realm=\"kubake\"");
+            assert!(body.contains("Authorization: Bearer TOKEN") && !body.contains("sesame"), "{body}");
+        }
+        let twice = [("authorization", "Bearer open sesame"), ("authorization", "Bearer open sesame")];
+        assert_eq!(get(&site, target, &twice).await.0, StatusCode::UNAUTHORIZED, "{target}");
+        let code = get(&site, target, &[("authorization", "bearer open sesame")]).await.0;
+        assert_eq!(code, if target == "/logs/nothing" { StatusCode::NOT_FOUND } else { StatusCode::OK }, "{target}");
+        let answer = routes::respond(&request("HEAD", target, &[]), &site, PEER).await;
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{target}");
+    }
+    for target in open {
+        assert_ne!(get(&site, target, &[]).await.0, StatusCode::UNAUTHORIZED, "{target}");
+    }
+    assert!(!format!("{site:?}").contains("sesame"));
+}
+
+/// A log that a test reads.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_log_says_who_fetched_credentials_and_who_was_refused() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let (_directory, mut site) = site();
+    site.token = Some(Token::parse("open sesame").unwrap());
+    let token = [("authorization", "Bearer open sesame")];
+    // Nothing was handed out.
+    get(&site, "/config", &token).await;
+    std::fs::write(&site.kubeconfig_path, ADMIN).unwrap();
+    for _ in 0..3 {
+        get(&site, "/config", &token).await;
+        get(&site, "/client.key", &[("authorization", "Bearer wrong token")]).await;
+        get(&site, "/logs/kubelet", &[]).await;
+        get(&site, "/logs/kubelet", &token).await;
+        get(&site, "/ca.crt", &[]).await;
+    }
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(
+        log,
+        " INFO http: /config fetched by 172.17.0.1\n \
+          WARN http: /client.key refused to 172.17.0.1: no token, or a wrong one\n \
+          WARN http: /logs/ refused to 172.17.0.1: no token, or a wrong one\n"
+    );
+}
+
+#[tokio::test]
 async fn logs_are_listed_and_shown() {
     let (_directory, site) = site();
     assert_eq!(get(&site, "/logs/", &[]).await.2, "kubelet\n");
@@ -207,7 +383,7 @@ async fn strange_paths_and_methods_lead_nowhere() {
     assert!(get(&site, "/nothing", &[]).await.2.contains("/kubernetes-ready"));
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "BREW"] {
         for target in ["/", "/config", "/logs/kubelet"] {
-            let answer = routes::respond(&request(method, target, &[]), &site).await;
+            let answer = routes::respond(&request(method, target, &[]), &site, PEER).await;
             assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
             assert_eq!(answer.headers()["allow"], "GET, HEAD");
         }
@@ -277,6 +453,10 @@ async fn over_a_socket_requests_are_answered_and_head_has_no_body() {
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
     let answer = running.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999\r\n\r\nabc").await;
     assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+    // What follows a body is no request.
+    let answer =
+        running.send(b"GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabcGET /healthz HTTP/1.1\r\n\r\n").await;
+    assert!(answer.contains("connection: close\r\n") && answer.matches("HTTP/1.1 ").count() == 1, "{answer}");
     let answer = running.send(b"\x16\x03\x01\x02\x00\x01\x00 nonsense\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 400") || answer.is_empty(), "{answer}");
 }

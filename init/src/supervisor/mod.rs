@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::contract::env;
 use crate::status::{Board, ComponentState};
 use backoff::Backoff;
 use notify::NotifySocket;
@@ -331,6 +332,9 @@ fn spawn(service: &Service, log: &Path, notify: &Path) -> Result<Child, ServiceE
         .stderr(stderr)
         // A terminal's Ctrl-C must reach only the stub: the order of the stop is ours.
         .process_group(0);
+    for name in env::SECRETS {
+        command.env_remove(name);
+    }
     // A pod that kubake itself runs in leaves these in our environment, and clients would talk to that cluster.
     for (key, _) in std::env::vars_os() {
         let name = key.to_string_lossy();

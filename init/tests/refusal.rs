@@ -1,0 +1,40 @@
+//! What the supervisor refuses before it touches anything, as its real process: exit code and last words.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::process::Command;
+
+use kubake_init::contract::{env, exit, roles};
+
+/// Exit code and stderr of a supervisor with variables. All of them are mistakes, so it gets nowhere.
+fn refused(variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_kubake-init"))
+        .arg(roles::SUPERVISE)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_token_that_is_none() {
+    for (variables, reason) in [
+        (&[(env::TOKEN, "short")][..], "the token in KUBAKE_TOKEN is shorter than 8 bytes"),
+        (&[(env::TOKEN, "")], "the token in KUBAKE_TOKEN is empty"),
+        (
+            &[(env::TOKEN, "with\ta-tab")],
+            "the token in KUBAKE_TOKEN has a control character in it, such as a line break",
+        ),
+        (&[(env::TOKEN_FILE, "/nonexistent/token")], "cannot read the token file `/nonexistent/token`: No such file"),
+        (&[(env::TOKEN_FILE, "/dev/null")], "the token in `/dev/null` is empty"),
+        (
+            &[(env::TOKEN, "long-enough"), (env::TOKEN_FILE, "/dev/null")],
+            "KUBAKE_TOKEN and KUBAKE_TOKEN_FILE are both set; set only one of them",
+        ),
+    ] {
+        let (code, stderr) = refused(variables);
+        assert_eq!(code, Some(exit::USAGE), "{stderr}");
+        assert!(stderr.starts_with(&format!("ERROR {reason}")), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+}
