@@ -42,6 +42,8 @@ pub struct Stage {
     pub addresses: Vec<IpAddr>,
     /// Whether the Docker API is also served without TLS.
     pub is_docker_tcp_served: bool,
+    /// What was asked of the network and is to be taken back.
+    attached: Option<net::Plan>,
     /// Cancelled when side services (DNS, Docker's TCP port) shall end.
     pub shutdown: CancellationToken,
 }
@@ -59,6 +61,7 @@ impl Stage {
             mtu: 1500,
             addresses: Vec::new(),
             is_docker_tcp_served: true,
+            attached: None,
             shutdown,
         }
     }
@@ -110,6 +113,7 @@ impl Stage {
             })
             .collect();
         let report = net::attach(&plan, is_checked).await?;
+        self.attached = Some(plan);
         for ignored in &report.ignored {
             tracing::warn!("ignored, as asked: {ignored}");
         }
@@ -123,6 +127,15 @@ impl Stage {
         let forwarder = dns_forwarder::Forwarder::bind(listen, PathBuf::from(RESOLV_CONF)).await?;
         tokio::spawn(forwarder.run(self.shutdown.clone().cancelled_owned()));
         Ok(())
+    }
+
+    /// Leaves the network as it was found, as far as [`Stage::attach_network`] changed it: it may be somebody else's,
+    /// too. For the very end, when nothing of the cluster runs any more.
+    pub async fn detach_network(&mut self) {
+        let Some(plan) = self.attached.take() else { return };
+        if let Err(error) = net::detach(&plan).await {
+            tracing::warn!("the network was not left as it was found: {}", chain(&error));
+        }
     }
 
     /// Where the container's identity is used.

@@ -181,6 +181,7 @@ async fn perform_boot(stage: &mut Stage, events: Events, identity: identity::Req
     if stopped.is_err() {
         tracing::warn!("not everything stopped within {} s; the rest is killed", STOP_TIMEOUT.as_secs());
     }
+    stage.detach_network().await;
     match outcome {
         Ok(()) => {
             tracing::info!("stopped after {:.1} s of life", board.uptime().as_secs_f64());
