@@ -140,7 +140,8 @@ async fn control_plane_crashing() -> static_pods::Crashing {
 
 /// Starts kubelet with kubeadm's files. Ready or not is seen by what it does, not waited for here.
 pub(crate) fn start_kubelet(stage: &Stage) -> Result<Handle, BoxError> {
-    Ok(stage.supervisor.start(kubelet::service_at(Path::new("/"))?)?)
+    let reserved = stage.reserve()?;
+    Ok(stage.supervisor.start(kubelet::service_at(Path::new("/"), reserved)?)?)
 }
 
 fn read_inventory(path: &Path) -> Result<readiness::Inventory, PhaseError> {

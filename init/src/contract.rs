@@ -93,6 +93,8 @@ pub mod env {
     pub const TOKEN_FILE: &str = "KUBAKE_TOKEN_FILE";
     /// `off`: nothing listens on the Docker port without TLS.
     pub const DOCKER_TCP: &str = "KUBAKE_DOCKER_TCP";
+    /// The node is as large as the container's limits and not as its host (the name is bsycorp/kind's).
+    pub const ENFORCE_CAPACITY: &str = "ENFORCE_CAPACITY";
     /// Log filter in `tracing`'s syntax, `info` by default.
     pub const LOG: &str = "KUBAKE_LOG";
     /// Those whose values are secrets: no program that `kubake-init` starts inherits them.

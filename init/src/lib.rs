@@ -31,3 +31,4 @@ pub mod supervise;
 pub mod supervisor;
 pub mod token;
 pub mod usage;
+pub mod wishes;

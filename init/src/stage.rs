@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::contract::{ClusterSettings, paths, ports};
+use crate::contract::{ClusterSettings, env, paths, ports};
+use crate::host::capacity::{self, Amount};
 use crate::host::{self, preflight::Facts};
 use crate::identity;
 use crate::net;
@@ -16,6 +17,7 @@ use crate::services::{self, containerd, dockerd};
 use crate::status::{Board, Readiness};
 use crate::store::{self, Attached};
 use crate::supervisor::{Handle, Supervisor};
+use crate::wishes::Wishes;
 use crate::{dns_forwarder, docker_proxy};
 
 /// How long containerd may take until it serves. It takes 0.1 s; a slow disk or an emulated machine much longer.
@@ -36,6 +38,8 @@ pub struct Stage {
     pub supervisor: Supervisor,
     /// What the host offers.
     pub facts: Facts,
+    /// What whoever started the container asked for.
+    pub wishes: Wishes,
     /// MTU towards the outside.
     pub mtu: u32,
     /// The container's own addresses; known once the network is attached.
@@ -47,9 +51,15 @@ pub struct Stage {
 impl Stage {
     /// A stage on which nothing was prepared yet.
     #[must_use]
-    pub fn new(settings: ClusterSettings, board: Board, facts: Facts, shutdown: CancellationToken) -> Self {
+    pub fn new(
+        settings: ClusterSettings,
+        board: Board,
+        facts: Facts,
+        wishes: Wishes,
+        shutdown: CancellationToken,
+    ) -> Self {
         let supervisor = Supervisor::new(board.clone(), PathBuf::from(paths::LOGS), PathBuf::from(paths::RUN));
-        Self { settings, board, supervisor, facts, mtu: 1500, addresses: Vec::new(), shutdown }
+        Self { settings, board, supervisor, facts, wishes, mtu: 1500, addresses: Vec::new(), shutdown }
     }
 
     /// Mounts, cgroups, kernel settings, devices, host names, directories.
@@ -153,6 +163,33 @@ impl Stage {
             tracing::warn!("layers were copied to the volume: this first boot took longer than later ones");
         }
         Ok(())
+    }
+
+    /// What kubelet has to set aside so that the node is no larger than the container may be; nothing unless that was
+    /// asked for.
+    ///
+    /// # Errors
+    /// When the host's size cannot be told.
+    pub fn reserve(&self) -> Result<Option<Amount>, BoxError> {
+        if !self.wishes.is_capacity_enforced {
+            return Ok(None);
+        }
+        let capacity = capacity::measure_at(Path::new("/"))?;
+        if capacity.limit == capacity.host {
+            tracing::info!("the container has no limits: the node's capacity is its host's, {}", capacity.host);
+        } else {
+            tracing::info!("the node's capacity is the container's, {}, of {}", capacity.limit, capacity.host);
+        }
+        if capacity.limit.cpu_millis < capacity::CONTROL_PLANE_CPU {
+            tracing::warn!(
+                "the control plane's pods alone ask for {} thousandths of a CPU and the container has {}, so not all of \
+                 them can start; give it more (--cpus), or leave {} out",
+                capacity::CONTROL_PLANE_CPU,
+                capacity.limit.cpu_millis,
+                env::ENFORCE_CAPACITY
+            );
+        }
+        Ok(Some(capacity.reserved()))
     }
 
     /// Starts containerd and waits until it serves.

@@ -20,6 +20,7 @@ use crate::phases::{BoxError, Events, chain};
 use crate::stage::Stage;
 use crate::status::{Board, State};
 use crate::token::Token;
+use crate::wishes::Wishes;
 
 /// What an orderly stop may take. `docker stop` kills after 10 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);
@@ -47,13 +48,9 @@ pub fn run(role: Role, has_events: bool) -> i32 {
             return refuse(&reasons.join("; "));
         }
     };
-    let identity = match role {
-        Role::Boot => match identity_request() {
-            Ok(request) => request,
-            Err(reasons) => return refuse(&reasons),
-        },
-        // What an image is baked with, no container shares.
-        Role::BakeImages | Role::BakeCluster => identity::Request::default(),
+    let (identity, wishes) = match asked_for(role) {
+        Ok(asked_for) => asked_for,
+        Err(reasons) => return refuse(&reasons.join("; ")),
     };
     // Must happen before the runtime starts threads: a namespace is a thread's.
     if let Err(error) = cgroups::enter_own_namespace() {
@@ -63,7 +60,8 @@ pub fn run(role: Role, has_events: bool) -> i32 {
         Ok(runtime) => runtime,
         Err(error) => return fail("cannot start the runtime", &error.to_string()),
     };
-    let code = runtime.block_on(supervise(role, Events::new(has_events), settings, facts, identity, board, token));
+    let code =
+        runtime.block_on(supervise(role, Events::new(has_events), settings, facts, (identity, wishes), board, token));
     // Blocking tasks (a store being copied) must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
     code
@@ -74,7 +72,7 @@ async fn supervise(
     events: Events,
     settings: ClusterSettings,
     facts: preflight::Facts,
-    identity: identity::Request,
+    (identity, wishes): (identity::Request, Wishes),
     board: Board,
     token: Option<Token>,
 ) -> i32 {
@@ -101,7 +99,7 @@ async fn supervise(
         return fail("cannot listen for signals", &error.to_string());
     }
 
-    let mut stage = Stage::new(settings, board.clone(), facts, shutdown.clone());
+    let mut stage = Stage::new(settings, board.clone(), facts, wishes, shutdown.clone());
     let code = tokio::select! {
         code = perform(role, &mut stage, events, identity, &stop) => code,
         () = stop_now.cancelled() => {
@@ -214,12 +212,25 @@ fn parse_settings(text: &str) -> Result<ClusterSettings, String> {
     }
 }
 
-/// What the environment asks of the container's identity, or everything that is wrong with it.
-fn identity_request() -> Result<identity::Request, String> {
-    let is_made = identity::is_made_at(Path::new("/"));
+/// What the environment asks of the container's identity and of all else, or everything that is wrong with it. A bake
+/// is asked for nothing: what an image is baked with, no container shares.
+fn asked_for(role: Role) -> Result<(identity::Request, Wishes), Vec<String>> {
     let variable = |name: &str| std::env::var(name).ok();
-    identity::Request::from_variables(variable, SystemTime::now(), is_made)
-        .map_err(|errors| errors.iter().map(|error| chain(error)).collect::<Vec<_>>().join("; "))
+    if role != Role::Boot {
+        return Ok((identity::Request::default(), Wishes::default()));
+    }
+    let is_made = identity::is_made_at(Path::new("/"));
+    let identity = identity::Request::from_variables(variable, SystemTime::now(), is_made)
+        .map_err(|errors| errors.iter().map(|error| chain(error)).collect());
+    both(identity, Wishes::from_variables(variable))
+}
+
+/// Both values, or the mistakes of both.
+fn both<A, B>(one: Result<A, Vec<String>>, other: Result<B, Vec<String>>) -> Result<(A, B), Vec<String>> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (one, other) => Err(one.err().into_iter().chain(other.err()).flatten().collect()),
+    }
 }
 
 fn api_port() -> u16 {

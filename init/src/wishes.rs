@@ -1,0 +1,46 @@
+//! What whoever starts a container asks for by variables, beside its identity (`identity::Request`) and its token. Only
+//! gathers what the modules understand that these things belong to, and all that is wrong with it; does none of it.
+
+use crate::contract::env;
+
+/// What is asked for. By default nothing.
+#[derive(Debug, Default)]
+pub struct Wishes {
+    /// The node is as large as the container's limits ([`env::ENFORCE_CAPACITY`]).
+    pub is_capacity_enforced: bool,
+}
+
+impl Wishes {
+    /// Understands the variables that `get` finds.
+    ///
+    /// # Errors
+    /// Everything that is wrong, a sentence each.
+    pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
+        Ok(Self { is_capacity_enforced: get(env::ENFORCE_CAPACITY).is_some_and(|value| is_yes(&value)) })
+    }
+}
+
+/// bsycorp/kind takes any value that is not empty for yes; those that say no in so many words mean it.
+fn is_yes(value: &str) -> bool {
+    let value = value.trim().to_ascii_lowercase();
+    !matches!(value.as_str(), "" | "off" | "0" | "false" | "no")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capacity_is_enforced_for_whatever_does_not_say_no() {
+        let asks = |value: Option<&str>| {
+            let get = |name: &str| value.filter(|_| name == "ENFORCE_CAPACITY").map(str::to_owned);
+            Wishes::from_variables(get).unwrap().is_capacity_enforced
+        };
+        for yes in ["1", "true", "on", "yes", "please"] {
+            assert!(asks(Some(yes)), "{yes}");
+        }
+        for no in [None, Some(""), Some("off"), Some("0"), Some("False"), Some(" no ")] {
+            assert!(!asks(no), "{no:?}");
+        }
+    }
+}
