@@ -67,7 +67,12 @@ pub async fn run(
 ) -> Result<(), BootError> {
     let begun = (Instant::now(), SystemTime::now());
     let mut phases = Phases::new(stage.board.clone(), PHASES, options.events);
-    phases.run(async { stage.prepare_host() }).await?;
+    phases
+        .run(async {
+            stage.prepare_host()?;
+            stage.grant_wishes()
+        })
+        .await?;
     phases.run(stage.attach_network(options.is_static_ip_checked)).await?;
     phases.run(stage.ensure_identity(identity)).await?;
     phases.run(stage.attach_store()).await?;

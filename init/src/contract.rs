@@ -93,6 +93,8 @@ pub mod env {
     pub const TOKEN_FILE: &str = "KUBAKE_TOKEN_FILE";
     /// `off`: nothing listens on the Docker port without TLS.
     pub const DOCKER_TCP: &str = "KUBAKE_DOCKER_TCP";
+    /// CAs that the container's programs trust beside Debian's: PEM, or the path of a file that holds it.
+    pub const EXTRA_CA_CERTS: &str = "KUBAKE_EXTRA_CA_CERTS";
     /// The node is as large as the container's limits and not as its host (the name is bsycorp/kind's).
     pub const ENFORCE_CAPACITY: &str = "ENFORCE_CAPACITY";
     /// Log filter in `tracing`'s syntax, `info` by default.

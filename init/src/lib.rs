@@ -4,6 +4,7 @@
 //! process), [`boot`] and [`bake`] (what is done, as lists of phases), then the rooms they call.
 
 pub mod api;
+pub mod authorities;
 pub mod bake;
 pub mod boot;
 pub mod command;
@@ -18,6 +19,7 @@ pub mod identity;
 pub mod invocation;
 pub mod kubeadm;
 pub mod net;
+pub mod pem;
 pub mod phases;
 pub mod pid1;
 pub mod readiness;

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::authorities;
 use crate::contract::{ClusterSettings, env, paths, ports};
 use crate::host::capacity::{self, Amount};
 use crate::host::{self, preflight::Facts};
@@ -90,6 +91,15 @@ impl Stage {
         for directory in [paths::LOGS, paths::RUN, paths::VOLUMES] {
             std::fs::create_dir_all(directory).map_err(|error| format!("cannot create {directory}: {error}"))?;
         }
+        Ok(())
+    }
+
+    /// What a boot is asked for and no bake: what daemons read once, when they start.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn grant_wishes(&self) -> Result<(), BoxError> {
+        authorities::apply_at(Path::new("/"), &self.wishes.authorities)?;
         Ok(())
     }
 

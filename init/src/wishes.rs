@@ -1,13 +1,17 @@
 //! What whoever starts a container asks for by variables, beside its identity (`identity::Request`) and its token. Only
 //! gathers what the modules understand that these things belong to, and all that is wrong with it; does none of it.
 
+use crate::authorities;
 use crate::contract::env;
+use crate::phases::chain;
 
 /// What is asked for. By default nothing.
 #[derive(Debug, Default)]
 pub struct Wishes {
     /// The node is as large as the container's limits ([`env::ENFORCE_CAPACITY`]).
     pub is_capacity_enforced: bool,
+    /// CAs to trust beside Debian's, as PEM ([`env::EXTRA_CA_CERTS`]).
+    pub authorities: Vec<String>,
 }
 
 impl Wishes {
@@ -16,7 +20,15 @@ impl Wishes {
     /// # Errors
     /// Everything that is wrong, a sentence each.
     pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
-        Ok(Self { is_capacity_enforced: get(env::ENFORCE_CAPACITY).is_some_and(|value| is_yes(&value)) })
+        let mut problems = Vec::new();
+        let wishes = Self {
+            is_capacity_enforced: get(env::ENFORCE_CAPACITY).is_some_and(|value| is_yes(&value)),
+            authorities: authorities::from_variable(get(env::EXTRA_CA_CERTS)).unwrap_or_else(|error| {
+                problems.push(chain(&error));
+                Vec::new()
+            }),
+        };
+        if problems.is_empty() { Ok(wishes) } else { Err(problems) }
     }
 }
 

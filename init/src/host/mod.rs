@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+pub mod block;
 pub mod capacity;
 pub mod cgroups;
 pub mod devices;
