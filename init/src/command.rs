@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn secrets_are_not_handed_on() {
         let run = Run::new("sh");
-        for name in ["KUBAKE_TOKEN", "KUBAKE_CA_KEY"] {
+        for name in ["KUBAKE_TOKEN", "KUBAKE_CA_KEY", "REGISTRY_PASSWORD"] {
             assert!(run.command.as_std().get_envs().any(|removed| removed == (OsStr::new(name), None)), "{name}");
         }
     }

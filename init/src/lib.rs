@@ -23,6 +23,7 @@ pub mod pem;
 pub mod phases;
 pub mod pid1;
 pub mod readiness;
+pub mod registries;
 pub mod services;
 pub mod stage;
 pub mod static_pods;

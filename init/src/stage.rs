@@ -19,7 +19,7 @@ use crate::status::{Board, Readiness};
 use crate::store::{self, Attached};
 use crate::supervisor::{Handle, Supervisor};
 use crate::wishes::Wishes;
-use crate::{dns_forwarder, docker_proxy};
+use crate::{dns_forwarder, docker_proxy, registries};
 
 /// How long containerd may take until it serves. It takes 0.1 s; a slow disk or an emulated machine much longer.
 const CONTAINERD_TIMEOUT: Duration = Duration::from_secs(120);
@@ -99,7 +99,13 @@ impl Stage {
     /// # Errors
     /// When a file cannot be written.
     pub fn grant_wishes(&self) -> Result<(), BoxError> {
-        authorities::apply_at(Path::new("/"), &self.wishes.authorities)?;
+        let root = Path::new("/");
+        authorities::apply_at(root, &self.wishes.authorities)?;
+        registries::apply_at(root, &registries::Plan::new(&self.wishes.registries))?;
+        for registry in &self.wishes.registries {
+            let how = if registry.login.is_some() { "with a login" } else { "without a login" };
+            tracing::info!("registry {} {how}", registry.host);
+        }
         Ok(())
     }
 
@@ -220,7 +226,7 @@ impl Stage {
     /// # Errors
     /// When it cannot be started at all, or the port is taken.
     pub async fn start_dockerd(&self) -> Result<Handle, BoxError> {
-        dockerd::configure_at(Path::new("/"))?;
+        dockerd::configure_at(Path::new("/"), &registries::plan::for_dockerd(&self.wishes.registries))?;
         let handle = self.supervisor.start(dockerd::service(self.mtu))?;
         let listen = SocketAddr::from(([0, 0, 0, 0], ports::DOCKER));
         let proxy = docker_proxy::Proxy::bind(listen, PathBuf::from(paths::DOCKER_SOCKET)).await?;

@@ -4,12 +4,15 @@
 use crate::authorities;
 use crate::contract::env;
 use crate::phases::chain;
+use crate::registries::{self, Registry};
 
 /// What is asked for. By default nothing.
 #[derive(Debug, Default)]
 pub struct Wishes {
     /// The node is as large as the container's limits ([`env::ENFORCE_CAPACITY`]).
     pub is_capacity_enforced: bool,
+    /// What is known of registries ([`env::REGISTRY`], [`env::REGISTRIES_FILE`]).
+    pub registries: Vec<Registry>,
     /// CAs to trust beside Debian's, as PEM ([`env::EXTRA_CA_CERTS`]).
     pub authorities: Vec<String>,
 }
@@ -23,6 +26,10 @@ impl Wishes {
         let mut problems = Vec::new();
         let wishes = Self {
             is_capacity_enforced: get(env::ENFORCE_CAPACITY).is_some_and(|value| is_yes(&value)),
+            registries: registries::request::from_variables(&get).unwrap_or_else(|errors| {
+                problems.extend(errors.iter().map(|error| chain(error)));
+                Vec::new()
+            }),
             authorities: authorities::from_variable(get(env::EXTRA_CA_CERTS)).unwrap_or_else(|error| {
                 problems.push(chain(&error));
                 Vec::new()
@@ -53,6 +60,17 @@ mod tests {
         }
         for no in [None, Some(""), Some("off"), Some("0"), Some("False"), Some(" no ")] {
             assert!(!asks(no), "{no:?}");
+        }
+    }
+
+    #[test]
+    fn the_mistakes_of_all_are_told_together() {
+        let variables =
+            [(env::EXTRA_CA_CERTS, "/dev/null"), (env::REGISTRY, "ghcr.io"), (env::REGISTRIES_FILE, "/none")];
+        let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let told = Wishes::from_variables(get).unwrap_err().join("\n");
+        for part in ["KUBAKE_EXTRA_CA_CERTS: ", "REGISTRY is set and ", "KUBAKE_REGISTRIES_FILE: cannot read `/none`"] {
+            assert!(told.contains(part), "{told}");
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct Host {
 
 /// Where the generated configuration lies: on a tmpfs, made anew at each boot because it depends on the host.
 const CONFIG: &str = "/run/kubake/containerd.toml";
+/// Where it looks, at each pull, for what is special about a registry: one directory each (`docs/hosts.md`).
+pub const REGISTRIES: &str = "/etc/containerd/certs.d";
 const CNI_CONFIG_DIRECTORY: &str = "/run/kubake/cni";
 
 /// Writes the configuration below `root` (`/` in a container).
@@ -70,6 +72,8 @@ disabled_plugins = [
 snapshotter = \"overlayfs\"
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
 sandbox = \"{sandbox_image}\"
+[plugins.'io.containerd.cri.v1.images'.registry]
+config_path = \"{registries}\"
 [plugins.'io.containerd.cri.v1.runtime']
 restrict_oom_score_adj = {restrict}
 [plugins.'io.containerd.cri.v1.runtime'.cni]
@@ -87,6 +91,7 @@ SystemdCgroup = false
         state = paths::CONTAINERD_STATE,
         restrict = !host.has_sys_resource,
         cni = CNI_CONFIG_DIRECTORY,
+        registries = REGISTRIES,
     )
 }
 
