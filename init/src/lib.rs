@@ -22,6 +22,7 @@ pub mod net;
 pub mod pem;
 pub mod phases;
 pub mod pid1;
+pub mod proxies;
 pub mod readiness;
 pub mod registries;
 pub mod services;

@@ -1,10 +1,12 @@
 //! The part of a boot that a bake shares: host, network, image store, containerd, dockerd. One ordered list of steps
 //! in the same code, so that a bake proves the boot.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use ipnet::Ipv4Net;
 use tokio_util::sync::CancellationToken;
 
 use crate::authorities;
@@ -19,7 +21,7 @@ use crate::status::{Board, Readiness};
 use crate::store::{self, Attached};
 use crate::supervisor::{Handle, Supervisor};
 use crate::wishes::Wishes;
-use crate::{dns_forwarder, docker_proxy, registries};
+use crate::{dns_forwarder, docker_proxy, proxies, registries};
 
 /// How long containerd may take until it serves. It takes 0.1 s; a slow disk or an emulated machine much longer.
 const CONTAINERD_TIMEOUT: Duration = Duration::from_secs(120);
@@ -45,6 +47,8 @@ pub struct Stage {
     pub mtu: u32,
     /// The container's own addresses; known once the network is attached.
     pub addresses: Vec<IpAddr>,
+    /// The networks that it is in; likewise.
+    pub networks: Vec<Ipv4Net>,
     /// Cancelled when side services (DNS, Docker's TCP port) shall end.
     pub shutdown: CancellationToken,
 }
@@ -60,7 +64,17 @@ impl Stage {
         shutdown: CancellationToken,
     ) -> Self {
         let supervisor = Supervisor::new(board.clone(), PathBuf::from(paths::LOGS), PathBuf::from(paths::RUN));
-        Self { settings, board, supervisor, facts, wishes, mtu: 1500, addresses: Vec::new(), shutdown }
+        Self {
+            settings,
+            board,
+            supervisor,
+            facts,
+            wishes,
+            mtu: 1500,
+            networks: Vec::new(),
+            addresses: Vec::new(),
+            shutdown,
+        }
     }
 
     /// Mounts, cgroups, kernel settings, devices, host names, directories.
@@ -129,6 +143,16 @@ impl Stage {
             tracing::warn!("ignored, as asked: {ignored}");
         }
         self.addresses = report.addresses.iter().copied().map(IpAddr::V4).collect();
+        self.networks = report.networks;
+        if let Some(proxies) = &self.wishes.proxies {
+            tracing::info!("containerd and dockerd pull images through the proxies of the environment");
+            if proxies.is_on_loopback() {
+                tracing::warn!(
+                    "a proxy is on the loopback of the container, where there is none; one on its host is reached under \
+                     another address of the host, such as the gateway's"
+                );
+            }
+        }
         if let Some(uplink) = report.uplink {
             self.mtu = uplink.mtu;
         }
@@ -138,6 +162,19 @@ impl Stage {
         let forwarder = dns_forwarder::Forwarder::bind(listen, PathBuf::from(RESOLV_CONF)).await?;
         tokio::spawn(forwarder.run(self.shutdown.clone().cancelled_owned()));
         Ok(())
+    }
+
+    /// Variables about proxies for those who pull images, and for hooks; none where the environment has none.
+    #[must_use]
+    pub fn proxy_variables(&self) -> Vec<(OsString, OsString)> {
+        let hostname = self.place().hostname;
+        let around = proxies::Surroundings {
+            settings: &self.settings,
+            addresses: &self.addresses,
+            networks: &self.networks,
+            hostname: &hostname,
+        };
+        self.wishes.proxies.as_ref().map(|proxies| proxies.environment(&around)).unwrap_or_default()
     }
 
     /// Where the container's identity is used.
@@ -216,7 +253,7 @@ impl Stage {
         let sandbox = services::read(Path::new(SANDBOX_IMAGE))?;
         let host = containerd::Host { has_sys_resource: self.facts.sys_resource, mtu: self.mtu };
         containerd::configure_at(Path::new("/"), &self.settings, sandbox.trim(), &host)?;
-        let handle = self.supervisor.start(containerd::service())?;
+        let handle = self.supervisor.start(containerd::service(self.proxy_variables()))?;
         handle.ready(CONTAINERD_TIMEOUT).await?;
         Ok(handle)
     }
@@ -227,7 +264,7 @@ impl Stage {
     /// When it cannot be started at all, or the port is taken.
     pub async fn start_dockerd(&self) -> Result<Handle, BoxError> {
         dockerd::configure_at(Path::new("/"), &registries::plan::for_dockerd(&self.wishes.registries))?;
-        let handle = self.supervisor.start(dockerd::service(self.mtu))?;
+        let handle = self.supervisor.start(dockerd::service(self.mtu, self.proxy_variables()))?;
         let listen = SocketAddr::from(([0, 0, 0, 0], ports::DOCKER));
         let proxy = docker_proxy::Proxy::bind(listen, PathBuf::from(paths::DOCKER_SOCKET)).await?;
         tokio::spawn(proxy.run(self.shutdown.clone().cancelled_owned()));

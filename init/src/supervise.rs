@@ -212,12 +212,11 @@ fn parse_settings(text: &str) -> Result<ClusterSettings, String> {
     }
 }
 
-/// What the environment asks of the container's identity and of all else, or everything that is wrong with it. A bake
-/// is asked for nothing: what an image is baked with, no container shares.
+/// What the environment asks of the container's identity and of all else, or everything that is wrong with it.
 fn asked_for(role: Role) -> Result<(identity::Request, Wishes), Vec<String>> {
     let variable = |name: &str| std::env::var(name).ok();
     if role != Role::Boot {
-        return Ok((identity::Request::default(), Wishes::default()));
+        return Ok((identity::Request::default(), Wishes::of_a_bake(variable)?));
     }
     let is_made = identity::is_made_at(Path::new("/"));
     let identity = identity::Request::from_variables(variable, SystemTime::now(), is_made)

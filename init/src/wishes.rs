@@ -4,6 +4,7 @@
 use crate::authorities;
 use crate::contract::env;
 use crate::phases::chain;
+use crate::proxies::Proxies;
 use crate::registries::{self, Registry};
 
 /// What is asked for. By default nothing.
@@ -15,9 +16,20 @@ pub struct Wishes {
     pub registries: Vec<Registry>,
     /// CAs to trust beside Debian's, as PEM ([`env::EXTRA_CA_CERTS`]).
     pub authorities: Vec<String>,
+    /// Proxies for whoever pulls images.
+    pub proxies: Option<Proxies>,
 }
 
 impl Wishes {
+    /// What a bake is asked for: how to reach the world, and else nothing, since no container shares what an image is
+    /// baked with.
+    ///
+    /// # Errors
+    /// Everything that is wrong, a sentence each.
+    pub fn of_a_bake(get: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
+        Ok(Self { proxies: proxies(get)?, ..Self::default() })
+    }
+
     /// Understands the variables that `get` finds.
     ///
     /// # Errors
@@ -25,6 +37,10 @@ impl Wishes {
     pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let wishes = Self {
+            proxies: proxies(&get).unwrap_or_else(|found| {
+                problems.extend(found);
+                None
+            }),
             is_capacity_enforced: get(env::ENFORCE_CAPACITY).is_some_and(|value| is_yes(&value)),
             registries: registries::request::from_variables(&get).unwrap_or_else(|errors| {
                 problems.extend(errors.iter().map(|error| chain(error)));
@@ -37,6 +53,10 @@ impl Wishes {
         };
         if problems.is_empty() { Ok(wishes) } else { Err(problems) }
     }
+}
+
+fn proxies(get: impl Fn(&str) -> Option<String>) -> Result<Option<Proxies>, Vec<String>> {
+    Proxies::from_variables(get).map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
 /// bsycorp/kind takes any value that is not empty for yes; those that say no in so many words mean it.
@@ -72,5 +92,6 @@ mod tests {
         for part in ["KUBAKE_EXTRA_CA_CERTS: ", "REGISTRY is set and ", "KUBAKE_REGISTRIES_FILE: cannot read `/none`"] {
             assert!(told.contains(part), "{told}");
         }
+        assert!(Wishes::of_a_bake(get).is_ok_and(|wishes| wishes.registries.is_empty()), "none of it is its business");
     }
 }

@@ -1,5 +1,6 @@
 //! containerd: the one image store and runtime, for Kubernetes and Docker alike.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,15 +38,15 @@ pub fn configure_at(
     write(&below(CNI_CONFIG_DIRECTORY).join("10-kubake.conflist"), &cni_config(settings, host.mtu))
 }
 
-/// The daemon.
+/// The daemon, with the variables about proxies that it shall have: it pulls the images of pods.
 #[must_use]
-pub fn service() -> Service {
+pub fn service(proxies: Vec<(OsString, OsString)>) -> Service {
     Service {
         name: "containerd",
         program: PathBuf::from("/usr/local/bin/containerd"),
         args: vec!["--config".into(), CONFIG.into()],
         // Its shims, one for each pod, inherit it; garbage is collected sooner, for a fifth less memory of both.
-        env: vec![("GOGC".into(), "50".into())],
+        env: std::iter::once(("GOGC".into(), "50".into())).chain(proxies).collect(),
         stop_timeout: Duration::from_secs(3),
         nice: 0,
     }

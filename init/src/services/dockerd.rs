@@ -1,5 +1,6 @@
 //! dockerd: the Docker API on the same containerd, so that an image built through Docker is one that pods can use.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,10 +35,10 @@ pub fn configure_at(root: &Path, registries: &Registries) -> Result<(), ConfigEr
     write(&root.join(CONFIG.trim_start_matches('/')), &format!("{config:#}\n"))
 }
 
-/// The daemon. It listens on its unix socket only: on TCP without TLS it sleeps 16 s before it serves anything
+/// The daemon, with the variables about proxies that it shall have. It listens on its unix socket only: on TCP without TLS it sleeps 16 s before it serves anything
 /// (moby, `daemon/command/daemon.go`: `loadListeners`), so `docker_proxy` serves TCP instead.
 #[must_use]
-pub fn service(mtu: u32) -> Service {
+pub fn service(mtu: u32, proxies: Vec<(OsString, OsString)>) -> Service {
     let args = [
         "--host".to_owned(),
         format!("unix://{}", paths::DOCKER_SOCKET),
@@ -63,7 +64,7 @@ pub fn service(mtu: u32) -> Service {
         program: PathBuf::from("/usr/sbin/dockerd"),
         args: args.into_iter().map(Into::into).collect(),
         // It mostly waits: less memory for a little more processor time.
-        env: vec![("GOGC".into(), "50".into())],
+        env: std::iter::once(("GOGC".into(), "50".into())).chain(proxies).collect(),
         stop_timeout: Duration::from_secs(3),
         // Kubernetes first: on two cores a boot is limited by the processor.
         nice: 5,
