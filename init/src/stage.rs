@@ -49,6 +49,10 @@ pub struct Stage {
     pub addresses: Vec<IpAddr>,
     /// The networks that it is in; likewise.
     pub networks: Vec<Ipv4Net>,
+    /// Whether the Docker API is also served without TLS.
+    pub is_docker_tcp_served: bool,
+    /// What was asked of the network and is to be taken back.
+    attached: Option<net::Plan>,
     /// Cancelled when side services (DNS, Docker's TCP port) shall end.
     pub shutdown: CancellationToken,
 }
@@ -73,6 +77,8 @@ impl Stage {
             mtu: 1500,
             networks: Vec::new(),
             addresses: Vec::new(),
+            is_docker_tcp_served: true,
+            attached: None,
             shutdown,
         }
     }
@@ -139,6 +145,7 @@ impl Stage {
             })
             .collect();
         let report = net::attach(&plan, is_checked).await?;
+        self.attached = Some(plan);
         for ignored in &report.ignored {
             tracing::warn!("ignored, as asked: {ignored}");
         }
@@ -175,6 +182,15 @@ impl Stage {
             hostname: &hostname,
         };
         self.wishes.proxies.as_ref().map(|proxies| proxies.environment(&around)).unwrap_or_default()
+    }
+
+    /// Leaves the network as it was found, as far as [`Stage::attach_network`] changed it: it may be somebody else's,
+    /// too. For the very end, when nothing of the cluster runs any more.
+    pub async fn detach_network(&mut self) {
+        let Some(plan) = self.attached.take() else { return };
+        if let Err(error) = net::detach(&plan).await {
+            tracing::warn!("the network was not left as it was found: {}", chain(&error));
+        }
     }
 
     /// Where the container's identity is used.
@@ -258,15 +274,24 @@ impl Stage {
         Ok(handle)
     }
 
-    /// Starts dockerd and serves its API on TCP. Nobody waits for it: the board tells when it answered.
+    /// Starts dockerd and serves its API on TCP: with TLS where this container has an identity, and without where that
+    /// is not switched off. Nobody waits for it: the board tells when it answered.
     ///
     /// # Errors
-    /// When it cannot be started at all, or the port is taken.
+    /// When it cannot be started at all, a port is taken, or the certificates cannot be used.
     pub async fn start_dockerd(&self) -> Result<Handle, BoxError> {
         dockerd::configure_at(Path::new("/"), &registries::plan::for_dockerd(&self.wishes.registries))?;
         let handle = self.supervisor.start(dockerd::service(self.mtu, self.proxy_variables()))?;
-        let listen = SocketAddr::from(([0, 0, 0, 0], ports::DOCKER));
-        let proxy = docker_proxy::Proxy::bind(listen, PathBuf::from(paths::DOCKER_SOCKET)).await?;
+        let everywhere = |port| SocketAddr::from(([0, 0, 0, 0], port));
+        let mut proxy = docker_proxy::Proxy::new(PathBuf::from(paths::DOCKER_SOCKET));
+        match docker_proxy::acceptor_at(Path::new(paths::DOCKER_PKI))? {
+            Some(acceptor) => proxy.listen_with_tls(everywhere(ports::DOCKER_TLS), acceptor).await?,
+            // A bake: identities are made by each container for itself.
+            None => tracing::debug!("no certificates in {}: no Docker API with TLS", paths::DOCKER_PKI),
+        }
+        if self.is_docker_tcp_served {
+            proxy.listen(everywhere(ports::DOCKER)).await?;
+        }
         tokio::spawn(proxy.run(self.shutdown.clone().cancelled_owned()));
         tokio::spawn(follow_docker(self.board.clone(), self.shutdown.clone()));
         Ok(handle)
