@@ -38,6 +38,10 @@ pub fn run(role: Role, has_events: bool) -> i32 {
         Ok(token) => token,
         Err(error) => return refuse(&chain(&error)),
     };
+    let (identity, wishes) = match asked_for(role) {
+        Ok(asked_for) => asked_for,
+        Err(reasons) => return refuse(&reasons.join("; ")),
+    };
     let settings = match load_settings(Path::new(paths::SETTINGS)) {
         Ok(settings) => settings,
         Err(error) => return refuse(&chain(error.as_ref())),
@@ -52,10 +56,6 @@ pub fn run(role: Role, has_events: bool) -> i32 {
             let reasons: Vec<String> = refusals.iter().map(|refusal| chain(refusal)).collect();
             return refuse(&reasons.join("; "));
         }
-    };
-    let (identity, wishes) = match asked_for(role) {
-        Ok(asked_for) => asked_for,
-        Err(reasons) => return refuse(&reasons.join("; ")),
     };
     // Must happen before the runtime starts threads: a namespace is a thread's.
     if let Err(error) = cgroups::enter_own_namespace() {
