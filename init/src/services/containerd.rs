@@ -19,7 +19,9 @@ pub struct Host {
 
 /// Where the generated configuration lies: on a tmpfs, made anew at each boot because it depends on the host.
 const CONFIG: &str = "/run/kubake/containerd.toml";
-/// Where it looks, at each pull, for what is special about a registry: one directory each (`docs/hosts.md`).
+/// Where it looks, at each pull, for what is special about a registry: one directory each (`docs/hosts.md`). It has to be
+/// told: its default is a list of this and Docker's, which the transfer service, by which images of pods are pulled, takes
+/// for one path (2.3.7: `plugins/cri/images/plugin.go`, `core/transfer/registry/registry.go`).
 pub const REGISTRIES: &str = "/etc/containerd/certs.d";
 const CNI_CONFIG_DIRECTORY: &str = "/run/kubake/cni";
 
@@ -131,6 +133,7 @@ mod tests {
         configure_at(root.path(), &ClusterSettings::default(), "registry.k8s.io/pause:3.10.2", &host).unwrap();
         let config = std::fs::read_to_string(root.path().join("run/kubake/containerd.toml")).unwrap();
         assert!(config.contains("restrict_oom_score_adj = true"), "{config}");
+        assert!(config.contains("config_path = \"/etc/containerd/certs.d\"\n"), "{config}");
         assert!(config.contains("sandbox = \"registry.k8s.io/pause:3.10.2\""), "{config}");
         let cni = std::fs::read_to_string(root.path().join("run/kubake/cni/10-kubake.conflist")).unwrap();
         let cni: serde_json::Value = serde_json::from_str(&cni).unwrap();
