@@ -237,6 +237,17 @@ registries:
     }
 
     #[test]
+    fn the_example_in_the_readme_is_one() {
+        let readme = include_str!("../../../README.md");
+        let (_, example) = readme.split_once("```yaml\nregistries:").expect("an example");
+        let (example, _) = example.split_once("```").expect("its end");
+        let entries = parse(&format!("registries:{example}")).unwrap();
+        let hosts: Vec<&str> = entries.iter().map(|entry| entry.registry.host.as_str()).collect();
+        assert_eq!(hosts, ["registry.example:5000", "docker.io", "test.example:5000"]);
+        assert!(entries[0].ca_file.is_some() && !entries[1].registry.mirrors.is_empty());
+    }
+
+    #[test]
     fn every_mistake_is_told_with_its_place() {
         let text = "
 registry: []
