@@ -155,8 +155,8 @@ impl Stage {
             tracing::info!("containerd and dockerd pull images through the proxies of the environment");
             if proxies.is_on_loopback() {
                 tracing::warn!(
-                    "a proxy is on the loopback of the container, where there is none; one on its host is reached under \
-                     another address of the host, such as the gateway's"
+                    "a proxy is on loopback, which is the container's own unless it runs in its host's network; one on \
+                     the host is reached under another address, such as the gateway's"
                 );
             }
         }

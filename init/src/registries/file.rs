@@ -108,9 +108,9 @@ impl Problems {
                     Some((None, text)) => self.add(
                         &at,
                         format!(
-                            "`{}` cannot be the registry of an image; give a host with a dot or a port, such as \
+                            "{} cannot be the registry of an image; give a host with a dot or a port, such as \
                              registry.example:5000",
-                            text.escape_default()
+                            super::shown(&text)
                         ),
                     ),
                     None => {}

@@ -68,6 +68,11 @@ fn host(text: &str) -> Option<String> {
     (is_domain && is_host(text)).then(|| text.to_owned())
 }
 
+/// What was given for a host, to be told when it is none. People put logins before hosts.
+fn shown(text: &str) -> String {
+    if text.contains('@') { "something with an @".to_owned() } else { format!("`{}`", text.escape_default()) }
+}
+
 /// Whether this is a name or an address, with or without a port: nothing that could leave a directory or a quotation.
 fn is_host(text: &str) -> bool {
     let (name, port) = match text.rsplit_once(':') {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::file::{self, Entry};
-use super::{Login, Registry, host};
+use super::{Login, Registry, host, shown};
 use crate::contract::env;
 use crate::pem::{self, NoCertificates};
 
@@ -22,7 +22,7 @@ pub enum RequestError {
     },
     /// Not a registry.
     #[error(
-        "{}: `{text}` cannot be the registry of an image; give a host with a dot or a port, such as \
+        "{}: {text} cannot be the registry of an image; give a host with a dot or a port, such as \
          registry.example:5000",
         env::REGISTRY
     )]
@@ -121,7 +121,7 @@ fn from_three(get: impl Fn(&str) -> Option<String>) -> Result<Option<Registry>, 
     };
     let mut errors = Vec::new();
     let host = host(&text).unwrap_or_else(|| {
-        errors.push(RequestError::Host { text: text.escape_default().to_string() });
+        errors.push(RequestError::Host { text: shown(&text) });
         String::new()
     });
     if user.contains(':') {
@@ -215,6 +215,13 @@ mod tests {
             "{told}"
         );
         assert!(!told.contains("hunter22"), "{told}");
+    }
+
+    #[test]
+    fn a_login_before_a_host_is_not_told() {
+        let three = [("REGISTRY", "https://ci:hunter22@ghcr.io"), ("REGISTRY_USER", "u"), ("REGISTRY_PASSWORD", "p")];
+        let told = ask(&three).unwrap_err();
+        assert!(told.contains("something with an @ cannot be the registry") && !told.contains("hunter22"), "{told}");
     }
 
     #[test]
