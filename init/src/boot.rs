@@ -67,7 +67,12 @@ pub async fn run(
 ) -> Result<(), BootError> {
     let begun = (Instant::now(), SystemTime::now());
     let mut phases = Phases::new(stage.board.clone(), PHASES, options.events);
-    phases.run(async { stage.prepare_host() }).await?;
+    phases
+        .run(async {
+            stage.prepare_host()?;
+            stage.grant_wishes()
+        })
+        .await?;
     phases.run(stage.attach_network(options.is_static_ip_checked)).await?;
     phases.run(stage.ensure_identity(identity)).await?;
     phases.run(stage.attach_store()).await?;
@@ -140,7 +145,8 @@ async fn control_plane_crashing() -> static_pods::Crashing {
 
 /// Starts kubelet with kubeadm's files. Ready or not is seen by what it does, not waited for here.
 pub(crate) fn start_kubelet(stage: &Stage) -> Result<Handle, BoxError> {
-    Ok(stage.supervisor.start(kubelet::service_at(Path::new("/"))?)?)
+    let reserved = stage.reserve()?;
+    Ok(stage.supervisor.start(kubelet::service_at(Path::new("/"), reserved)?)?)
 }
 
 fn read_inventory(path: &Path) -> Result<readiness::Inventory, PhaseError> {

@@ -70,7 +70,7 @@ pub async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<(), Phase
             Ok::<_, BoxError>((containerd, dockerd))
         })
         .await?;
-    phases.run(hooks::run("before-cluster", &stage.settings, events)).await?;
+    phases.run(hooks::run("before-cluster", stage, events)).await?;
     phases
         .run(async {
             // kubeadm takes certificates that are there if they are what it would have made. So each bake proves that
@@ -89,7 +89,7 @@ pub async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<(), Phase
     phases.run(kubeadm_init(&format!("{BEFORE_KUBELET},show-join-command"))).await?;
     phases.run(install_addons(stage)).await?;
     phases.run(until_ready(stage, begun)).await?;
-    phases.run(hooks::run("after-cluster", &stage.settings, events)).await?;
+    phases.run(hooks::run("after-cluster", stage, events)).await?;
     phases
         .run(async {
             until_ready(stage, begun).await?;

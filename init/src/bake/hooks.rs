@@ -6,20 +6,22 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::command::Run;
-use crate::contract::{ClusterSettings, paths};
+use crate::contract::paths;
 use crate::phases::{BoxError, Events};
+use crate::stage::Stage;
 
 /// How long one hook may take.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// Runs the hooks of one moment (`before-cluster`, `after-cluster`). No directory, no hooks.
-pub(super) async fn run(moment: &str, settings: &ClusterSettings, events: Events) -> Result<(), BoxError> {
+pub(super) async fn run(moment: &str, stage: &Stage, events: Events) -> Result<(), BoxError> {
     let directory = Path::new(paths::INBOX_HOOKS).join(moment);
+    let settings = &stage.settings;
     for hook in executables(&directory)? {
         let name = hook.file_name().unwrap_or_default().to_string_lossy().into_owned();
         events.note(format!("hook {moment}/{name}"));
-        Run::new(&hook)
-            .directory(&directory)
+        let run = stage.proxy_variables().into_iter().fold(Run::new(&hook), |run, (name, value)| run.env(&name, value));
+        run.directory(&directory)
             .env("KUBECONFIG", paths::ADMIN_KUBECONFIG)
             .env("KUBERNETES_VERSION", &settings.kubernetes_version)
             .env("STATIC_IP", settings.static_ip.to_string())
