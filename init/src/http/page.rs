@@ -8,7 +8,7 @@ use crate::status::{Outcome, Phase, Readiness, State, Status};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}\
     td,th{text-align:left;padding:.1rem 1rem .1rem 0;vertical-align:top}td:nth-child(2){text-align:right}\
-    .failed{color:#b00}code{font-size:.95em}@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}a{color:#8bf}}";
+    .failed{color:#b00}code{font-size:.95em;white-space:nowrap}@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}a{color:#8bf}}";
 
 /// Every endpoint with what it is for, in the order in which people are told.
 pub(super) const KNOWN: [(&str, &str); 14] = [
