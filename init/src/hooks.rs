@@ -180,6 +180,20 @@ pub struct Hook {
     directory: PathBuf,
 }
 
+impl Hook {
+    /// What is run.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Where it is run.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
 /// The hooks of a moment below `directory`, in the order in which they run. No such file, no hooks.
 ///
 /// # Errors
