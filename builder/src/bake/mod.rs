@@ -465,19 +465,24 @@ fn name_by_digest(reference: &str) -> Option<String> {
     Some(format!("{name}@{digest}"))
 }
 
-/// The ids of images of lists, those that the engine does not have pulled first; or all that cannot be had.
+/// What images of lists are, by name and id, those that the engine does not have pulled first; or all that cannot be had.
 fn pull_listed(engine: &Engine, listed: &[Listed], phase: &Phase) -> Result<Vec<String>, Error> {
-    let (mut ids, mut problems) = (Vec::new(), Vec::new());
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    // The same image by another name is another input.
+    let part = |reference: &str, id: &str| format!("{reference} {id}");
     for image in listed {
         let Listed { reference, .. } = image;
         if let Some(present) = look(engine, reference)? {
-            ids.push(present.id);
+            found.push(part(reference, &present.id));
             continue;
         }
         phase.message(format_args!("pulling {reference}"));
         let pull = Pull { image: reference.clone(), timeout: Some(Duration::from_secs(1800)) };
         match engine.run(&pull) {
-            Ok(()) => ids.push(look(engine, reference)?.map(|image| image.id).unwrap_or_default()),
+            Ok(()) => {
+                let id = look(engine, reference)?.map(|image| image.id).unwrap_or_default();
+                found.push(part(reference, &id));
+            }
             Err(source) if source.is_interrupted() => {
                 return Err(Error::Run { doing: format!("pull `{reference}`"), source });
             }
@@ -488,7 +493,7 @@ fn pull_listed(engine: &Engine, listed: &[Listed], phase: &Phase) -> Result<Vec<
             }
         }
     }
-    if problems.is_empty() { Ok(ids) } else { Err(inputs::Error::Problems(problems).into()) }
+    if problems.is_empty() { Ok(found) } else { Err(inputs::Error::Problems(problems).into()) }
 }
 
 /// Removes images with a store of components that are built anew by now: gigabytes that nobody looks for. Those of the
