@@ -358,6 +358,42 @@ async fn attach_unbounded(plan: &Plan, check: bool) -> Result<Report, NetError> 
     })
 }
 
+/// Takes back what [`attach`] brought about, except that `lo` stays up. In a network namespace of our own that changes
+/// nothing, as it ends with the container; one that is shared (`--network host`, a pod's) would keep an address and
+/// routes that lead nowhere. What is not there needs no taking back.
+///
+/// # Errors
+/// What the kernel refused.
+pub async fn detach(plan: &Plan) -> Result<(), NetError> {
+    tokio::time::timeout(LIMIT, detach_unbounded(plan)).await.map_err(|_| NetError::Timeout)?
+}
+
+async fn detach_unbounded(plan: &Plan) -> Result<(), NetError> {
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(NetError::Connect)?;
+    tokio::spawn(connection);
+    let (lo, there) = snapshot(&handle).await?;
+    for subnet in [plan.service_subnet, plan.pod_subnet] {
+        let is_ours =
+            |route: &Route| route.destination == subnet && route.interface == LOOPBACK && route.metric == METRIC;
+        if there.routes.iter().any(is_ours) {
+            let route = route_to_loopback(lo, subnet, plan.static_ip);
+            let action = || format!("delete the route {subnet} dev lo");
+            handle.route().del(route).execute().await.map_err(refused(action))?;
+        }
+    }
+    let static_ip = plan.static_ip;
+    if there.addresses.iter().any(|(address, interface)| *address == static_ip && interface == LOOPBACK) {
+        let mut address = AddressMessage::default();
+        address.header.family = AddressFamily::Inet;
+        address.header.index = lo;
+        address.header.prefix_len = 32;
+        address.attributes.push(AddressAttribute::Local(IpAddr::V4(static_ip)));
+        let action = || format!("delete the address {static_ip}/32 of interface lo");
+        handle.address().del(address).execute().await.map_err(refused(action))?;
+    }
+    Ok(())
+}
+
 async fn apply(handle: &Handle, lo: u32, plan: &Plan) -> Result<(), NetError> {
     let up = LinkUnspec::new_with_index(lo).up().build();
     handle.link().set(up).execute().await.map_err(refused(|| "bring interface lo up".to_owned()))?;
@@ -655,6 +691,25 @@ mod tests {
                 Some(Uplink { interface: "eth0".to_owned(), mtu: 1450, gateway: Some(Ipv4Addr::new(192, 0, 2, 1)) })
             );
             assert_eq!(report.addresses, [Ipv4Addr::new(192, 0, 2, 7)]);
+        });
+    }
+
+    #[test]
+    #[ignore = "needs root"]
+    fn detaching_leaves_what_was_there_before() {
+        in_namespace(|runtime| {
+            run("ip link set lo up");
+            outside("192.0.2.7/24", "192.0.2.1");
+            // Somebody else's, for one of the same subnets.
+            run("ip route add 10.96.0.0/12 via 192.0.2.1 metric 9000");
+            let state = || (run("ip -4 addr show dev lo"), run("ip route"));
+            let before = state();
+            runtime.block_on(attach(&plan(), false)).unwrap();
+            assert_ne!(state(), before);
+            runtime.block_on(detach(&plan())).unwrap();
+            assert_eq!(state(), before);
+            runtime.block_on(detach(&plan())).unwrap();
+            assert_eq!(state(), before, "a second time finds nothing to do");
         });
     }
 

@@ -40,6 +40,10 @@ pub struct Stage {
     pub mtu: u32,
     /// The container's own addresses; known once the network is attached.
     pub addresses: Vec<IpAddr>,
+    /// Whether the Docker API is also served without TLS.
+    pub is_docker_tcp_served: bool,
+    /// What was asked of the network and is to be taken back.
+    attached: Option<net::Plan>,
     /// Cancelled when side services (DNS, Docker's TCP port) shall end.
     pub shutdown: CancellationToken,
 }
@@ -49,7 +53,17 @@ impl Stage {
     #[must_use]
     pub fn new(settings: ClusterSettings, board: Board, facts: Facts, shutdown: CancellationToken) -> Self {
         let supervisor = Supervisor::new(board.clone(), PathBuf::from(paths::LOGS), PathBuf::from(paths::RUN));
-        Self { settings, board, supervisor, facts, mtu: 1500, addresses: Vec::new(), shutdown }
+        Self {
+            settings,
+            board,
+            supervisor,
+            facts,
+            mtu: 1500,
+            addresses: Vec::new(),
+            is_docker_tcp_served: true,
+            attached: None,
+            shutdown,
+        }
     }
 
     /// Mounts, cgroups, kernel settings, devices, host names, directories.
@@ -99,6 +113,7 @@ impl Stage {
             })
             .collect();
         let report = net::attach(&plan, is_checked).await?;
+        self.attached = Some(plan);
         for ignored in &report.ignored {
             tracing::warn!("ignored, as asked: {ignored}");
         }
@@ -112,6 +127,15 @@ impl Stage {
         let forwarder = dns_forwarder::Forwarder::bind(listen, PathBuf::from(RESOLV_CONF)).await?;
         tokio::spawn(forwarder.run(self.shutdown.clone().cancelled_owned()));
         Ok(())
+    }
+
+    /// Leaves the network as it was found, as far as [`Stage::attach_network`] changed it: it may be somebody else's,
+    /// too. For the very end, when nothing of the cluster runs any more.
+    pub async fn detach_network(&mut self) {
+        let Some(plan) = self.attached.take() else { return };
+        if let Err(error) = net::detach(&plan).await {
+            tracing::warn!("the network was not left as it was found: {}", chain(&error));
+        }
     }
 
     /// Where the container's identity is used.
@@ -168,15 +192,24 @@ impl Stage {
         Ok(handle)
     }
 
-    /// Starts dockerd and serves its API on TCP. Nobody waits for it: the board tells when it answered.
+    /// Starts dockerd and serves its API on TCP: with TLS where this container has an identity, and without where that
+    /// is not switched off. Nobody waits for it: the board tells when it answered.
     ///
     /// # Errors
-    /// When it cannot be started at all, or the port is taken.
+    /// When it cannot be started at all, a port is taken, or the certificates cannot be used.
     pub async fn start_dockerd(&self) -> Result<Handle, BoxError> {
         dockerd::configure_at(Path::new("/"))?;
         let handle = self.supervisor.start(dockerd::service(self.mtu))?;
-        let listen = SocketAddr::from(([0, 0, 0, 0], ports::DOCKER));
-        let proxy = docker_proxy::Proxy::bind(listen, PathBuf::from(paths::DOCKER_SOCKET)).await?;
+        let everywhere = |port| SocketAddr::from(([0, 0, 0, 0], port));
+        let mut proxy = docker_proxy::Proxy::new(PathBuf::from(paths::DOCKER_SOCKET));
+        match docker_proxy::acceptor_at(Path::new(paths::DOCKER_PKI))? {
+            Some(acceptor) => proxy.listen_with_tls(everywhere(ports::DOCKER_TLS), acceptor).await?,
+            // A bake: identities are made by each container for itself.
+            None => tracing::debug!("no certificates in {}: no Docker API with TLS", paths::DOCKER_PKI),
+        }
+        if self.is_docker_tcp_served {
+            proxy.listen(everywhere(ports::DOCKER)).await?;
+        }
         tokio::spawn(proxy.run(self.shutdown.clone().cancelled_owned()));
         tokio::spawn(follow_docker(self.board.clone(), self.shutdown.clone()));
         Ok(handle)

@@ -1,6 +1,7 @@
 //! The supervisor process: settings and preflight, then a runtime in which the HTTP server is the first thing that
 //! lives and one role (boot or half a bake) runs to its end. Turns every outcome into an exit code.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -41,6 +42,10 @@ pub fn run(role: Role, has_events: bool) -> i32 {
         Ok(settings) => settings,
         Err(error) => return refuse(&chain(error.as_ref())),
     };
+    let is_docker_tcp_served = match is_docker_tcp_served(std::env::var_os(env::DOCKER_TCP).as_deref()) {
+        Ok(is_served) => is_served,
+        Err(problem) => return refuse(&problem),
+    };
     let facts = match preflight::check(Path::new("/")) {
         Ok(facts) => facts,
         Err(refusals) => {
@@ -67,21 +72,26 @@ pub fn run(role: Role, has_events: bool) -> i32 {
         Ok(runtime) => runtime,
         Err(error) => return fail("cannot start the runtime", &error.to_string()),
     };
-    let code = runtime.block_on(supervise(role, Events::new(has_events), settings, facts, identity, board, token));
+    let order = Order { role, events: Events::new(has_events), settings, facts, identity, is_docker_tcp_served, token };
+    let code = runtime.block_on(supervise(order, board));
     // Blocking tasks (a store being copied) must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
     code
 }
 
-async fn supervise(
+/// What is to be done, and with what: found to make sense before anything is touched.
+struct Order {
     role: Role,
     events: Events,
     settings: ClusterSettings,
     facts: preflight::Facts,
     identity: identity::Request,
-    board: Board,
+    is_docker_tcp_served: bool,
     token: Option<Token>,
-) -> i32 {
+}
+
+async fn supervise(order: Order, board: Board) -> i32 {
+    let Order { role, events, settings, facts, identity, is_docker_tcp_served, token } = order;
     let shutdown = CancellationToken::new();
     let listener = match TcpListener::bind(("0.0.0.0", ports::HTTP)).await {
         Ok(listener) => listener,
@@ -106,6 +116,7 @@ async fn supervise(
     }
 
     let mut stage = Stage::new(settings, board.clone(), facts, shutdown.clone());
+    stage.is_docker_tcp_served = is_docker_tcp_served;
     let code = tokio::select! {
         code = perform(role, &mut stage, events, identity, &stop) => code,
         () = stop_now.cancelled() => {
@@ -176,6 +187,7 @@ async fn perform_boot(stage: &mut Stage, events: Events, identity: identity::Req
     if stopped.is_err() {
         tracing::warn!("not everything stopped within {} s; the rest is killed", STOP_TIMEOUT.as_secs());
     }
+    stage.detach_network().await;
     match outcome {
         Ok(()) => {
             tracing::info!("stopped after {:.1} s of life", board.uptime().as_secs_f64());
@@ -236,6 +248,18 @@ fn api_port() -> u16 {
     std::env::var(env::API_PORT).ok().and_then(|port| port.parse().ok()).unwrap_or(ports::API)
 }
 
+/// What the variable says. A mistyped `off` would leave a port open that somebody wanted closed, so it is refused.
+fn is_docker_tcp_served(value: Option<&OsStr>) -> Result<bool, String> {
+    match value {
+        None => Ok(true),
+        Some(value) if value == "on" => Ok(true),
+        Some(value) if value == "off" => Ok(false),
+        Some(value) => {
+            Err(format!("{}: `{}` is neither `on` (the default) nor `off`", env::DOCKER_TCP, value.to_string_lossy()))
+        }
+    }
+}
+
 fn boot_timeout() -> Duration {
     let seconds = std::env::var(env::BOOT_TIMEOUT).ok().and_then(|seconds| seconds.parse().ok());
     seconds.map_or(BOOT_TIMEOUT, Duration::from_secs)
@@ -260,5 +284,20 @@ mod tests {
         assert!(parse_settings("staticIp: 127.0.0.1\n").is_err_and(|problem| problem.contains("staticIp")));
         assert!(parse_settings("statikIp: 10.0.0.1\n").is_err_and(|problem| problem.contains("statikIp")));
         assert_eq!(parse_settings("{}"), Ok(ClusterSettings::default()));
+    }
+
+    #[test]
+    fn the_plain_docker_port_is_on_or_off_and_nothing_in_between() {
+        let parsed = |value: &str| is_docker_tcp_served(Some(OsStr::new(value)));
+        assert_eq!(is_docker_tcp_served(None), Ok(true));
+        assert_eq!(parsed("on"), Ok(true));
+        assert_eq!(parsed("off"), Ok(false));
+        for mistyped in ["", "OFF", "false", "0", "of"] {
+            let problem = parsed(mistyped).unwrap_err();
+            assert!(
+                problem.starts_with("KUBAKE_DOCKER_TCP: ") && problem.contains(&format!("`{mistyped}`")),
+                "{problem}"
+            );
+        }
     }
 }

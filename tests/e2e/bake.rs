@@ -9,9 +9,10 @@ use kubake_e2e::cluster::Cluster;
 use kubake_e2e::engine::{self, Images};
 use kubake_e2e::lab::{self, lab};
 use kubake_e2e::probe::{self, Recipe};
-use kubake_e2e::{PREFIX, http, manifests};
+use kubake_e2e::{PREFIX, http, manifests, poll};
+use kubake_init::contract::endpoints;
 
-use crate::{Case, probe_program};
+use crate::{Case, identity, probe_program, secrets};
 
 pub(crate) const CASES: &[Case] = &[("a custom bake boots with its images and what its hooks made", custom)];
 
@@ -61,6 +62,15 @@ fn custom() -> Result<()> {
     lab::write(&directory.path().join("secret"), format!("{SECRET}\n"))?;
     let script = format!("test \"$E2E_SECRET\" = {SECRET}\necho \"it is $E2E_SECRET\"\n");
     hook(&hooks.join("after-cluster/30-secret"), &script)?;
+    lab::write(&hooks.join("after-cluster/token.json"), token_secret().to_string())?;
+    // What a hook leaves of itself and of the bake's keys: a login, a token that no container's key will have signed.
+    let script = "mkdir -p /root/.docker\n\
+        echo '{\"auths\":{\"registry.example\":{\"auth\":\"dXNlcjpwYXNzd29yZA==\"}}}' > /root/.docker/config.json\n\
+        kubectl create namespace mine\n\
+        kubectl create serviceaccount robot --namespace mine\n\
+        kubectl apply -f token.json\n\
+        kubectl wait --namespace mine secret/robot --for=jsonpath='{.data.token}' --timeout=60s\n";
+    hook(&hooks.join("after-cluster/30-secrets"), script)?;
     // Not executable, so it is no hook.
     lab::write(&hooks.join("after-cluster/README"), "exit 1\n")?;
 
@@ -78,6 +88,9 @@ fn custom() -> Result<()> {
     let second = bake(SKIP_PATIENCE)?;
     ensure!(second["cached"] == true && second["id"] == first["id"], "the same inputs again: {second}");
 
+    let report = secrets::look(IMAGE)?;
+    ensure!(report.findings.is_empty(), "what hooks left is in the image:\n{}", report.told());
+
     let name = format!("{PREFIX}-custom");
     let publish = format!("auto:{}", manifests::NODE_PORT);
     let cluster = Cluster::up(lab()?, &name, &["--image", IMAGE, "--publish", &publish])?;
@@ -93,6 +106,17 @@ fn custom() -> Result<()> {
     // Ready means that what was baked in runs, not only what Kubernetes brings along.
     let answer = http::get(engine::published(cluster.container(), manifests::NODE_PORT)?, "/")?.expect(200)?;
     ensure!(answer == "baked in\n", "{answer:?}");
+
+    // Trust follows the new identity in namespaces that hooks made, and in tokens.
+    let read = |what: &str, path: &str| kubectl.run(["get", what, "--namespace", "mine", "--output", path]);
+    let trusted = read("configmap/kube-root-ca.crt", r"jsonpath={.data.ca\.crt}")?;
+    ensure!(trusted.trim() == cluster.fetch(endpoints::CA_CERT)?.trim(), "namespace `mine` trusts {trusted}");
+    let token = poll::until("the account's token was signed anew", Duration::from_secs(30), || {
+        let token = read("secret/robot", "go-template={{.data.token | base64decode}}")?;
+        identity::with_token(&cluster, &kubectl, &token)?.success()?;
+        Ok(token)
+    })?;
+    ensure!(token.starts_with("eyJ"), "the account's token is {token:?}");
 
     let namespace = kubectl.namespace("custom")?;
     namespace.apply(manifests::pod("archived", ARCHIVED, &["read", "/version"]))?;
@@ -110,6 +134,20 @@ fn compress(archive: &Path, target: &Path) -> Result<()> {
     let mut target = flate2::write::GzEncoder::new(target, flate2::Compression::fast());
     std::io::copy(&mut archive, &mut target).and_then(|_| target.finish()).context("cannot compress an archive")?;
     Ok(())
+}
+
+/// A token for an account that does not expire, as Secrets of this type hold it.
+fn token_secret() -> serde_json::Value {
+    serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": "robot",
+            "namespace": "mine",
+            "annotations": { "kubernetes.io/service-account.name": "robot" },
+        },
+        "type": "kubernetes.io/service-account-token",
+    })
 }
 
 fn hook(path: &Path, script: &str) -> Result<()> {

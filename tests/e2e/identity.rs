@@ -144,7 +144,7 @@ fn is_unauthorized(told: &str) -> bool {
 }
 
 /// Who a token is for a cluster, asked with nothing but the token and the cluster's CA.
-fn with_token(cluster: &Cluster, kubectl: &Kubectl, token: &str) -> Result<Output> {
+pub(crate) fn with_token(cluster: &Cluster, kubectl: &Kubectl, token: &str) -> Result<Output> {
     let directory = lab()?.directory()?;
     let file = directory.path().join("ca.crt");
     lab::write(&file, authority(cluster)?)?;

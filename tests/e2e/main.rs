@@ -3,10 +3,12 @@
 //! Each file holds the cases of one subject, each can run alone: `cargo test -p kubake-e2e -- restart:`. They run one
 //! after the other unless `--test-threads` says otherwise, because a cluster wants a small machine for itself.
 
+mod address;
 mod bad_input;
 mod bake;
 mod boot;
 mod clock;
+mod docker_tls;
 mod endurance;
 mod faults;
 mod identity;
@@ -44,6 +46,8 @@ fn main() -> ExitCode {
         ("truth", truth::CASES),
         ("restart", restart::CASES),
         ("stop", stop::CASES),
+        ("address", address::CASES),
+        ("docker", docker_tls::CASES),
         ("side by side", side_by_side::CASES),
         ("identity", identity::CASES),
         ("endurance", endurance::CASES),

@@ -33,7 +33,7 @@ fn layers(image: &str) -> Result<usize> {
 }
 
 /// Looks at an image and makes sure that nothing was passed over.
-fn look(image: &str) -> Result<Report> {
+pub(crate) fn look(image: &str) -> Result<Report> {
     let report = secrets::of_image(image, &Authorities::of_host()?)?;
     let expected = layers(image)?;
     ensure!(report.layers == expected, "{} of {expected} layers of {image} were looked at", report.layers);

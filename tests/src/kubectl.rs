@@ -27,7 +27,11 @@ pub struct Kubectl {
 }
 
 impl Kubectl {
-    pub(crate) fn new(program: &Path, directory: TempDir, kubeconfig: &str) -> Result<Self> {
+    /// One with this kubeconfig, which lies in `directory`.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub fn new(program: &Path, directory: TempDir, kubeconfig: &str) -> Result<Self> {
         lab::write(&lab::kubeconfig(directory.path()), kubeconfig)?;
         Ok(Self { program: program.to_owned(), directory })
     }

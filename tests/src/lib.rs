@@ -7,10 +7,12 @@
 //! * [`lab`] owns what is made once a run: the program, `kubectl`, the shared cluster,
 //! * [`clock`] sets the machine's clock and sets it back,
 //! * [`cluster`] is one cluster from `kubake up` to its removal,
+//! * [`plain`] is one that is told nothing about where it runs,
 //! * [`kubectl`] runs the baked image's own `kubectl` on the host,
 //! * [`manifests`] holds the objects that cases create,
 //! * [`openssl`] makes authorities and looks at certificates,
 //! * [`probe`] makes container images without a registry,
+//! * [`caller`] is somebody who fetches a kubeconfig and uses it, wherever they are,
 //! * [`sabotage`] breaks parts of a cluster and mends them again,
 //! * [`secrets`] looks for secrets in every layer of an image.
 //!
@@ -28,6 +30,7 @@
 //! in full instead of a few rounds: 100 boots and 30 restarts. Only one run at a time: names are fixed, and a run
 //! begins by removing what has one of them.
 
+pub mod caller;
 pub mod clock;
 pub mod cluster;
 pub mod engine;
@@ -36,6 +39,7 @@ pub mod kubectl;
 pub mod lab;
 pub mod manifests;
 pub mod openssl;
+pub mod plain;
 pub mod poll;
 pub mod probe;
 pub mod process;

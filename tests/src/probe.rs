@@ -28,7 +28,22 @@ pub enum Recipe {
 /// # Errors
 /// When the build fails.
 pub fn build(program: &Path, name: &str, recipe: Recipe, docker_host: Option<&str>) -> Result<()> {
-    let context = context(program, recipe)?;
+    build_context(&context(program, recipe)?, name, docker_host)
+}
+
+/// Builds an image with another program beside the probe, `/NAME` as it is called on this host. It must not need
+/// libraries.
+///
+/// # Errors
+/// When the build fails.
+pub fn build_with(program: &Path, beside: &Path, name: &str, docker_host: Option<&str>) -> Result<()> {
+    let context = context(program, Recipe::Plain("1"))?;
+    let called = beside.file_name().with_context(|| format!("`{}` has no name", beside.display()))?;
+    copy(beside, &context.path().join("root").join(called))?;
+    build_context(&context, name, docker_host)
+}
+
+fn build_context(context: &tempfile::TempDir, name: &str, docker_host: Option<&str>) -> Result<()> {
     let mut command = engine::docker(["build", "--tag", name]);
     command.arg(context.path());
     if let Some(host) = docker_host {
@@ -38,7 +53,11 @@ pub fn build(program: &Path, name: &str, recipe: Recipe, docker_host: Option<&st
     Ok(())
 }
 
-fn context(program: &Path, recipe: Recipe) -> Result<tempfile::TempDir> {
+/// What an image is built from: a directory for `docker build`.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn context(program: &Path, recipe: Recipe) -> Result<tempfile::TempDir> {
     let directory = tempfile::Builder::new().prefix("kubake-e2e-").tempdir().context("cannot make a directory")?;
     let root = directory.path().join("root");
     copy(program, &root.join("probe"))?;

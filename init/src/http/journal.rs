@@ -48,6 +48,13 @@ impl Journal {
         }
     }
 
+    /// What was told, with how often it happened again since.
+    #[cfg(test)]
+    pub(super) fn told(&self) -> std::collections::BTreeMap<String, u32> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.iter().map(|((what, endpoint, peer), told)| (format!("{what:?} {endpoint} {peer}"), told.since)).collect()
+    }
+
     fn line(&self, what: What, endpoint: &'static str, peer: IpAddr, now: Instant) -> Option<String> {
         let key = (what, endpoint, peer.to_canonical());
         // Nothing is left half-changed by a panic while it is held.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, fs, thread};
 
-const HELP: &str = "usage: probe serve PORT TEXT | get HOST:PORT PATH | write FILE TEXT | read FILE | remove FILE | say TEXT | idle | stubborn";
+const HELP: &str = "usage: probe serve PORT TEXT | get HOST:PORT PATH | fetch http://HOST:PORT/PATH FILE | write FILE TEXT | read FILE | remove FILE | say TEXT | copy | idle | stubborn";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
@@ -22,10 +22,13 @@ fn main() -> ExitCode {
     let result = match arguments[..] {
         ["serve", port, text] => serve(port, text),
         ["get", address, path] => get(address, path),
+        ["fetch", url, file] => fetch(url, file),
         ["write", file, text] => fs::write(file, text),
         ["read", file] => fs::read_to_string(file).and_then(|text| writeln!(io::stdout(), "{text}")),
         ["remove", file] => fs::remove_file(file),
         ["say", text] => writeln!(io::stdout(), "{text}"),
+        // Ends with its input: whoever started it has to be able to end that alone.
+        ["copy"] => io::copy(&mut io::stdin(), &mut io::stdout()).map(drop),
         ["idle" | "stubborn"] => loop {
             thread::park();
         },
@@ -89,6 +92,25 @@ fn answer(mut stream: TcpStream, text: &str) -> io::Result<()> {
 }
 
 fn get(address: &str, path: &str) -> io::Result<()> {
+    let (_, body) = ask(address, path)?;
+    print!("{body}");
+    Ok(())
+}
+
+/// As `curl --fail --output FILE URL` does it.
+fn fetch(url: &str, file: &str) -> io::Result<()> {
+    let rest = url.strip_prefix("http://").ok_or_else(|| io::Error::other("not an http URL"))?;
+    let slash = rest.find('/').ok_or_else(|| io::Error::other("an URL without a path"))?;
+    let (address, path) = rest.split_at(slash);
+    let (head, body) = ask(address, path)?;
+    if head.split(' ').nth(1) != Some("200") {
+        return Err(io::Error::other(format!("{head}\n{body}")));
+    }
+    fs::write(file, body)
+}
+
+/// The head and the body of what is answered.
+fn ask(address: &str, path: &str) -> io::Result<(String, String)> {
     // The system's resolver, with the search list that the cluster gave the pod.
     let resolved = address.to_socket_addrs()?.next().ok_or_else(|| io::Error::other("the name has no address"))?;
     let mut stream = TcpStream::connect_timeout(&resolved, PATIENCE)?;
@@ -98,7 +120,6 @@ fn get(address: &str, path: &str) -> io::Result<()> {
     stream.write_all(request.as_bytes())?;
     let mut response = String::new();
     stream.read_to_string(&mut response)?;
-    let (_, body) = response.split_once("\r\n\r\n").ok_or_else(|| io::Error::other("no HTTP answer"))?;
-    print!("{body}");
-    Ok(())
+    let (head, body) = response.split_once("\r\n\r\n").ok_or_else(|| io::Error::other("no HTTP answer"))?;
+    Ok((head.to_owned(), body.to_owned()))
 }
