@@ -324,8 +324,12 @@ mod tests {
 
     fn script(path: &Path, mode: u32, text: &str) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        // By another process: a file that is open for writing here is so in every child that another test starts this very
+        // moment, and cannot be run meanwhile.
+        let command = "printf %s \"$2\" > \"$1\" && chmod \"$3\" \"$1\"";
+        let mut write = std::process::Command::new("sh");
+        write.args(["-c", command, "sh"]).arg(path).arg(text).arg(format!("{mode:o}"));
+        assert!(write.status().unwrap().success());
     }
 
     fn names(hooks: &[Hook]) -> Vec<&str> {

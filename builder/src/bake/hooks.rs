@@ -62,7 +62,6 @@ fn call(hook: &Hook, moment: &str, container: &str, given: &Surroundings<'_>) ->
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
     use crate::engine::Cancel;
@@ -70,8 +69,12 @@ mod tests {
 
     fn script(path: &Path, text: &str) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, format!("#!/bin/sh\n{text}")).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        // By another process: a file that is open for writing here is so in every child that another test starts this very
+        // moment, and cannot be run meanwhile.
+        let command = "printf '#!/bin/sh\\n%s' \"$2\" > \"$1\" && chmod 755 \"$1\"";
+        let mut write = std::process::Command::new("sh");
+        write.args(["-c", command, "sh"]).arg(path).arg(text);
+        assert!(write.status().unwrap().success());
     }
 
     fn run_in(directory: &Path, moment: &str) -> (Result<(), Error>, String) {

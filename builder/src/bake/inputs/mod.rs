@@ -424,6 +424,9 @@ pub fn hooks(directory: &Path, required: bool, inbox: &Path, kept: &Path, proble
         };
         if path.is_dir() {
             walk(&path, &target, packed, problems);
+        } else if fs::metadata(&path).is_ok_and(|data| data.permissions().mode() & 0o111 == 0) {
+            let what = format!("not executable, so it would never run; `chmod +x {}`", path.display());
+            problems.push(Problem { path, line: None, what });
         } else {
             pack_hook(path, target, packed, problems);
         }
@@ -588,6 +591,7 @@ mod tests {
         fs::write(path("d/index.json"), "{}").unwrap();
         std::os::unix::fs::symlink("/nonexistent", path("e.tar.zst")).unwrap();
         fs::create_dir_all(path("hooks/after-clusters")).unwrap();
+        fs::write(path("hooks/after-cluster"), "#!/bin/sh\n").unwrap();
         let mut problems = Vec::new();
         images(directory.path(), true, &engine(), &Watch::idle(), &mut problems);
         hooks(&path("hooks"), true, Path::new("x"), Path::new("y"), &mut problems);
@@ -598,6 +602,7 @@ mod tests {
             "c.txt`: cannot be read",
             "d/oci-layout`: is missing",
             "e.tar.zst`: leads to no file",
+            "hooks/after-cluster`: not executable, so it would never run; `chmod +x",
             "after-clusters`: no moment at which hooks run; rename it to one of before-setup, after-setup, before-cluster",
         ] {
             assert!(text.contains(wanted), "{wanted}: {text}");
