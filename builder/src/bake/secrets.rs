@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use kubake_init::contract::{env, hook_env, paths};
+use kubake_init::contract::{hook_env, paths};
 use thiserror::Error;
 
 /// What Linux takes as one variable is 128 KiB with its name.
@@ -99,7 +99,7 @@ fn check_name(name: &str) -> Result<(), String> {
         // Whoever writes the value where the name belongs has not asked for it to be shown.
         return Err("a name is not one of a variable; write NAME=FILE, or NAME for a variable's value".to_owned());
     }
-    if hook_env::RESERVED.contains(&name) || env::SECRETS.contains(&name) {
+    if hook_env::RESERVED.contains(&name) {
         return Err(format!("`{name}` means something else to hooks; choose another name"));
     }
     Ok(())

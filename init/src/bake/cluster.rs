@@ -128,7 +128,8 @@ async fn run_hooks(
     timeout: Duration,
     events: Events,
 ) -> Result<(), BoxError> {
-    let given = Surroundings { moment, settings: &stage.settings, secrets, timeout, timeout_setting: "--hook-timeout" };
+    let (settings, proxies) = (&stage.settings, stage.proxy_variables());
+    let given = Surroundings { moment, settings, secrets, proxies, timeout, timeout_setting: "--hook-timeout" };
     let found = hooks::find(Path::new(paths::INBOX_HOOKS), moment)?;
     Ok(hooks::run_for_bake(&found, &given, events).await?)
 }
