@@ -3,6 +3,7 @@
 
 use crate::authorities;
 use crate::contract::env;
+use crate::hooks;
 use crate::phases::chain;
 use crate::proxies::Proxies;
 use crate::registries::{self, Registry};
@@ -16,6 +17,8 @@ pub struct Wishes {
     pub registries: Vec<Registry>,
     /// CAs to trust beside Debian's, as PEM ([`env::EXTRA_CA_CERTS`]).
     pub authorities: Vec<String>,
+    /// How hooks of the boot are treated ([`env::HOOK_TIMEOUT`], [`env::HOOK_FAILURE`]).
+    pub hooks: hooks::Policy,
     /// Proxies for whoever pulls images.
     pub proxies: Option<Proxies>,
 }
@@ -40,6 +43,10 @@ impl Wishes {
             proxies: proxies(&get).unwrap_or_else(|found| {
                 problems.extend(found);
                 None
+            }),
+            hooks: hooks::Policy::from_variables(&get).unwrap_or_else(|found| {
+                problems.extend(found);
+                hooks::Policy::default()
             }),
             is_capacity_enforced: get(env::ENFORCE_CAPACITY).is_some_and(|value| is_yes(&value)),
             registries: registries::request::from_variables(&get).unwrap_or_else(|errors| {

@@ -52,6 +52,8 @@ fn everything_else_that_variables_ask_for() {
         (env::REGISTRIES_FILE, file.to_str().unwrap()),
         (env::EXTRA_CA_CERTS, "/nonexistent/ca.crt"),
         ("https_proxy", "http://ci:hunter22@proxy:port"),
+        (env::HOOK_TIMEOUT, "soon"),
+        (env::HOOK_FAILURE, "maybe"),
     ];
     let (code, stderr) = refused(&variables);
     assert_eq!(code, Some(exit::USAGE), "{stderr}");
@@ -62,6 +64,8 @@ fn everything_else_that_variables_ask_for() {
         "registries[1].hosts: is unknown; there are host, user, password",
         "registries[1].host: is missing",
         "; KUBAKE_EXTRA_CA_CERTS: cannot read /nonexistent/ca.crt",
+        "; KUBAKE_HOOK_TIMEOUT is `soon`, which is no duration; set one such as `90s`",
+        "; KUBAKE_HOOK_FAILURE is `maybe`; set it to `fail` or `report`",
         "; https_proxy: this is not the URL of a proxy",
     ] {
         assert!(stderr.contains(reason), "{reason} is not told: {stderr}");
