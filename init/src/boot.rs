@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Client;
-use crate::contract::{paths, ports};
+use crate::contract::{env, moments, paths, ports};
+use crate::hooks::{self, HookError, Secrets, Surroundings};
 use crate::phases::{BoxError, Events, PhaseError, Phases, chain};
 use crate::services::{self, kubelet};
 use crate::stage::Stage;
@@ -17,11 +18,15 @@ use crate::supervisor::{Handle, ServiceError};
 use crate::{identity, readiness, static_pods, stop, usage};
 
 /// The phases of a boot, as `/status` and the log name them.
-pub const PHASES: &[&str] = &["host", "network", "identity", "store", "containerd", "kubelet", "dockerd", "kubernetes"];
+pub const PHASES: &[&str] =
+    &["host", "network", "identity", "before-boot", "store", "containerd", "kubelet", "dockerd", "kubernetes"];
 
 /// How long containers of one turn may take to stop. Three turns and the daemons must fit into the ten seconds that
 /// `docker stop` grants by default.
 const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// How long hooks that run when the cluster is ready wait for dockerd, which the boot does not wait for.
+const DOCKER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why a boot ended.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +34,9 @@ pub enum BootError {
     /// A phase failed.
     #[error(transparent)]
     Phase(#[from] PhaseError),
+    /// A hook failed after everything was ready, and that was to end the boot.
+    #[error(transparent)]
+    Hook(#[from] HookError),
     /// A daemon was given up later on.
     #[error(transparent)]
     Service(#[from] ServiceError),
@@ -49,6 +57,8 @@ pub struct Options {
     pub is_static_ip_checked: bool,
     /// After how long without readiness the boot is given up.
     pub timeout: Duration,
+    /// How hooks are treated.
+    pub hooks: hooks::Policy,
     /// Phases as JSON lines.
     pub events: Events,
 }
@@ -70,6 +80,7 @@ pub async fn run(
     phases.run(async { stage.prepare_host() }).await?;
     phases.run(stage.attach_network(options.is_static_ip_checked)).await?;
     phases.run(stage.ensure_identity(identity)).await?;
+    phases.run(before_boot(stage, options)).await?;
     phases.run(stage.attach_store()).await?;
     let containerd = phases.run(stage.start_containerd()).await?;
     let containerd = daemons.containerd.insert(containerd);
@@ -107,11 +118,48 @@ pub async fn run(
     };
     phases.run(guarded).await?;
     note_usage(&stage.board).await;
+    let hooks = kubernetes_ready(stage, options);
+    tokio::pin!(hooks);
+    tokio::select! {
+        () = &mut follow => return Ok(()),
+        () = stop.cancelled() => return Ok(()),
+        outcome = &mut hooks => outcome?,
+    }
     tokio::select! {
         () = &mut follow => {}
         () = stop.cancelled() => {}
     }
     Ok(())
+}
+
+/// Nothing was started yet: what these hooks put in place, everything finds.
+async fn before_boot(stage: &Stage, options: Options) -> Result<(), HookError> {
+    let found = hooks::find(Path::new(paths::HOOKS), moments::BEFORE_BOOT)?;
+    run_hooks(stage, options, moments::BEFORE_BOOT, &found).await
+}
+
+/// Whoever waits for the cluster has been told by now; these hooks delay nobody.
+async fn kubernetes_ready(stage: &Stage, options: Options) -> Result<(), HookError> {
+    let mut found = hooks::find(Path::new(paths::HOOKS), moments::KUBERNETES_READY)?;
+    found.extend(hooks::ready_script(Path::new(paths::READY_SCRIPT)));
+    if !found.is_empty() {
+        // The boot does not wait for dockerd, hooks may need it. One that does not will not mind the moment.
+        let mut board = stage.board.subscribe();
+        let _ = tokio::time::timeout(DOCKER_TIMEOUT, board.wait_for(|status| status.docker.ready)).await;
+    }
+    run_hooks(stage, options, moments::KUBERNETES_READY, &found).await
+}
+
+async fn run_hooks(stage: &Stage, options: Options, moment: &str, found: &[hooks::Hook]) -> Result<(), HookError> {
+    let secrets = Secrets::default();
+    let given = Surroundings {
+        moment,
+        settings: &stage.settings,
+        secrets: &secrets,
+        timeout: options.hooks.timeout,
+        timeout_setting: env::HOOK_TIMEOUT,
+    };
+    hooks::run_for_boot(found, &given, options.hooks.failure_at(moment), &stage.board, options.events).await
 }
 
 /// Tells the board what it took to get here. Whoever cannot know that runs no worse for it.

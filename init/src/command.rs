@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
@@ -16,6 +17,9 @@ use crate::contract::env;
 const TAIL_LINES: usize = 20;
 /// How much output is captured at the most.
 const CAPTURE_LIMIT: u64 = 64 << 20;
+
+/// How long output is still read of a program that has ended, where something in the background may go on writing.
+const LINGERING: Duration = Duration::from_millis(500);
 
 /// A program that did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +60,7 @@ pub struct Run {
     command: Command,
     shown: String,
     timeout: Duration,
+    masked: Vec<String>,
 }
 
 impl Run {
@@ -67,7 +72,12 @@ impl Run {
         for name in env::SECRETS {
             command.env_remove(name);
         }
-        Self { command, shown: program.as_ref().to_string_lossy().into_owned(), timeout: Duration::from_secs(60) }
+        Self {
+            command,
+            shown: program.as_ref().to_string_lossy().into_owned(),
+            timeout: Duration::from_secs(60),
+            masked: Vec::new(),
+        }
     }
 
     /// Adds an argument.
@@ -108,6 +118,15 @@ impl Run {
         self
     }
 
+    /// Texts that are replaced by `***` in what [`Run::stream`] passes on and in its errors.
+    #[must_use]
+    pub fn masked(mut self, texts: impl IntoIterator<Item = String>) -> Self {
+        self.masked.extend(texts.into_iter().filter(|text| !text.is_empty()));
+        // The longest first: a text may be a part of another one.
+        self.masked.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        self
+    }
+
     /// Runs it and returns what it wrote to stdout.
     ///
     /// # Errors
@@ -132,34 +151,53 @@ impl Run {
         }
     }
 
-    /// Runs it and hands each line of stdout and stderr to `on_line` as it comes.
+    /// Runs it and hands each line of stdout and stderr to `on_line` as it comes, with [`Run::masked`] texts replaced. Ends
+    /// when the program does, also where something that it left in the background holds its output open.
     ///
     /// # Errors
-    /// When it cannot be started, fails or takes too long; with the last lines.
+    /// When it cannot be started, fails or takes too long; with the last lines. Whoever takes too long is killed with all
+    /// that it started.
     pub async fn stream(mut self, mut on_line: impl FnMut(&str)) -> Result<(), CommandError> {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.spawn()?;
-        let mut out = child.stdout.take().map(|pipe| BufReader::new(pipe).lines());
-        let mut err = child.stderr.take().map(|pipe| BufReader::new(pipe).lines());
+        let group = Group::of(&child);
+        let mut out = child.stdout.take().map(Lines::new);
+        let mut err = child.stderr.take().map(Lines::new);
         let mut last: Vec<String> = Vec::new();
+        let masked = std::mem::take(&mut self.masked);
         let mut keep = |line: String| {
+            let line = mask(line, &masked);
             on_line(&line);
             if last.len() == TAIL_LINES {
                 last.remove(0);
             }
             last.push(format!("  {line}"));
         };
+        let mut ended = None;
         let finished = tokio::time::timeout(self.timeout, async {
+            let lingering = tokio::time::sleep(Duration::ZERO);
+            tokio::pin!(lingering);
             while out.is_some() || err.is_some() {
                 tokio::select! {
                     line = next_line(&mut out), if out.is_some() => if let Some(line) = line { keep(line) } else { out = None },
                     line = next_line(&mut err), if err.is_some() => if let Some(line) = line { keep(line) } else { err = None },
+                    status = child.wait(), if ended.is_none() => {
+                        ended = Some(status);
+                        lingering.as_mut().reset(tokio::time::Instant::now() + LINGERING);
+                    }
+                    () = &mut lingering, if ended.is_some() => break,
                 }
             }
-            child.wait().await
+            match ended.take() {
+                Some(status) => status,
+                None => child.wait().await,
+            }
         })
         .await;
         let output = last.join("\n");
+        if finished.is_ok() {
+            group.release();
+        }
         match finished {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(CommandError::Failed { command: self.shown, status, output }),
@@ -183,10 +221,59 @@ async fn read_all(pipe: Option<impl AsyncRead + Unpin>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-async fn next_line<R: AsyncRead + Unpin>(lines: &mut Option<tokio::io::Lines<BufReader<R>>>) -> Option<String> {
+/// Lines of a pipe, whatever bytes they hold. Reading can be given up at any time and loses nothing.
+struct Lines<R> {
+    reader: BufReader<R>,
+    begun: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    fn new(pipe: R) -> Self {
+        Self { reader: BufReader::new(pipe), begun: Vec::new() }
+    }
+
+    async fn next(&mut self) -> Option<String> {
+        // A broken pipe ends the output, as the end of the program does; its status decides.
+        let count = self.reader.read_until(b'\n', &mut self.begun).await.unwrap_or_default();
+        if count == 0 && self.begun.is_empty() {
+            return None;
+        }
+        let line = std::mem::take(&mut self.begun);
+        Some(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
+    }
+}
+
+async fn next_line<R: AsyncRead + Unpin>(lines: &mut Option<Lines<R>>) -> Option<String> {
     match lines {
-        Some(lines) => lines.next_line().await.unwrap_or_default(),
+        Some(lines) => lines.next().await,
         None => None,
+    }
+}
+
+fn mask(line: String, texts: &[String]) -> String {
+    texts.iter().fold(line, |line, text| if line.contains(text) { line.replace(text, "***") } else { line })
+}
+
+/// A program's process group, killed when this is dropped before the program has ended: a shell that is killed leaves
+/// what it waited for.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &tokio::process::Child) -> Self {
+        Self(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw))
+    }
+
+    fn release(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It may have ended this moment.
+            let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+        }
     }
 }
 
@@ -226,6 +313,48 @@ mod tests {
         Run::new("sh").args(["-c", "echo a; echo b >&2"]).stream(|line| lines.push(line.to_owned())).await.unwrap();
         lines.sort();
         assert_eq!(lines, ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_masked_is_in_no_line_and_no_error() {
+        let mut lines = Vec::new();
+        let error = Run::new("sh")
+            .args(["-c", "echo \"a $SECRET b\"; printf 'no utf-8: \\377\\n'; echo \"$SECRET\" >&2; exit 3"])
+            .env("SECRET", "hunter2hunter")
+            .masked(["hunter2".to_owned(), "hunter2hunter".to_owned(), String::new()])
+            .stream(|line| lines.push(line.to_owned()))
+            .await
+            .unwrap_err();
+        lines.sort();
+        assert_eq!(lines, ["***", "a *** b", "no utf-8: \u{fffd}"]);
+        assert!(error.to_string().contains("a *** b") && !error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_stays_in_the_background_is_not_waited_for() {
+        let began = std::time::Instant::now();
+        let mut lines = Vec::new();
+        let run = Run::new("sh").args(["-c", "sleep 20 & echo $!"]).timeout(Duration::from_secs(10));
+        run.stream(|line| lines.push(line.to_owned())).await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(5));
+        let left = Pid::from_raw(lines[0].parse().unwrap());
+        // It was left alone, and is ours to end.
+        nix::sys::signal::kill(left, nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_takes_too_long_is_killed_with_all_that_it_started() {
+        let mut lines = Vec::new();
+        let run = Run::new("sh").args(["-c", "sleep 20 & echo $!; wait"]).timeout(Duration::from_millis(500));
+        let error = run.stream(|line| lines.push(line.to_owned())).await.unwrap_err();
+        assert!(matches!(error, CommandError::TimedOut { .. }), "{error}");
+        let stat = format!("/proc/{}/stat", lines[0]);
+        let is_gone = || std::fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z "));
+        let deadline = std::time::Instant::now() + Duration::from_secs(5);
+        while !is_gone() {
+            assert!(std::time::Instant::now() < deadline, "it still runs");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     #[tokio::test]

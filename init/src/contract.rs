@@ -93,6 +93,11 @@ pub mod env {
     pub const TOKEN_FILE: &str = "KUBAKE_TOKEN_FILE";
     /// `off`: nothing listens on the Docker port without TLS.
     pub const DOCKER_TCP: &str = "KUBAKE_DOCKER_TCP";
+    /// How long a hook of the boot may take, such as `90s` or `10m`; [`super::BOOT_HOOK_TIMEOUT`] by default.
+    pub const HOOK_TIMEOUT: &str = "KUBAKE_HOOK_TIMEOUT";
+    /// What a failed hook of the boot means: `fail` ends the boot, `report` is said in the log and on `/status`. By default
+    /// the hooks of `before-boot` fail and those of `kubernetes-ready` report.
+    pub const HOOK_FAILURE: &str = "KUBAKE_HOOK_FAILURE";
     /// Log filter in `tracing`'s syntax, `info` by default.
     pub const LOG: &str = "KUBAKE_LOG";
     /// Those whose values are secrets: no program that `kubake-init` starts inherits them.
@@ -107,8 +112,17 @@ pub mod paths {
     pub const INVENTORY: &str = "/etc/kubake/inventory.yaml";
     /// Where `kubake bake` puts archives that the bake imports; gone before the commit.
     pub const INBOX_IMAGES: &str = "/kubake/inbox/images";
-    /// Where `kubake bake` puts the directories `before-cluster` and `after-cluster`; gone before the commit.
+    /// Where `kubake bake` puts the hooks `before-cluster` and `after-cluster`; gone before the commit.
     pub const INBOX_HOOKS: &str = "/kubake/inbox/hooks";
+    /// [`super::BakeRequest`], written by `kubake bake`; gone before the commit.
+    pub const INBOX_REQUEST: &str = "/kubake/inbox/request.yaml";
+    /// Secrets for the hooks of the bake, as a map of YAML; removed as soon as `kubake-init` has read it, which is before
+    /// it does anything else. Never on a tmpfs: an engine's `cp` does not reach those of a container that does not run.
+    pub const INBOX_SECRETS: &str = "/kubake/inbox/secrets.yaml";
+    /// Hooks of the boot: `before-boot` and `kubernetes-ready`, each a directory of executable files or one such file.
+    pub const HOOKS: &str = "/etc/kubake/hooks";
+    /// A script that bash runs after the hooks of `kubernetes-ready`, as it did in `bsycorp/kind`; need not be executable.
+    pub const READY_SCRIPT: &str = "/kubernetes-ready.sh";
     /// The frozen image store (see `store`).
     pub const FROZEN_STORE: &str = "/kubake/store";
     /// containerd's root, an anonymous volume.
@@ -145,6 +159,70 @@ pub mod paths {
     pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
     /// etcd's data directory.
     pub const ETCD: &str = "/var/lib/etcd";
+}
+
+/// Moments at which hooks run.
+pub mod moments {
+    /// On the host: the build container of the cluster half is filled and has not begun.
+    pub const BEFORE_SETUP: &str = "before-setup";
+    /// On the host: the cluster half is done and the build container has ended; it is not committed yet.
+    pub const AFTER_SETUP: &str = "after-setup";
+    /// In the build container: containerd and dockerd run, kubeadm has not begun.
+    pub const BEFORE_CLUSTER: &str = "before-cluster";
+    /// In the build container: the cluster is ready.
+    pub const AFTER_CLUSTER: &str = "after-cluster";
+    /// In a booting container: it has its network and its identity, and nothing was started.
+    pub const BEFORE_BOOT: &str = "before-boot";
+    /// In a container that is ready for the first time in this boot.
+    pub const KUBERNETES_READY: &str = "kubernetes-ready";
+
+    /// Run by `kubake bake` on its host.
+    pub const HOST: [&str; 2] = [BEFORE_SETUP, AFTER_SETUP];
+    /// Run in the build container.
+    pub const BAKE: [&str; 2] = [BEFORE_CLUSTER, AFTER_CLUSTER];
+    /// Kept in the image and run at every boot.
+    pub const BOOT: [&str; 2] = [BEFORE_BOOT, KUBERNETES_READY];
+}
+
+/// Variables that hooks get.
+pub mod hook_env {
+    /// The moment, such as `before-boot`.
+    pub const MOMENT: &str = "KUBAKE_HOOK";
+    /// The version of Kubernetes with its leading `v`.
+    pub const KUBERNETES_VERSION: &str = "KUBERNETES_VERSION";
+    /// The node's fixed address.
+    pub const STATIC_IP: &str = "STATIC_IP";
+    /// In the container: the administrator's kubeconfig; there from `after-cluster` on.
+    pub const KUBECONFIG: &str = "KUBECONFIG";
+    /// In the container: dockerd's socket.
+    pub const DOCKER_HOST: &str = "DOCKER_HOST";
+    /// On the host: the engine's program, to be called with the container's id.
+    pub const ENGINE: &str = "KUBAKE_ENGINE";
+    /// All of them, and what no program works without: no secret may have these names.
+    pub const RESERVED: [&str; 8] =
+        [MOMENT, KUBERNETES_VERSION, STATIC_IP, KUBECONFIG, DOCKER_HOST, ENGINE, "PATH", "HOME"];
+}
+
+/// How long one hook of a bake may take, unless told otherwise.
+pub const BAKE_HOOK_TIMEOUT: Duration = Duration::from_secs(1800);
+/// How long one hook of a boot may take, unless [`env::HOOK_TIMEOUT`] says otherwise.
+pub const BOOT_HOOK_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// What a bake is asked for beside [`ClusterSettings`]; nothing of it stays in the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct BakeRequest {
+    /// How many seconds one hook may take.
+    pub hook_timeout_seconds: u64,
+    /// Images that get another name after their import, from the name in their archive: what `docker save` cannot write,
+    /// which is a name by digest.
+    pub names: std::collections::BTreeMap<String, String>,
+}
+
+impl Default for BakeRequest {
+    fn default() -> Self {
+        Self { hook_timeout_seconds: BAKE_HOOK_TIMEOUT.as_secs(), names: std::collections::BTreeMap::new() }
+    }
 }
 
 /// After how long without readiness `kubake-init` gives a boot up, unless [`env::BOOT_TIMEOUT`] says otherwise.

@@ -12,6 +12,7 @@ pub mod dns_forwarder;
 pub mod docker_proxy;
 mod files;
 pub mod healthcheck;
+pub mod hooks;
 pub mod host;
 pub mod http;
 pub mod identity;

@@ -27,12 +27,31 @@ pub struct Status {
     pub kubernetes: Readiness,
     /// Milliseconds from the supervisor's start until the cluster was first ready.
     pub ready_after_ms: Option<u64>,
+    /// Hooks of this boot, in the order in which they began.
+    #[serde(default)]
+    pub hooks: Vec<Hook>,
     /// What became true on the way there, in the order in which it was seen.
     #[serde(default)]
     pub milestones: Vec<Milestone>,
     /// What the container had used when the cluster was first ready.
     #[serde(default)]
     pub usage_at_ready: Option<Usage>,
+}
+
+/// A hook of this boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hook {
+    /// Its moment and file, such as `kubernetes-ready/10-apply`.
+    pub name: String,
+    /// Milliseconds from the supervisor's start to the hook's.
+    pub started_ms: u64,
+    /// How long it took; none while it runs.
+    pub elapsed_ms: Option<u64>,
+    /// How it ended, or that it runs.
+    pub outcome: Outcome,
+    /// The reason of a failure.
+    pub detail: Option<String>,
 }
 
 /// Something that became true for the first time in this boot.
@@ -83,7 +102,7 @@ pub enum Outcome {
     Running,
     /// It ended well.
     Done,
-    /// It ended the boot.
+    /// It failed. A phase that does ends the boot; a hook does where that was asked for.
     Failed,
 }
 
@@ -168,6 +187,7 @@ impl Board {
             docker: Readiness::missing("dockerd has not been started in this boot"),
             kubernetes: Readiness::missing("the boot has only begun"),
             ready_after_ms: None,
+            hooks: Vec::new(),
             milestones: Vec::new(),
             usage_at_ready: None,
         };
@@ -219,6 +239,32 @@ impl Board {
             }
         });
         Duration::from_millis(elapsed)
+    }
+
+    /// A hook begins.
+    pub fn hook_started(&self, name: &str) {
+        let started_ms = millis(self.uptime());
+        self.sender.send_modify(|status| {
+            status.hooks.push(Hook {
+                name: name.to_owned(),
+                started_ms,
+                elapsed_ms: None,
+                outcome: Outcome::Running,
+                detail: None,
+            });
+        });
+    }
+
+    /// A hook ends, with the reason where it failed.
+    pub fn hook_ended(&self, name: &str, failure: Option<String>) {
+        let now = millis(self.uptime());
+        self.sender.send_modify(|status| {
+            if let Some(hook) = status.hooks.iter_mut().rev().find(|hook| hook.name == name) {
+                hook.elapsed_ms = Some(now.saturating_sub(hook.started_ms));
+                hook.outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Done };
+                hook.detail = failure;
+            }
+        });
     }
 
     /// The container enters another part of its life.
@@ -306,6 +352,19 @@ mod tests {
         let phase = board.snapshot().phases[0].clone();
         assert_eq!((phase.outcome, phase.detail.as_deref()), (Outcome::Failed, Some("no route")));
         assert!(phase.elapsed_ms.is_some());
+    }
+
+    #[test]
+    fn a_failed_hook_stays_on_the_board_and_the_cluster_stays_ready() {
+        let board = Board::new();
+        board.set_kubernetes(Readiness::from_missing(Vec::new()));
+        board.hook_started("kubernetes-ready/10-apply");
+        board.hook_ended("kubernetes-ready/10-apply", Some("no such namespace".to_owned()));
+        let json = serde_json::to_value(board.snapshot()).unwrap();
+        assert_eq!(json["hooks"][0]["name"], "kubernetes-ready/10-apply");
+        assert_eq!(json["hooks"][0]["outcome"], "failed");
+        assert_eq!(json["hooks"][0]["detail"], "no such namespace");
+        assert_eq!((&json["state"], &json["kubernetes"]["ready"]), (&"running".into(), &true.into()));
     }
 
     #[test]

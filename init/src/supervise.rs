@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bake;
 use crate::boot::{self, Daemons, Options};
 use crate::contract::{BOOT_TIMEOUT, ClusterSettings, env, exit, paths, ports};
+use crate::hooks;
 use crate::host::{cgroups, preflight};
 use crate::http;
 use crate::identity;
@@ -60,6 +61,9 @@ pub fn run(role: Role, has_events: bool) -> i32 {
         // What an image is baked with, no container shares.
         Role::BakeImages | Role::BakeCluster => identity::Request::default(),
     };
+    if let Err(reasons) = hook_policy() {
+        return refuse(&reasons);
+    }
     // Must happen before the runtime starts threads: a namespace is a thread's.
     if let Err(error) = cgroups::enter_own_namespace() {
         return refuse(&chain(&error));
@@ -158,6 +162,8 @@ async fn perform_boot(stage: &mut Stage, events: Events, identity: identity::Req
     let options = Options {
         is_static_ip_checked: std::env::var(env::STATIC_IP_CHECK).as_deref() != Ok("off"),
         timeout: boot_timeout(),
+        // Looked at before anything began.
+        hooks: hook_policy().unwrap_or_default(),
         events,
     };
     let mut daemons = Daemons::default();
@@ -232,6 +238,10 @@ fn identity_request() -> Result<identity::Request, String> {
     let variable = |name: &str| std::env::var(name).ok();
     identity::Request::from_variables(variable, SystemTime::now(), is_made)
         .map_err(|errors| errors.iter().map(|error| chain(error)).collect::<Vec<_>>().join("; "))
+}
+
+fn hook_policy() -> Result<hooks::Policy, String> {
+    hooks::Policy::from_variables(|name| std::env::var(name).ok())
 }
 
 fn api_port() -> u16 {

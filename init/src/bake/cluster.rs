@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{flatten, freeze, hooks, remove, trust};
+use super::{flatten, freeze, images, remove, request, trust};
 use crate::boot::{api_client, start_kubelet};
 use crate::command::Run;
-use crate::contract::paths;
+use crate::contract::{moments, paths};
+use crate::hooks::{self, Secrets, Surroundings};
 use crate::phases::{BoxError, Events, PhaseError, Phases};
 use crate::stage::Stage;
 use crate::status::Board;
@@ -58,7 +59,15 @@ const AFTER_KUBELET: &str =
 pub async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<(), PhaseError> {
     let begun = (Instant::now(), SystemTime::now());
     let mut phases = Phases::new(stage.board.clone(), CLUSTER_PHASES, events);
-    phases.run(async { stage.prepare_host() }).await?;
+    let (secrets, request) = phases
+        .run(async {
+            // First of all, so that they lie around for no longer than it takes to start this program.
+            let secrets = Secrets::take(Path::new(paths::INBOX_SECRETS))?;
+            stage.prepare_host()?;
+            Ok::<_, BoxError>((secrets, request()?))
+        })
+        .await?;
+    let hook_timeout = Duration::from_secs(request.hook_timeout_seconds);
     phases.run(stage.attach_network(false)).await?;
     phases.run(stage.attach_store()).await?;
     let (containerd, dockerd) = phases
@@ -70,7 +79,7 @@ pub async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<(), Phase
             Ok::<_, BoxError>((containerd, dockerd))
         })
         .await?;
-    phases.run(hooks::run("before-cluster", &stage.settings, events)).await?;
+    phases.run(run_hooks(moments::BEFORE_CLUSTER, stage, &secrets, hook_timeout, events)).await?;
     phases
         .run(async {
             // kubeadm takes certificates that are there if they are what it would have made. So each bake proves that
@@ -89,7 +98,7 @@ pub async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<(), Phase
     phases.run(kubeadm_init(&format!("{BEFORE_KUBELET},show-join-command"))).await?;
     phases.run(install_addons(stage)).await?;
     phases.run(until_ready(stage, begun)).await?;
-    phases.run(hooks::run("after-cluster", &stage.settings, events)).await?;
+    phases.run(run_hooks(moments::AFTER_CLUSTER, stage, &secrets, hook_timeout, events)).await?;
     phases
         .run(async {
             until_ready(stage, begun).await?;
@@ -106,9 +115,22 @@ pub async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<(), Phase
             freeze::leave_nothing_behind()?;
             freeze::forget_who_we_are()?;
             remove(Path::new(paths::INBOX_HOOKS))?;
+            remove(Path::new(paths::INBOX_REQUEST))?;
             Ok::<_, BoxError>(())
         })
         .await
+}
+
+async fn run_hooks(
+    moment: &str,
+    stage: &Stage,
+    secrets: &Secrets,
+    timeout: Duration,
+    events: Events,
+) -> Result<(), BoxError> {
+    let given = Surroundings { moment, settings: &stage.settings, secrets, timeout, timeout_setting: "--hook-timeout" };
+    let found = hooks::find(Path::new(paths::INBOX_HOOKS), moment)?;
+    Ok(hooks::run_for_bake(&found, &given, events).await?)
 }
 
 async fn kubeadm_init(skipped: &str) -> Result<(), BoxError> {
@@ -185,6 +207,7 @@ async fn finish(stage: &Stage, containerd: Handle, dockerd: Handle, events: Even
     shutdown.cancel();
     dockerd.stop().await;
     // What hooks built or loaded through Docker joins the image.
+    images::pin_all().await?;
     flatten::flatten_whiteouts(events).await?;
     containerd.stop().await;
     freeze::shrink_etcd(&stage.settings).await?;

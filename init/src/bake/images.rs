@@ -1,10 +1,11 @@
 //! First half of a bake: every archive of the inbox goes into containerd, control-plane images get the names that
 //! kubeadm expects, all are pinned, and the unpacked store is frozen into the image's own file system.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{ctr, expected_images, flatten, freeze, remove};
+use super::{ctr, expected_images, flatten, freeze, remove, request};
 use crate::contract::{CONTROL_PLANE_ARCHIVE, names, paths};
 use crate::phases::{BoxError, Events, PhaseError, Phases};
 use crate::services;
@@ -53,6 +54,7 @@ pub async fn bake_images(stage: &mut Stage, events: Events) -> Result<(), PhaseE
             store::freeze(Path::new(paths::CONTAINERD_ROOT), Path::new(paths::FROZEN_STORE))?;
             freeze::leave_nothing_behind()?;
             remove(Path::new(paths::INBOX_IMAGES))?;
+            remove(Path::new(paths::INBOX_REQUEST))?;
             Ok::<_, BoxError>(())
         })
         .await
@@ -77,14 +79,21 @@ async fn import_all(expected: &[String], events: Events) -> Result<(), BoxError>
         remove(&archive)?;
     }
     name_control_plane(expected).await?;
+    name_others(&request()?.names).await?;
+    pin_all().await?;
+    flatten::flatten_whiteouts(events).await
+}
+
+/// Pinned, neither kubelet's nor anybody's garbage collection takes what the bake put there, be it from an archive or
+/// through Docker by a hook.
+pub(super) async fn pin_all() -> Result<(), BoxError> {
     for image in image_names().await? {
-        // Pinned: neither kubelet's nor anybody's garbage collection takes what the bake put there.
         ctr()
             .args(["images", "label", &image, "io.cri-containerd.image=managed", "io.cri-containerd.pinned=pinned"])
             .capture()
             .await?;
     }
-    flatten::flatten_whiteouts(events).await
+    Ok(())
 }
 
 /// Gives `docker.io/kubake/NAME:TAG`, as it was built on the host, the name under which kubeadm looks for it.
@@ -106,6 +115,49 @@ async fn name_control_plane(expected: &[String]) -> Result<(), BoxError> {
     } else {
         Err(format!("no archive holds the control-plane image {}; build them again", absent.join(", ")).into())
     }
+}
+
+/// Gives images the names that pods and people use: those that were asked for, and full ones where an archive has short
+/// ones (containerd takes `nginx:1.29` from an OCI archive as it is, and kubelet then does not find it).
+async fn name_others(wanted: &BTreeMap<String, String>) -> Result<(), BoxError> {
+    let present = image_names().await?;
+    for (from, to) in renamings(&present, wanted)? {
+        ctr().args(["images", "tag", "--force", &from, &to]).capture().await?;
+        ctr().args(["images", "rm", &from]).capture().await?;
+    }
+    Ok(())
+}
+
+/// From which name to which, in order.
+fn renamings(present: &[String], wanted: &BTreeMap<String, String>) -> Result<Vec<(String, String)>, BoxError> {
+    let mut renamings = Vec::new();
+    let mut absent = Vec::new();
+    for (from, to) in wanted {
+        let from = full_name(from);
+        if present.contains(&from) {
+            renamings.push((from, to.clone()));
+        } else {
+            absent.push(to.as_str());
+        }
+    }
+    if !absent.is_empty() {
+        return Err(format!("no archive holds {}; bake again", absent.join(", ")).into());
+    }
+    let is_short = |name: &&String| full_name(name) != **name;
+    renamings.extend(present.iter().filter(is_short).map(|name| (name.clone(), full_name(name))));
+    Ok(renamings)
+}
+
+/// As containerd wants it: with registry and tag (Docker's rules for what may be left out).
+fn full_name(name: &str) -> String {
+    let registry = name.split_once('/').map(|(registry, _)| registry).unwrap_or_default();
+    let has_registry = registry.contains(['.', ':']) || registry == "localhost";
+    let name = match (has_registry, name.contains('/')) {
+        (true, _) => name.to_owned(),
+        (false, true) => format!("docker.io/{name}"),
+        (false, false) => format!("docker.io/library/{name}"),
+    };
+    if base_and_tag(&name).contains([':', '@']) { name } else { format!("{name}:latest") }
 }
 
 pub(super) async fn image_names() -> Result<Vec<String>, BoxError> {
@@ -145,6 +197,27 @@ fn base_name(image: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn images_get_the_names_that_pods_use() {
+        let present =
+            ["docker.io/kubake/by-digest:0", "nginx:1.29", "me/tool", "registry.example:5000/x:1", "localhost/y:2"]
+                .map(str::to_owned);
+        let to = "docker.io/library/redis@sha256:00";
+        let wanted = BTreeMap::from([("kubake/by-digest:0".to_owned(), to.to_owned())]);
+        let renamings = renamings(&present, &wanted).unwrap();
+        let shown: Vec<String> = renamings.iter().map(|(from, to)| format!("{from} {to}")).collect();
+        assert_eq!(
+            shown,
+            [
+                "docker.io/kubake/by-digest:0 docker.io/library/redis@sha256:00",
+                "nginx:1.29 docker.io/library/nginx:1.29",
+                "me/tool docker.io/me/tool:latest",
+            ]
+        );
+        let error = super::renamings(&present[1..], &wanted).unwrap_err().to_string();
+        assert!(error.contains("no archive holds docker.io/library/redis@sha256:00"), "{error}");
+    }
 
     #[test]
     fn names_are_taken_apart() {

@@ -5,7 +5,6 @@
 mod cluster;
 mod flatten;
 mod freeze;
-mod hooks;
 mod images;
 mod trust;
 
@@ -15,7 +14,21 @@ pub use images::{IMAGES_PHASES, bake_images};
 use std::path::Path;
 
 use crate::command::CommandError;
-use crate::contract::names;
+use crate::contract::{BakeRequest, names, paths};
+use crate::phases::BoxError;
+
+/// What `kubake bake` asks for beside the cluster's settings.
+fn request() -> Result<BakeRequest, BoxError> {
+    let text = match std::fs::read_to_string(paths::INBOX_REQUEST) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BakeRequest::default()),
+        Err(error) => return Err(format!("cannot read {}: {error}; bake again", paths::INBOX_REQUEST).into()),
+    };
+    serde_yaml::from_str(&text).map_err(|error| {
+        let what = "the image and `kubake` are of different versions; bake again with --force";
+        format!("cannot understand {}: {error}; {what}", paths::INBOX_REQUEST).into()
+    })
+}
 
 /// `ctr`, in the namespace that Kubernetes uses.
 fn ctr() -> crate::command::Run {

@@ -146,7 +146,8 @@ fn missing(status: &Status) -> Vec<String> {
     let of = |what: &'static str, readiness: &Readiness| {
         readiness.missing.iter().map(|line| format!("{what}: {line}")).collect::<Vec<_>>()
     };
-    [of("kubernetes", &status.kubernetes), of("docker", &status.docker)].concat()
+    let hooks = status.hooks.iter().filter_map(|hook| hook.detail.clone()).collect();
+    [of("kubernetes", &status.kubernetes), of("docker", &status.docker), hooks].concat()
 }
 
 fn took(phase: &Phase) -> String {

@@ -1,0 +1,480 @@
+//! Hooks: programs of the user that run at named moments of a bake or a boot. Owns where they are looked for, the order
+//! in which they run, what they are given and how a failure is told. Never decides when a moment has come, and knows
+//! nothing of the host's own hooks, which are `kubake`'s.
+//!
+//! A moment is a directory of executable files, run one after the other by name, or one executable file of its name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::command::{CommandError, Run};
+use crate::contract::{BOOT_HOOK_TIMEOUT, ClusterSettings, env, hook_env, moments, paths};
+use crate::files;
+use crate::phases::{Events, chain};
+use crate::status::Board;
+
+/// Lines of a secret that are shorter are not masked by themselves: they would be found everywhere.
+const SHORTEST_MASKED_LINE: usize = 8;
+
+/// Why a hook, or all of a moment, did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum HookError {
+    /// Nobody can say which hooks there are.
+    #[error(
+        "cannot read {path}, where hooks are looked for; make it a directory of executable files, or one such file"
+    )]
+    Read {
+        /// Where.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The secrets are not to be had.
+    #[error("cannot take the hooks' secrets from {path}; bake again")]
+    Secrets {
+        /// From where.
+        path: String,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It cannot be started.
+    #[error(
+        "hook {hook} cannot be started; its first line must name an interpreter that the image has, such as `#!/bin/sh`"
+    )]
+    Start {
+        /// Moment and file.
+        hook: String,
+        /// Why not.
+        source: CommandError,
+    },
+    /// It took too long.
+    #[error("hook {hook} failed; give hooks more time with {setting} if it only needs longer")]
+    TimedOut {
+        /// Moment and file.
+        hook: String,
+        /// What bounds its time.
+        setting: &'static str,
+        /// How it went.
+        source: CommandError,
+    },
+    /// It said no.
+    #[error("hook {hook} failed; its output says why")]
+    Failed {
+        /// Moment and file.
+        hook: String,
+        /// How it went.
+        source: CommandError,
+    },
+}
+
+/// Variables that only hooks of a bake get, and whose values are in no line of their output.
+#[derive(Default, PartialEq, Eq)]
+pub struct Secrets(BTreeMap<String, String>);
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Secrets {
+    /// Reads the file and removes it; no file, no secrets.
+    ///
+    /// # Errors
+    /// When it can be neither read nor removed.
+    pub fn take(path: &Path) -> Result<Self, HookError> {
+        let failed = |source| HookError::Secrets { path: path.display().to_string(), source };
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(failed(error.into())),
+        };
+        files::remove(path).map_err(|error| failed(error.into()))?;
+        // The parser's error is not passed on: it may show what it could not understand.
+        let values = serde_yaml::from_str(&text).map_err(|_| failed("they are no map of texts".into()))?;
+        Ok(Self(values))
+    }
+
+    /// What must be in no output: the values, and the lines of those that have several.
+    fn masked(&self) -> impl Iterator<Item = String> {
+        let of = |value: &String| {
+            let lines = value.lines().filter(|line| line.len() >= SHORTEST_MASKED_LINE).map(str::to_owned);
+            std::iter::once(value.trim_end().to_owned()).chain(lines).collect::<Vec<_>>()
+        };
+        self.0.values().flat_map(of).collect::<Vec<_>>().into_iter()
+    }
+}
+
+/// What a failed hook of a boot means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The boot fails.
+    Fail,
+    /// It is said in the log and on `/status`, and the next one runs.
+    Report,
+}
+
+/// How hooks of a boot are treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// How long one may take.
+    pub timeout: Duration,
+    /// What a failure means; none is what the moment makes of it.
+    pub failure: Option<Failure>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { timeout: BOOT_HOOK_TIMEOUT, failure: None }
+    }
+}
+
+impl Policy {
+    /// What the environment asks for; an empty variable is one that is not set.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in one text.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let given = |name: &str| variable(name).filter(|text| !text.is_empty());
+        let mut policy = Self::default();
+        let mut problems = Vec::new();
+        if let Some(text) = given(env::HOOK_TIMEOUT) {
+            let seconds = text.parse().map(Duration::from_secs).ok();
+            match seconds.or_else(|| humantime::parse_duration(&text).ok()).filter(|timeout| !timeout.is_zero()) {
+                Some(timeout) => policy.timeout = timeout,
+                None => problems.push(format!(
+                    "{} is `{text}`, which is no duration; set one such as `90s` or `10m`",
+                    env::HOOK_TIMEOUT
+                )),
+            }
+        }
+        match given(env::HOOK_FAILURE).as_deref() {
+            None => {}
+            Some("fail") => policy.failure = Some(Failure::Fail),
+            Some("report") => policy.failure = Some(Failure::Report),
+            Some(text) => problems.push(format!("{} is `{text}`; set it to `fail` or `report`", env::HOOK_FAILURE)),
+        }
+        if problems.is_empty() { Ok(policy) } else { Err(problems.join("; ")) }
+    }
+
+    /// What a failure at this moment means.
+    #[must_use]
+    pub fn failure_at(&self, moment: &str) -> Failure {
+        // Before the boot nothing is lost by ending it; a cluster that works is worth more than what comes on top.
+        let by_default = if moment == moments::KUBERNETES_READY { Failure::Report } else { Failure::Fail };
+        self.failure.unwrap_or(by_default)
+    }
+}
+
+/// A program to run at a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook {
+    /// Moment and file, such as `before-boot/10-proxy`; for a moment that is one file, its name.
+    pub name: String,
+    program: PathBuf,
+    script: Option<PathBuf>,
+    directory: PathBuf,
+}
+
+/// The hooks of a moment below `directory`, in the order in which they run. No such file, no hooks.
+///
+/// # Errors
+/// When what is there cannot be read.
+pub fn find(directory: &Path, moment: &str) -> Result<Vec<Hook>, HookError> {
+    let place = directory.join(moment);
+    let unreadable = |path: &Path, source| HookError::Read { path: path.display().to_string(), source };
+    let is_directory = match std::fs::metadata(&place) {
+        Ok(metadata) => metadata.is_dir(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(&place, error)),
+    };
+    let mut found = Vec::new();
+    if is_directory {
+        for entry in std::fs::read_dir(&place).map_err(|error| unreadable(&place, error))? {
+            let path = entry.map_err(|error| unreadable(&place, error))?.path();
+            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            // An editor's, or git's.
+            if !file.starts_with('.') && is_executable(&path) {
+                let name = format!("{moment}/{file}");
+                found.push(Hook { name, program: path, script: None, directory: place.clone() });
+            }
+        }
+    } else if is_executable(&place) {
+        let name = moment.to_owned();
+        found.push(Hook { name, program: place, script: None, directory: directory.to_owned() });
+    }
+    found.sort_by(|one, other| one.program.cmp(&other.program));
+    Ok(found)
+}
+
+/// The script of `bsycorp/kind` that runs once Kubernetes is ready, where there is one.
+#[must_use]
+pub fn ready_script(path: &Path) -> Option<Hook> {
+    path.is_file().then(|| Hook {
+        name: path.display().to_string(),
+        program: PathBuf::from("bash"),
+        script: Some(path.to_owned()),
+        directory: PathBuf::from("/"),
+    })
+}
+
+fn is_executable(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+/// What hooks are given.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// The moment.
+    pub moment: &'a str,
+    /// What the cluster is made with.
+    pub settings: &'a ClusterSettings,
+    /// Variables that are nobody else's business.
+    pub secrets: &'a Secrets,
+    /// How long each may take.
+    pub timeout: Duration,
+    /// What bounds it, for people to change.
+    pub timeout_setting: &'static str,
+}
+
+/// Runs hooks of a bake, one after the other; the first that fails is the last that runs.
+///
+/// # Errors
+/// When one fails.
+pub async fn run_for_bake(hooks: &[Hook], given: &Surroundings<'_>, events: Events) -> Result<(), HookError> {
+    for hook in hooks {
+        events.note(format!("hook {}", hook.name));
+        run(hook, given, events).await?;
+    }
+    Ok(())
+}
+
+/// Runs hooks of a boot, one after the other, and tells the board of each.
+///
+/// # Errors
+/// When one fails and that is not only to be reported.
+pub async fn run_for_boot(
+    hooks: &[Hook],
+    given: &Surroundings<'_>,
+    failure: Failure,
+    board: &Board,
+    events: Events,
+) -> Result<(), HookError> {
+    for hook in hooks {
+        events.note(format!("hook {}", hook.name));
+        board.hook_started(&hook.name);
+        let outcome = run(hook, given, events).await;
+        board.hook_ended(&hook.name, outcome.as_ref().err().map(|error| chain(error)));
+        match outcome {
+            Ok(()) => {}
+            Err(error) if failure == Failure::Report => tracing::error!("{}", chain(&error)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn run(hook: &Hook, given: &Surroundings<'_>, events: Events) -> Result<(), HookError> {
+    let mut command = Run::new(&hook.program)
+        .directory(&hook.directory)
+        .env(hook_env::MOMENT, given.moment)
+        .env(hook_env::KUBERNETES_VERSION, &given.settings.kubernetes_version)
+        .env(hook_env::STATIC_IP, given.settings.static_ip.to_string())
+        .env(hook_env::KUBECONFIG, paths::ADMIN_KUBECONFIG)
+        .env(hook_env::DOCKER_HOST, format!("unix://{}", paths::DOCKER_SOCKET))
+        .masked(given.secrets.masked())
+        .timeout(given.timeout);
+    if let Some(script) = &hook.script {
+        command = command.arg(script);
+    }
+    for (name, value) in &given.secrets.0 {
+        command = command.env(name, value);
+    }
+    let ended = command.stream(|line| events.note(format!("{} | {line}", hook.name))).await;
+    let name = || hook.name.clone();
+    ended.map_err(|source| match source {
+        CommandError::Spawn { .. } => HookError::Start { hook: name(), source },
+        CommandError::TimedOut { .. } => HookError::TimedOut { hook: name(), setting: given.timeout_setting, source },
+        CommandError::Failed { .. } => HookError::Failed { hook: name(), source },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::Outcome;
+
+    fn script(path: &Path, mode: u32, text: &str) {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn names(hooks: &[Hook]) -> Vec<&str> {
+        hooks.iter().map(|hook| hook.name.as_str()).collect()
+    }
+
+    fn given<'a>(settings: &'a ClusterSettings, secrets: &'a Secrets) -> Surroundings<'a> {
+        let timeout = Duration::from_secs(20);
+        Surroundings { moment: "before-boot", settings, secrets, timeout, timeout_setting: env::HOOK_TIMEOUT }
+    }
+
+    #[test]
+    fn only_executable_files_count_and_their_names_order_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        for (name, mode) in [("20-b", 0o755), ("10-a", 0o755), ("README", 0o644), (".10-a.swp", 0o755)] {
+            script(&path("before-boot").join(name), mode, "#!/bin/sh\n");
+        }
+        std::fs::create_dir_all(path("before-boot/15-lib")).unwrap();
+        script(&path("kubernetes-ready"), 0o755, "#!/bin/sh\n");
+        script(&path("after-cluster"), 0o644, "#!/bin/sh\n");
+        assert_eq!(names(&find(directory.path(), "before-boot").unwrap()), ["before-boot/10-a", "before-boot/20-b"]);
+        assert_eq!(names(&find(directory.path(), "kubernetes-ready").unwrap()), ["kubernetes-ready"]);
+        assert_eq!(find(directory.path(), "after-cluster").unwrap(), []);
+        assert_eq!(find(&path("none"), "before-boot").unwrap(), []);
+        assert_eq!(ready_script(&path("none")), None);
+    }
+
+    #[tokio::test]
+    async fn a_hook_knows_where_it_is_and_the_script_of_the_predecessor_runs_without_being_executable() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().join("out");
+        let text = format!(
+            "#!/bin/sh\necho \"$KUBAKE_HOOK $KUBERNETES_VERSION $STATIC_IP $KUBECONFIG $DOCKER_HOST $(pwd)\" >> {0}\n",
+            out.display()
+        );
+        script(&directory.path().join("before-boot/10-x"), 0o755, &text);
+        let legacy = directory.path().join("kubernetes-ready.sh");
+        script(
+            &legacy,
+            0o644,
+            &format!("[[ $0 == */kubernetes-ready.sh ]] && echo \"bash $(pwd)\" >> {}\n", out.display()),
+        );
+        let mut hooks = find(directory.path(), "before-boot").unwrap();
+        hooks.extend(ready_script(&legacy));
+        let (settings, secrets, board) = (ClusterSettings::default(), Secrets::default(), Board::new());
+        run_for_boot(&hooks, &given(&settings, &secrets), Failure::Fail, &board, Events::new(false)).await.unwrap();
+        let place = directory.path().join("before-boot").canonicalize().unwrap();
+        assert_eq!(
+            std::fs::read_to_string(out).unwrap(),
+            format!(
+                "before-boot v1.36.3 172.30.99.1 /etc/kubernetes/admin.conf unix:///run/docker.sock {}\nbash /\n",
+                place.display()
+            )
+        );
+        let outcomes: Vec<_> = board.snapshot().hooks.iter().map(|hook| hook.outcome).collect();
+        assert_eq!(outcomes, [Outcome::Done, Outcome::Done]);
+    }
+
+    #[tokio::test]
+    async fn a_failure_ends_the_moment_or_is_reported_and_the_next_one_runs() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().join("out");
+        script(&directory.path().join("before-boot/10-bad"), 0o755, "#!/bin/sh\necho no luck\nexit 7\n");
+        script(&directory.path().join("before-boot/20-next"), 0o755, &format!("#!/bin/sh\ntouch {}\n", out.display()));
+        let hooks = find(directory.path(), "before-boot").unwrap();
+        let (settings, secrets, board) = (ClusterSettings::default(), Secrets::default(), Board::new());
+        let given = given(&settings, &secrets);
+
+        let error = run_for_boot(&hooks, &given, Failure::Fail, &board, Events::new(false)).await.unwrap_err();
+        let text = chain(&error);
+        assert!(text.starts_with("hook before-boot/10-bad failed"), "{text}");
+        assert!(text.contains("exit status: 7") && text.contains("no luck"), "{text}");
+        assert!(!out.exists(), "the one after it did not run");
+        let error = run_for_bake(&hooks, &given, Events::new(false)).await.unwrap_err();
+        assert!(matches!(error, HookError::Failed { .. }) && !out.exists(), "{error}");
+
+        run_for_boot(&hooks, &given, Failure::Report, &board, Events::new(false)).await.unwrap();
+        assert!(out.exists());
+        let hooks = board.snapshot().hooks;
+        let outcomes: Vec<_> = hooks.iter().map(|hook| hook.outcome).collect();
+        assert_eq!(outcomes, [Outcome::Failed, Outcome::Failed, Outcome::Done]);
+        assert!(hooks[1].detail.as_deref().is_some_and(|detail| detail.contains("no luck")), "{hooks:?}");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_run_or_never_ends_is_told_with_what_to_do() {
+        let directory = tempfile::tempdir().unwrap();
+        script(&directory.path().join("a"), 0o755, "#!/nonexistent/interpreter\n");
+        script(&directory.path().join("b"), 0o755, "#!/bin/sh\necho still here\nsleep 20\n");
+        let (settings, secrets) = (ClusterSettings::default(), Secrets::default());
+        let mut given = given(&settings, &secrets);
+        given.timeout = Duration::from_secs(1);
+        let error = run_for_bake(&find(directory.path(), "a").unwrap(), &given, Events::new(false)).await.unwrap_err();
+        assert!(chain(&error).contains("hook a cannot be started; its first line must name an interpreter"), "{error}");
+        let error = run_for_bake(&find(directory.path(), "b").unwrap(), &given, Events::new(false)).await.unwrap_err();
+        let text = chain(&error);
+        assert!(text.contains("hook b failed; give hooks more time with KUBAKE_HOOK_TIMEOUT"), "{text}");
+        assert!(text.contains("within 1 s") && text.contains("still here"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn secrets_reach_hooks_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("secrets.yaml");
+        std::fs::write(&file, r#"{"TOKEN":"abc'\"$x","KEY":"-----BEGIN-----\nfirst line\n-----END-----"}"#).unwrap();
+        let secrets = Secrets::take(&file).unwrap();
+        assert!(!file.exists(), "it is gone as soon as it is read");
+        assert_eq!(Secrets::take(&file).unwrap(), Secrets::default());
+        assert_eq!(format!("{secrets:?}"), r#"{"KEY", "TOKEN"}"#);
+
+        let out = directory.path().join("out");
+        let text = format!(
+            "#!/bin/sh\nprintf %s \"$TOKEN\" > {}\necho \"token=$TOKEN\"\necho \"$KEY\" >&2\nexit 1\n",
+            out.display()
+        );
+        script(&directory.path().join("x"), 0o755, &text);
+        let settings = ClusterSettings::default();
+        let hooks = find(directory.path(), "x").unwrap();
+        let error = run_for_bake(&hooks, &given(&settings, &secrets), Events::new(false)).await.unwrap_err();
+        assert_eq!(std::fs::read_to_string(out).unwrap(), "abc'\"$x");
+        let text = chain(&error);
+        assert!(text.contains("token=***") && !text.contains("abc'") && !text.contains("first line"), "{text}");
+    }
+
+    #[test]
+    fn broken_secrets_are_not_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("secrets.yaml");
+        std::fs::write(&file, "[hunter2").unwrap();
+        let text = chain(&Secrets::take(&file).unwrap_err());
+        assert!(text.contains("secrets.yaml") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn the_environment_says_what_a_failure_means() {
+        let of = |timeout: &str, failure: &str| {
+            let (timeout, failure) = (timeout.to_owned(), failure.to_owned());
+            Policy::from_variables(move |name| match name {
+                env::HOOK_TIMEOUT => Some(timeout.clone()),
+                env::HOOK_FAILURE => Some(failure.clone()),
+                _ => None,
+            })
+        };
+        let default = of("", "").unwrap();
+        assert_eq!(default, Policy::default());
+        assert_eq!(default.failure_at(moments::BEFORE_BOOT), Failure::Fail);
+        assert_eq!(default.failure_at(moments::KUBERNETES_READY), Failure::Report);
+        let fail = of("90", "fail").unwrap();
+        assert_eq!(
+            (fail.timeout, fail.failure_at(moments::KUBERNETES_READY)),
+            (Duration::from_secs(90), Failure::Fail)
+        );
+        let report = of("2m", "report").unwrap();
+        assert_eq!(
+            (report.timeout, report.failure_at(moments::BEFORE_BOOT)),
+            (Duration::from_secs(120), Failure::Report)
+        );
+        let text = of("soon", "maybe").unwrap_err();
+        assert!(
+            text.contains("KUBAKE_HOOK_TIMEOUT is `soon`") && text.contains("KUBAKE_HOOK_FAILURE is `maybe`"),
+            "{text}"
+        );
+        assert!(of("0", "").is_err());
+    }
+}
