@@ -243,6 +243,8 @@ pub mod roles {
     pub const BAKE_IMAGES: &str = "bake-images";
     /// Bake, second half: bring the cluster up with kubeadm, run hooks, freeze it.
     pub const BAKE_CLUSTER: &str = "bake-cluster";
+    /// Bake on top of a baked image: boot its cluster, import the archives of the inbox, run hooks, freeze it again.
+    pub const BAKE_CUSTOM: &str = "bake-custom";
     /// Asks the supervisor whether the cluster is ready; what the baked image's `HEALTHCHECK` runs.
     pub const HEALTHCHECK: &str = "healthcheck";
     /// Internal: the supervisor that the PID 1 stub starts.

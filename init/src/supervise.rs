@@ -59,7 +59,7 @@ pub fn run(role: Role, has_events: bool) -> i32 {
             Err(reasons) => return refuse(&reasons),
         },
         // What an image is baked with, no container shares.
-        Role::BakeImages | Role::BakeCluster => identity::Request::default(),
+        Role::BakeImages | Role::BakeCluster | Role::BakeCustom => identity::Request::default(),
     };
     if let Err(reasons) = hook_policy() {
         return refuse(&reasons);
@@ -141,6 +141,7 @@ async fn perform(
         Role::Boot => perform_boot(stage, events, identity, stop).await,
         Role::BakeImages => perform_bake(bake::bake_images(stage, events), stop).await,
         Role::BakeCluster => perform_bake(bake::bake_cluster(stage, events), stop).await,
+        Role::BakeCustom => perform_bake(bake::bake_custom(stage, events), stop).await,
     }
 }
 
