@@ -9,7 +9,7 @@ use super::{expected_images, images};
 use crate::boot::start_kubelet;
 use crate::contract::{moments, paths};
 use crate::identity;
-use crate::phases::{BoxError, Events, PhaseError};
+use crate::phases::{Events, PhaseError};
 use crate::stage::Stage;
 
 /// The phases of a custom bake.
