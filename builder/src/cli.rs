@@ -106,6 +106,7 @@ impl Subset for All {
         Key::Network,
         Key::ImagesDir,
         Key::HooksDir,
+        Key::HookTimeout,
         Key::BaseImage,
         Key::GoProxy,
         Key::ReadyTimeout,
@@ -129,6 +130,7 @@ impl Subset for Baking {
         Key::Network,
         Key::ImagesDir,
         Key::HooksDir,
+        Key::HookTimeout,
         Key::BaseImage,
         Key::GoProxy,
     ];
@@ -224,7 +226,7 @@ fn placeholder(key: Key) -> &'static str {
         Key::ExtraPorts => "PORTS",
         Key::ImagesDir | Key::HooksDir => "DIR",
         Key::GoProxy => "URL",
-        Key::CertValidity | Key::ReadyTimeout => "DURATION",
+        Key::CertValidity | Key::HookTimeout | Key::ReadyTimeout => "DURATION",
         Key::TokenFile | Key::Kubeconfig => "FILE",
     }
 }

@@ -176,9 +176,49 @@ fn a_bake_without_a_checkout_or_with_a_bad_archive() {
     let (code, _, stderr) = broken.outcome();
     assert_eq!(code, 1);
     assert!(
-        stderr.contains("`mine/x.tar` is no image archive") && stderr.contains("hint: make it with `docker save"),
+        stderr.contains("error: `mine/x.tar`: no image archive: it is no tar file; make it with `docker save"),
         "{stderr}"
     );
+}
+
+#[test]
+fn everything_that_is_wrong_with_what_is_added_is_told_at_once() {
+    let test = Test::new(&["bake", "--images-dir", "mine", "--hooks-dir", "mine/hooks"]).docker("exit 1");
+    for directory in ["mine/hooks/before-boots", "mine/app", "builder/components"] {
+        fs::create_dir_all(test.path().join(directory)).unwrap();
+    }
+    for (name, text) in [
+        ("Dockerfile", ""),
+        ("mine/a.tar.gz", "no tar at all"),
+        ("mine/b.txt", "# mine\nnginx:1.29 --platform linux/s390x\nnginx --pull\n"),
+        ("mine/app/oci-layout", "{}"),
+    ] {
+        fs::write(test.path().join(name), text).unwrap();
+    }
+    let (code, _, stderr) = test.outcome();
+    assert_eq!(code, 1);
+    for wanted in [
+        "problems with what is to be baked in:",
+        "\n  `mine/a.tar.gz`: no image archive",
+        "\n  `mine/app/index.json`: is missing",
+        "\n  `mine/b.txt`, line 3: `--pull` means nothing",
+        "\n  `mine/hooks/before-boots`: no moment at which hooks run",
+    ] {
+        assert!(stderr.contains(wanted), "{wanted}: {stderr}");
+    }
+    assert!(!test.calls().contains("build"), "{}", test.calls());
+}
+
+#[test]
+fn secrets_that_cannot_be_handed_over_are_refused_before_anything_runs() {
+    let typed = ["bake", "--hook-secret", "hunter2!", "--hook-secret", "KUBECONFIG", "--hook-secret", "A=/nonexistent"];
+    let test = Test::new(&typed).docker("exit 1");
+    let (code, _, stderr) = test.outcome();
+    assert_eq!(code, 64);
+    assert!(stderr.contains("error: 3 problems with `--hook-secret`:\n"), "{stderr}");
+    assert!(stderr.contains("`/nonexistent` with the value of `A` cannot be read"), "{stderr}");
+    assert!(!stderr.contains("hunter2"), "{stderr}");
+    assert_eq!(test.calls(), "");
 }
 
 #[test]

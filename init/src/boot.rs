@@ -57,8 +57,6 @@ pub struct Options {
     pub is_static_ip_checked: bool,
     /// After how long without readiness the boot is given up.
     pub timeout: Duration,
-    /// How hooks are treated.
-    pub hooks: hooks::Policy,
     /// Phases as JSON lines.
     pub events: Events,
 }
@@ -77,7 +75,12 @@ pub async fn run(
 ) -> Result<(), BootError> {
     let begun = (Instant::now(), SystemTime::now());
     let mut phases = Phases::new(stage.board.clone(), PHASES, options.events);
-    phases.run(async { stage.prepare_host() }).await?;
+    phases
+        .run(async {
+            stage.prepare_host()?;
+            stage.grant_wishes()
+        })
+        .await?;
     phases.run(stage.attach_network(options.is_static_ip_checked)).await?;
     phases.run(stage.ensure_identity(identity)).await?;
     phases.run(before_boot(stage, options)).await?;
@@ -151,15 +154,16 @@ async fn kubernetes_ready(stage: &Stage, options: Options) -> Result<(), HookErr
 }
 
 async fn run_hooks(stage: &Stage, options: Options, moment: &str, found: &[hooks::Hook]) -> Result<(), HookError> {
-    let secrets = Secrets::default();
+    let (secrets, policy) = (Secrets::default(), stage.wishes.hooks);
     let given = Surroundings {
         moment,
         settings: &stage.settings,
         secrets: &secrets,
-        timeout: options.hooks.timeout,
+        proxies: stage.proxy_variables(),
+        timeout: policy.timeout,
         timeout_setting: env::HOOK_TIMEOUT,
     };
-    hooks::run_for_boot(found, &given, options.hooks.failure_at(moment), &stage.board, options.events).await
+    hooks::run_for_boot(found, &given, policy.failure_at(moment), &stage.board, options.events).await
 }
 
 /// Tells the board what it took to get here. Whoever cannot know that runs no worse for it.
@@ -188,7 +192,8 @@ async fn control_plane_crashing() -> static_pods::Crashing {
 
 /// Starts kubelet with kubeadm's files. Ready or not is seen by what it does, not waited for here.
 pub(crate) fn start_kubelet(stage: &Stage) -> Result<Handle, BoxError> {
-    Ok(stage.supervisor.start(kubelet::service_at(Path::new("/"))?)?)
+    let reserved = stage.reserve()?;
+    Ok(stage.supervisor.start(kubelet::service_at(Path::new("/"), reserved)?)?)
 }
 
 fn read_inventory(path: &Path) -> Result<readiness::Inventory, PhaseError> {

@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
 use crate::contract::env;
+use crate::proxies;
 
 /// How much of a program's output is kept for an error.
 const TAIL_LINES: usize = 20;
@@ -69,7 +70,7 @@ impl Run {
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(program.as_ref());
         command.stdin(Stdio::null()).kill_on_drop(true).process_group(0);
-        for name in env::SECRETS {
+        for name in env::SECRETS.into_iter().chain(proxies::VARIABLES) {
             command.env_remove(name);
         }
         Self {
@@ -99,7 +100,7 @@ impl Run {
 
     /// Sets an environment variable.
     #[must_use]
-    pub fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
+    pub fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.command.env(key, value);
         self
     }
@@ -300,9 +301,9 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_handed_on() {
+    fn secrets_and_proxies_are_not_handed_on() {
         let run = Run::new("sh");
-        for name in ["KUBAKE_TOKEN", "KUBAKE_CA_KEY"] {
+        for name in ["KUBAKE_TOKEN", "KUBAKE_CA_KEY", "REGISTRY_PASSWORD", "HTTPS_PROXY", "http_proxy"] {
             assert!(run.command.as_std().get_envs().any(|removed| removed == (OsStr::new(name), None)), "{name}");
         }
     }

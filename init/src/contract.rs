@@ -98,10 +98,22 @@ pub mod env {
     /// What a failed hook of the boot means: `fail` ends the boot, `report` is said in the log and on `/status`. By default
     /// the hooks of `before-boot` fail and those of `kubernetes-ready` report.
     pub const HOOK_FAILURE: &str = "KUBAKE_HOOK_FAILURE";
+    /// A registry to log in at, for pods and Docker (this and the next two are bsycorp/kind's).
+    pub const REGISTRY: &str = "REGISTRY";
+    /// The user there.
+    pub const REGISTRY_USER: &str = "REGISTRY_USER";
+    /// The password there.
+    pub const REGISTRY_PASSWORD: &str = "REGISTRY_PASSWORD";
+    /// The path of a file that tells of several registries.
+    pub const REGISTRIES_FILE: &str = "KUBAKE_REGISTRIES_FILE";
+    /// CAs that the container's programs trust beside Debian's: PEM, or the path of a file that holds it.
+    pub const EXTRA_CA_CERTS: &str = "KUBAKE_EXTRA_CA_CERTS";
+    /// The node is as large as the container's limits and not as its host (the name is bsycorp/kind's).
+    pub const ENFORCE_CAPACITY: &str = "ENFORCE_CAPACITY";
     /// Log filter in `tracing`'s syntax, `info` by default.
     pub const LOG: &str = "KUBAKE_LOG";
     /// Those whose values are secrets: no program that `kubake-init` starts inherits them.
-    pub const SECRETS: [&str; 2] = [TOKEN, CA_KEY];
+    pub const SECRETS: [&str; 3] = [TOKEN, CA_KEY, REGISTRY_PASSWORD];
 }
 
 /// Paths inside the container.

@@ -5,6 +5,7 @@
 //! A moment is a directory of executable files, run one after the other by name, or one executable file of its name.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -137,8 +138,8 @@ impl Policy {
     /// What the environment asks for; an empty variable is one that is not set.
     ///
     /// # Errors
-    /// Everything that is wrong with it, in one text.
-    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+    /// Everything that is wrong with it, a sentence each.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let given = |name: &str| variable(name).filter(|text| !text.is_empty());
         let mut policy = Self::default();
         let mut problems = Vec::new();
@@ -158,7 +159,7 @@ impl Policy {
             Some("report") => policy.failure = Some(Failure::Report),
             Some(text) => problems.push(format!("{} is `{text}`; set it to `fail` or `report`", env::HOOK_FAILURE)),
         }
-        if problems.is_empty() { Ok(policy) } else { Err(problems.join("; ")) }
+        if problems.is_empty() { Ok(policy) } else { Err(problems) }
     }
 
     /// What a failure at this moment means.
@@ -178,6 +179,20 @@ pub struct Hook {
     program: PathBuf,
     script: Option<PathBuf>,
     directory: PathBuf,
+}
+
+impl Hook {
+    /// What is run.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Where it is run.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
 }
 
 /// The hooks of a moment below `directory`, in the order in which they run. No such file, no hooks.
@@ -235,6 +250,8 @@ pub struct Surroundings<'a> {
     pub settings: &'a ClusterSettings,
     /// Variables that are nobody else's business.
     pub secrets: &'a Secrets,
+    /// Variables about proxies.
+    pub proxies: Vec<(OsString, OsString)>,
     /// How long each may take.
     pub timeout: Duration,
     /// What bounds it, for people to change.
@@ -288,6 +305,9 @@ async fn run(hook: &Hook, given: &Surroundings<'_>, events: Events) -> Result<()
         .env(hook_env::DOCKER_HOST, format!("unix://{}", paths::DOCKER_SOCKET))
         .masked(given.secrets.masked())
         .timeout(given.timeout);
+    for (name, value) in &given.proxies {
+        command = command.env(name, value);
+    }
     if let Some(script) = &hook.script {
         command = command.arg(script);
     }
@@ -310,8 +330,12 @@ mod tests {
 
     fn script(path: &Path, mode: u32, text: &str) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        // By another process: a file that is open for writing here is so in every child that another test starts this very
+        // moment, and cannot be run meanwhile.
+        let command = "printf %s \"$2\" > \"$1\" && chmod \"$3\" \"$1\"";
+        let mut write = std::process::Command::new("sh");
+        write.args(["-c", command, "sh"]).arg(path).arg(text).arg(format!("{mode:o}"));
+        assert!(write.status().unwrap().success());
     }
 
     fn names(hooks: &[Hook]) -> Vec<&str> {
@@ -320,7 +344,8 @@ mod tests {
 
     fn given<'a>(settings: &'a ClusterSettings, secrets: &'a Secrets) -> Surroundings<'a> {
         let timeout = Duration::from_secs(20);
-        Surroundings { moment: "before-boot", settings, secrets, timeout, timeout_setting: env::HOOK_TIMEOUT }
+        let proxies = vec![("https_proxy".into(), "http://proxy.example:3128".into())];
+        Surroundings { moment: "before-boot", settings, secrets, proxies, timeout, timeout_setting: env::HOOK_TIMEOUT }
     }
 
     #[test]
@@ -345,7 +370,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let out = directory.path().join("out");
         let text = format!(
-            "#!/bin/sh\necho \"$KUBAKE_HOOK $KUBERNETES_VERSION $STATIC_IP $KUBECONFIG $DOCKER_HOST $(pwd)\" >> {0}\n",
+            "#!/bin/sh\necho \"$KUBAKE_HOOK $KUBERNETES_VERSION $STATIC_IP $KUBECONFIG $DOCKER_HOST $https_proxy $(pwd)\" >> {0}\n",
             out.display()
         );
         script(&directory.path().join("before-boot/10-x"), 0o755, &text);
@@ -363,7 +388,7 @@ mod tests {
         assert_eq!(
             std::fs::read_to_string(out).unwrap(),
             format!(
-                "before-boot v1.36.3 172.30.99.1 /etc/kubernetes/admin.conf unix:///run/docker.sock {}\nbash /\n",
+                "before-boot v1.36.3 172.30.99.1 /etc/kubernetes/admin.conf unix:///run/docker.sock http://proxy.example:3128 {}\nbash /\n",
                 place.display()
             )
         );
@@ -470,7 +495,7 @@ mod tests {
             (report.timeout, report.failure_at(moments::BEFORE_BOOT)),
             (Duration::from_secs(120), Failure::Report)
         );
-        let text = of("soon", "maybe").unwrap_err();
+        let text = of("soon", "maybe").unwrap_err().join("\n");
         assert!(
             text.contains("KUBAKE_HOOK_TIMEOUT is `soon`") && text.contains("KUBAKE_HOOK_FAILURE is `maybe`"),
             "{text}"

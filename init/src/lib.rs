@@ -4,6 +4,7 @@
 //! process), [`boot`] and [`bake`] (what is done, as lists of phases), then the rooms they call.
 
 pub mod api;
+pub mod authorities;
 pub mod bake;
 pub mod boot;
 pub mod command;
@@ -19,9 +20,12 @@ pub mod identity;
 pub mod invocation;
 pub mod kubeadm;
 pub mod net;
+pub mod pem;
 pub mod phases;
 pub mod pid1;
+pub mod proxies;
 pub mod readiness;
+pub mod registries;
 pub mod services;
 pub mod stage;
 pub mod static_pods;
@@ -32,3 +36,4 @@ pub mod supervise;
 pub mod supervisor;
 pub mod token;
 pub mod usage;
+pub mod wishes;

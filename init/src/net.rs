@@ -73,6 +73,8 @@ pub struct Report {
     pub uplink: Option<Uplink>,
     /// The container's own IPv4 addresses, without loopback's, the static IP and those of [`CNI_BRIDGE`].
     pub addresses: Vec<Ipv4Addr>,
+    /// The networks that it is connected to, without those of the cluster.
+    pub networks: Vec<Ipv4Net>,
     /// Conflicts that were found and, as the check was off, ignored.
     pub ignored: Vec<Conflict>,
 }
@@ -291,6 +293,12 @@ impl Snapshot {
         })
     }
 
+    /// Networks whose members are reached without a gateway.
+    fn connected(&self) -> impl Iterator<Item = Ipv4Net> {
+        let routes = self.routes.iter().filter(|route| route.is_foreign() && route.gateway.is_none());
+        routes.map(|route| route.destination)
+    }
+
     fn foreign_addresses(&self) -> impl Iterator<Item = &(Ipv4Addr, String)> {
         self.addresses
             .iter()
@@ -354,6 +362,7 @@ async fn attach_unbounded(plan: &Plan, check: bool) -> Result<Report, NetError> 
             .map(|(address, _)| *address)
             .filter(|address| *address != plan.static_ip)
             .collect(),
+        networks: there.connected().collect(),
         ignored: found,
     })
 }
@@ -558,6 +567,19 @@ mod tests {
             addresses: addresses.iter().map(|(address, name)| (address.parse().unwrap(), (*name).to_owned())).collect(),
             routes,
         }
+    }
+
+    #[test]
+    fn networks_are_those_without_a_gateway_that_are_not_ours() {
+        let routes = vec![
+            route("0.0.0.0/0", Some("172.17.0.1"), "eth0"),
+            route("172.17.0.0/16", None, "eth0"),
+            route("192.0.2.0/24", Some("172.17.0.9"), "eth0"),
+            route("10.96.0.0/12", None, LOOPBACK),
+            route("10.244.0.0/24", None, CNI_BRIDGE),
+        ];
+        let networks: Vec<String> = there(&[], routes).connected().map(|network| network.to_string()).collect();
+        assert_eq!(networks, ["172.17.0.0/16"]);
     }
 
     #[test]

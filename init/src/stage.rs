@@ -1,13 +1,17 @@
 //! The part of a boot that a bake shares: host, network, image store, containerd, dockerd. One ordered list of steps
 //! in the same code, so that a bake proves the boot.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use ipnet::Ipv4Net;
 use tokio_util::sync::CancellationToken;
 
-use crate::contract::{ClusterSettings, paths, ports};
+use crate::authorities;
+use crate::contract::{ClusterSettings, env, paths, ports};
+use crate::host::capacity::{self, Amount};
 use crate::host::{self, preflight::Facts};
 use crate::identity;
 use crate::net;
@@ -16,7 +20,8 @@ use crate::services::{self, containerd, dockerd};
 use crate::status::{Board, Readiness};
 use crate::store::{self, Attached};
 use crate::supervisor::{Handle, Supervisor};
-use crate::{dns_forwarder, docker_proxy};
+use crate::wishes::Wishes;
+use crate::{dns_forwarder, docker_proxy, proxies, registries};
 
 /// How long containerd may take until it serves. It takes 0.1 s; a slow disk or an emulated machine much longer.
 const CONTAINERD_TIMEOUT: Duration = Duration::from_secs(120);
@@ -36,10 +41,14 @@ pub struct Stage {
     pub supervisor: Supervisor,
     /// What the host offers.
     pub facts: Facts,
+    /// What whoever started the container asked for.
+    pub wishes: Wishes,
     /// MTU towards the outside.
     pub mtu: u32,
     /// The container's own addresses; known once the network is attached.
     pub addresses: Vec<IpAddr>,
+    /// The networks that it is in; likewise.
+    pub networks: Vec<Ipv4Net>,
     /// Whether the Docker API is also served without TLS.
     pub is_docker_tcp_served: bool,
     /// What was asked of the network and is to be taken back.
@@ -51,14 +60,22 @@ pub struct Stage {
 impl Stage {
     /// A stage on which nothing was prepared yet.
     #[must_use]
-    pub fn new(settings: ClusterSettings, board: Board, facts: Facts, shutdown: CancellationToken) -> Self {
+    pub fn new(
+        settings: ClusterSettings,
+        board: Board,
+        facts: Facts,
+        wishes: Wishes,
+        shutdown: CancellationToken,
+    ) -> Self {
         let supervisor = Supervisor::new(board.clone(), PathBuf::from(paths::LOGS), PathBuf::from(paths::RUN));
         Self {
             settings,
             board,
             supervisor,
             facts,
+            wishes,
             mtu: 1500,
+            networks: Vec::new(),
             addresses: Vec::new(),
             is_docker_tcp_served: true,
             attached: None,
@@ -97,6 +114,21 @@ impl Stage {
         Ok(())
     }
 
+    /// What a boot is asked for and no bake: what daemons read once, when they start.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn grant_wishes(&self) -> Result<(), BoxError> {
+        let root = Path::new("/");
+        authorities::apply_at(root, &self.wishes.authorities)?;
+        registries::apply_at(root, &registries::Plan::new(&self.wishes.registries))?;
+        for registry in &self.wishes.registries {
+            let how = if registry.login.is_some() { "with a login" } else { "without a login" };
+            tracing::info!("registry {} {how}", registry.host);
+        }
+        Ok(())
+    }
+
     /// The static IP, the cluster's ranges, the DNS forwarder.
     ///
     /// # Errors
@@ -118,6 +150,16 @@ impl Stage {
             tracing::warn!("ignored, as asked: {ignored}");
         }
         self.addresses = report.addresses.iter().copied().map(IpAddr::V4).collect();
+        self.networks = report.networks;
+        if let Some(proxies) = &self.wishes.proxies {
+            tracing::info!("containerd and dockerd pull images through the proxies of the environment");
+            if proxies.is_on_loopback() {
+                tracing::warn!(
+                    "a proxy is on loopback, which is the container's own unless it runs in its host's network; one on \
+                     the host is reached under another address, such as the gateway's"
+                );
+            }
+        }
         if let Some(uplink) = report.uplink {
             self.mtu = uplink.mtu;
         }
@@ -127,6 +169,19 @@ impl Stage {
         let forwarder = dns_forwarder::Forwarder::bind(listen, PathBuf::from(RESOLV_CONF)).await?;
         tokio::spawn(forwarder.run(self.shutdown.clone().cancelled_owned()));
         Ok(())
+    }
+
+    /// Variables about proxies for those who pull images, and for hooks; none where the environment has none.
+    #[must_use]
+    pub fn proxy_variables(&self) -> Vec<(OsString, OsString)> {
+        let hostname = self.place().hostname;
+        let around = proxies::Surroundings {
+            settings: &self.settings,
+            addresses: &self.addresses,
+            networks: &self.networks,
+            hostname: &hostname,
+        };
+        self.wishes.proxies.as_ref().map(|proxies| proxies.environment(&around)).unwrap_or_default()
     }
 
     /// Leaves the network as it was found, as far as [`Stage::attach_network`] changed it: it may be somebody else's,
@@ -179,6 +234,33 @@ impl Stage {
         Ok(())
     }
 
+    /// What kubelet has to set aside so that the node is no larger than the container may be; nothing unless that was
+    /// asked for.
+    ///
+    /// # Errors
+    /// When the host's size cannot be told.
+    pub fn reserve(&self) -> Result<Option<Amount>, BoxError> {
+        if !self.wishes.is_capacity_enforced {
+            return Ok(None);
+        }
+        let capacity = capacity::measure_at(Path::new("/"))?;
+        if capacity.limit == capacity.host {
+            tracing::info!("the container has no limits: the node's capacity is its host's, {}", capacity.host);
+        } else {
+            tracing::info!("the node's capacity is the container's, {}, of {}", capacity.limit, capacity.host);
+        }
+        if capacity.limit.cpu_millis < capacity::CONTROL_PLANE_CPU {
+            tracing::warn!(
+                "the control plane's pods alone ask for {} thousandths of a CPU and the container has {}, so not all of \
+                 them can start; give it more (--cpus), or leave {} out",
+                capacity::CONTROL_PLANE_CPU,
+                capacity.limit.cpu_millis,
+                env::ENFORCE_CAPACITY
+            );
+        }
+        Ok(Some(capacity.reserved()))
+    }
+
     /// Starts containerd and waits until it serves.
     ///
     /// # Errors
@@ -187,7 +269,7 @@ impl Stage {
         let sandbox = services::read(Path::new(SANDBOX_IMAGE))?;
         let host = containerd::Host { has_sys_resource: self.facts.sys_resource, mtu: self.mtu };
         containerd::configure_at(Path::new("/"), &self.settings, sandbox.trim(), &host)?;
-        let handle = self.supervisor.start(containerd::service())?;
+        let handle = self.supervisor.start(containerd::service(self.proxy_variables()))?;
         handle.ready(CONTAINERD_TIMEOUT).await?;
         Ok(handle)
     }
@@ -198,8 +280,8 @@ impl Stage {
     /// # Errors
     /// When it cannot be started at all, a port is taken, or the certificates cannot be used.
     pub async fn start_dockerd(&self) -> Result<Handle, BoxError> {
-        dockerd::configure_at(Path::new("/"))?;
-        let handle = self.supervisor.start(dockerd::service(self.mtu))?;
+        dockerd::configure_at(Path::new("/"), &registries::plan::for_dockerd(&self.wishes.registries))?;
+        let handle = self.supervisor.start(dockerd::service(self.mtu, self.proxy_variables()))?;
         let everywhere = |port| SocketAddr::from(([0, 0, 0, 0], port));
         let mut proxy = docker_proxy::Proxy::new(PathBuf::from(paths::DOCKER_SOCKET));
         match docker_proxy::acceptor_at(Path::new(paths::DOCKER_PKI))? {

@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 use crate::bake;
 use crate::boot::{self, Daemons, Options};
 use crate::contract::{BOOT_TIMEOUT, ClusterSettings, env, exit, paths, ports};
-use crate::hooks;
 use crate::host::{cgroups, preflight};
 use crate::http;
 use crate::identity;
@@ -22,6 +21,7 @@ use crate::phases::{BoxError, Events, chain};
 use crate::stage::Stage;
 use crate::status::{Board, State};
 use crate::token::Token;
+use crate::wishes::Wishes;
 
 /// What an orderly stop may take. `docker stop` kills after 10 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);
@@ -38,6 +38,10 @@ pub fn run(role: Role, has_events: bool) -> i32 {
         Ok(token) => token,
         Err(error) => return refuse(&chain(&error)),
     };
+    let (identity, wishes) = match asked_for(role) {
+        Ok(asked_for) => asked_for,
+        Err(reasons) => return refuse(&reasons.join("; ")),
+    };
     let settings = match load_settings(Path::new(paths::SETTINGS)) {
         Ok(settings) => settings,
         Err(error) => return refuse(&chain(error.as_ref())),
@@ -53,17 +57,6 @@ pub fn run(role: Role, has_events: bool) -> i32 {
             return refuse(&reasons.join("; "));
         }
     };
-    let identity = match role {
-        Role::Boot => match identity_request() {
-            Ok(request) => request,
-            Err(reasons) => return refuse(&reasons),
-        },
-        // What an image is baked with, no container shares.
-        Role::BakeImages | Role::BakeCluster | Role::BakeCustom => identity::Request::default(),
-    };
-    if let Err(reasons) = hook_policy() {
-        return refuse(&reasons);
-    }
     // Must happen before the runtime starts threads: a namespace is a thread's.
     if let Err(error) = cgroups::enter_own_namespace() {
         return refuse(&chain(&error));
@@ -72,7 +65,8 @@ pub fn run(role: Role, has_events: bool) -> i32 {
         Ok(runtime) => runtime,
         Err(error) => return fail("cannot start the runtime", &error.to_string()),
     };
-    let order = Order { role, events: Events::new(has_events), settings, facts, identity, is_docker_tcp_served, token };
+    let order =
+        Order { role, events: Events::new(has_events), settings, facts, identity, wishes, is_docker_tcp_served, token };
     let code = runtime.block_on(supervise(order, board));
     // Blocking tasks (a store being copied) must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -86,12 +80,13 @@ struct Order {
     settings: ClusterSettings,
     facts: preflight::Facts,
     identity: identity::Request,
+    wishes: Wishes,
     is_docker_tcp_served: bool,
     token: Option<Token>,
 }
 
 async fn supervise(order: Order, board: Board) -> i32 {
-    let Order { role, events, settings, facts, identity, is_docker_tcp_served, token } = order;
+    let Order { role, events, settings, facts, identity, wishes, is_docker_tcp_served, token } = order;
     let shutdown = CancellationToken::new();
     let listener = match TcpListener::bind(("0.0.0.0", ports::HTTP)).await {
         Ok(listener) => listener,
@@ -115,7 +110,7 @@ async fn supervise(order: Order, board: Board) -> i32 {
         return fail("cannot listen for signals", &error.to_string());
     }
 
-    let mut stage = Stage::new(settings, board.clone(), facts, shutdown.clone());
+    let mut stage = Stage::new(settings, board.clone(), facts, wishes, shutdown.clone());
     stage.is_docker_tcp_served = is_docker_tcp_served;
     let code = tokio::select! {
         code = perform(role, &mut stage, events, identity, &stop) => code,
@@ -163,8 +158,6 @@ async fn perform_boot(stage: &mut Stage, events: Events, identity: identity::Req
     let options = Options {
         is_static_ip_checked: std::env::var(env::STATIC_IP_CHECK).as_deref() != Ok("off"),
         timeout: boot_timeout(),
-        // Looked at before anything began.
-        hooks: hook_policy().unwrap_or_default(),
         events,
     };
     let mut daemons = Daemons::default();
@@ -233,16 +226,24 @@ fn parse_settings(text: &str) -> Result<ClusterSettings, String> {
     }
 }
 
-/// What the environment asks of the container's identity, or everything that is wrong with it.
-fn identity_request() -> Result<identity::Request, String> {
-    let is_made = identity::is_made_at(Path::new("/"));
+/// What the environment asks of the container's identity and of all else, or everything that is wrong with it.
+fn asked_for(role: Role) -> Result<(identity::Request, Wishes), Vec<String>> {
     let variable = |name: &str| std::env::var(name).ok();
-    identity::Request::from_variables(variable, SystemTime::now(), is_made)
-        .map_err(|errors| errors.iter().map(|error| chain(error)).collect::<Vec<_>>().join("; "))
+    if role != Role::Boot {
+        return Ok((identity::Request::default(), Wishes::of_a_bake(variable)?));
+    }
+    let is_made = identity::is_made_at(Path::new("/"));
+    let identity = identity::Request::from_variables(variable, SystemTime::now(), is_made)
+        .map_err(|errors| errors.iter().map(|error| chain(error)).collect());
+    both(identity, Wishes::from_variables(variable))
 }
 
-fn hook_policy() -> Result<hooks::Policy, String> {
-    hooks::Policy::from_variables(|name| std::env::var(name).ok())
+/// Both values, or the mistakes of both.
+fn both<A, B>(one: Result<A, Vec<String>>, other: Result<B, Vec<String>>) -> Result<(A, B), Vec<String>> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (one, other) => Err(one.err().into_iter().chain(other.err()).flatten().collect()),
+    }
 }
 
 fn api_port() -> u16 {

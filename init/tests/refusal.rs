@@ -38,3 +38,38 @@ fn a_token_that_is_none() {
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
     }
 }
+
+#[test]
+fn everything_else_that_variables_ask_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("registries.yaml");
+    std::fs::write(&file, "registries:\n- {host: registry, user: ci, password: hunter22}\n- {hosts: a.example}\n")
+        .unwrap();
+    let variables = [
+        (env::CERT_SANS, "a/b"),
+        (env::REGISTRY, "ghcr.io"),
+        (env::REGISTRY_PASSWORD, "hunter22"),
+        (env::REGISTRIES_FILE, file.to_str().unwrap()),
+        (env::EXTRA_CA_CERTS, "/nonexistent/ca.crt"),
+        ("https_proxy", "http://ci:hunter22@proxy:port"),
+        (env::HOOK_TIMEOUT, "soon"),
+        (env::HOOK_FAILURE, "maybe"),
+    ];
+    let (code, stderr) = refused(&variables);
+    assert_eq!(code, Some(exit::USAGE), "{stderr}");
+    for reason in [
+        "KUBAKE_CERT_SANS: `a/b` is neither",
+        "; REGISTRY and REGISTRY_PASSWORD are set and REGISTRY_USER is not, or empty; set all three or none",
+        "registries[0].host: `registry` cannot be the registry of an image",
+        "registries[1].hosts: is unknown; there are host, user, password",
+        "registries[1].host: is missing",
+        "; KUBAKE_EXTRA_CA_CERTS: cannot read /nonexistent/ca.crt",
+        "; KUBAKE_HOOK_TIMEOUT is `soon`, which is no duration; set one such as `90s`",
+        "; KUBAKE_HOOK_FAILURE is `maybe`; set it to `fail` or `report`",
+        "; https_proxy: this is not the URL of a proxy",
+    ] {
+        assert!(stderr.contains(reason), "{reason} is not told: {stderr}");
+    }
+    assert!(!stderr.contains("hunter22"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}

@@ -19,6 +19,8 @@ pub(crate) const CASES: &[Case] = &[("a custom bake boots with its images and wh
 const IMAGE: &str = "kubake-e2e/custom:1";
 /// Comes in as an archive; its last layer deletes a file of the one below.
 const ARCHIVED: &str = "kubake-e2e/archived:1";
+/// What a hook is given and must not leave anywhere.
+const SECRET: &str = "kubake-e2e-hunter2";
 /// Comes in by its name in a list.
 const LISTED: &str = "kubake-e2e/listed:1";
 
@@ -33,7 +35,9 @@ fn custom() -> Result<()> {
     let (images, hooks) = (directory.path().join("images.d"), directory.path().join("hooks"));
     std::fs::create_dir_all(&images).context("cannot make a directory")?;
     probe::build(probe_program(), ARCHIVED, Recipe::WithDeletedFile("archived"), None)?;
-    engine::run(["save".as_ref(), "--output".as_ref(), images.join("mine.tar").as_os_str(), ARCHIVED.as_ref()])?;
+    let archive = directory.path().join("mine.tar");
+    engine::run(["save".as_ref(), "--output".as_ref(), archive.as_os_str(), ARCHIVED.as_ref()])?;
+    compress(&archive, &images.join("mine.tar.gz"))?;
     probe::build(probe_program(), LISTED, Recipe::Plain("listed"), None)?;
     lab::write(&images.join("more.txt"), format!("# mine\n{LISTED}\n"))?;
 
@@ -47,6 +51,17 @@ fn custom() -> Result<()> {
         for object in object-*.json; do kubectl apply -f \"$object\"; done\n\
         kubectl rollout status deployment/web --timeout=120s\n";
     hook(&hooks.join("after-cluster/20-objects"), script)?;
+    // On the host: its argument is a container into which files can be copied.
+    lab::write(&hooks.join("before-setup/data"), "from the host\n")?;
+    hook(&hooks.join("before-setup/10-copy"), "\"$KUBAKE_ENGINE\" cp data \"$1:/etc/kubake-e2e-host\"\n")?;
+    // At every boot.
+    let script =
+        "test \"$KUBAKE_HOOK\" = before-boot\ntest ! -e /run/containerd/containerd.sock\ntouch /run/kubake-e2e-boot\n";
+    hook(&hooks.join("before-boot/10-mark"), script)?;
+    hook(&hooks.join("kubernetes-ready"), "kubectl create configmap at-ready\n")?;
+    lab::write(&directory.path().join("secret"), format!("{SECRET}\n"))?;
+    let script = format!("test \"$E2E_SECRET\" = {SECRET}\necho \"it is $E2E_SECRET\"\n");
+    hook(&hooks.join("after-cluster/30-secret"), &script)?;
     lab::write(&hooks.join("after-cluster/token.json"), token_secret().to_string())?;
     // What a hook leaves of itself and of the bake's keys: a login, a token that no container's key will have signed.
     let script = "mkdir -p /root/.docker\n\
@@ -62,7 +77,9 @@ fn custom() -> Result<()> {
     let bake = |patience| -> Result<serde_json::Value> {
         let path = |path: &Path| path.to_string_lossy().into_owned();
         let (images, hooks) = (path(&images), path(&hooks));
-        let arguments = ["bake", "--json", "--tag", IMAGE, "--images-dir", &images, "--hooks-dir", &hooks];
+        let secret = format!("E2E_SECRET={}", path(&directory.path().join("secret")));
+        let from = ["--images-dir", &images, "--hooks-dir", &hooks, "--hook-secret", &secret];
+        let arguments = ["bake", "--json", "--tag", IMAGE].into_iter().chain(from);
         let text = lab()?.run(directory.path(), patience, arguments)?.success()?;
         serde_json::from_str(&text).with_context(|| format!("no JSON: {text}"))
     };
@@ -81,6 +98,11 @@ fn custom() -> Result<()> {
     let baked = kubectl.run(["get", "configmap", "from-hook", "--output", "jsonpath={.data.version}"])?;
     ensure!(baked == cluster.fetch("/kubernetes-version")?.trim(), "the hook's ConfigMap says {baked:?}");
     cluster.node(&["test", "-e", "/etc/kubake-e2e-before"])?;
+    ensure!(cluster.node(&["cat", "/etc/kubake-e2e-host"])?.trim() == "from the host");
+    cluster.node(&["test", "-e", "/run/kubake-e2e-boot"])?;
+    cluster.node(&["test", "!", "-e", "/kubake/inbox/secrets.yaml"])?;
+    // Readiness does not wait for these hooks.
+    kubectl.run(["wait", "--for=create", "--timeout=90s", "configmap/at-ready"])?;
     // Ready means that what was baked in runs, not only what Kubernetes brings along.
     let answer = http::get(engine::published(cluster.container(), manifests::NODE_PORT)?, "/")?.expect(200)?;
     ensure!(answer == "baked in\n", "{answer:?}");
@@ -103,6 +125,14 @@ fn custom() -> Result<()> {
     ensure!(namespace.wait_done("archived")? == "archived");
     ensure!(namespace.wait_done("listed")? == "listed");
     ensure!(namespace.wait_done("deleted").is_err(), "a file that a layer deleted is there again");
+    Ok(())
+}
+
+fn compress(archive: &Path, target: &Path) -> Result<()> {
+    let mut archive = std::fs::File::open(archive).context("the archive is not there")?;
+    let target = std::fs::File::create(target).context("cannot make an archive")?;
+    let mut target = flate2::write::GzEncoder::new(target, flate2::Compression::fast());
+    std::io::copy(&mut archive, &mut target).and_then(|_| target.finish()).context("cannot compress an archive")?;
     Ok(())
 }
 

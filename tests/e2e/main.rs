@@ -7,12 +7,14 @@ mod address;
 mod bad_input;
 mod bake;
 mod boot;
+mod capacity;
 mod clock;
 mod docker_tls;
 mod endurance;
 mod faults;
 mod identity;
 mod interrupt;
+mod registries;
 mod restart;
 mod secrets;
 mod side_by_side;
@@ -50,6 +52,8 @@ fn main() -> ExitCode {
         ("docker", docker_tls::CASES),
         ("side by side", side_by_side::CASES),
         ("identity", identity::CASES),
+        ("capacity", capacity::CASES),
+        ("registries", registries::CASES),
         ("endurance", endurance::CASES),
         ("secrets", secrets::CASES),
         ("bad input", bad_input::CASES),

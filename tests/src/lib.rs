@@ -13,6 +13,7 @@
 //! * [`openssl`] makes authorities and looks at certificates,
 //! * [`probe`] makes container images without a registry,
 //! * [`caller`] is somebody who fetches a kubeconfig and uses it, wherever they are,
+//! * [`registry`] runs a registry and a proxy beside a cluster,
 //! * [`sabotage`] breaks parts of a cluster and mends them again,
 //! * [`secrets`] looks for secrets in every layer of an image.
 //!
@@ -43,6 +44,7 @@ pub mod plain;
 pub mod poll;
 pub mod probe;
 pub mod process;
+pub mod registry;
 pub mod sabotage;
 pub mod secrets;
 

@@ -134,6 +134,29 @@ impl Authority {
         Ok(Self { directory, certificate, key })
     }
 
+    /// Makes a certificate for a server of this name, and its key; both as PEM.
+    ///
+    /// # Errors
+    /// When there is no `openssl`.
+    pub fn issue(&self, name: &str) -> Result<(String, String)> {
+        let file = |name: &str| self.directory.path().join(name);
+        let (request, key, extensions) = (file("server.csr"), file("server.key"), file("server.ext"));
+        let make = ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+        let subject = format!("/CN={name}");
+        output(&[&make[..], &["-subj", &subject, "-keyout", text(&key)?, "-out", text(&request)?]].concat())?
+            .success()?;
+        lab::write(
+            &extensions,
+            format!("subjectAltName=DNS:{name}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n"),
+        )?;
+        let (authority, signer) = (file(Self::CERTIFICATE_FILE), file(Self::KEY_FILE));
+        let sign = ["x509", "-req", "-days", "30", "-CAcreateserial", "-extfile", text(&extensions)?];
+        let by = ["-in", text(&request)?, "-CA", text(&authority)?, "-CAkey", text(&signer)?];
+        let certificate = output(&[&sign[..], &by].concat())?.success()?;
+        let key = std::fs::read_to_string(&key).context("openssl wrote no key")?;
+        Ok((certificate, key))
+    }
+
     /// Where its two files lie.
     #[must_use]
     pub fn directory(&self) -> &Path {
@@ -168,5 +191,14 @@ mod tests {
         assert!(is_valid_after(&first.certificate, 29 * day).unwrap());
         assert!(!is_valid_after(&first.certificate, 31 * day).unwrap());
         is_valid_after("no certificate", day).unwrap_err();
+    }
+
+    #[test]
+    fn an_authority_vouches_for_a_server_and_for_no_other() {
+        let (mine, other) = (Authority::make(KeyForm::Pkcs8).unwrap(), Authority::make(KeyForm::Rsa).unwrap());
+        let (certificate, key) = mine.issue("registry.example").unwrap();
+        assert!(key.contains("PRIVATE KEY-----"), "{key}");
+        verify(&mine.certificate, &certificate).unwrap();
+        verify(&other.certificate, &certificate).unwrap_err();
     }
 }

@@ -4,14 +4,17 @@
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use kubake_init::contract::{BOOT_TIMEOUT, Event, HEALTHCHECK_LIMIT, labels, names, paths, roles};
+use kubake_init::contract::{BOOT_TIMEOUT, Event, HEALTHCHECK_LIMIT, labels, moments, names, paths, roles};
 
-use super::inputs::{self, Packed};
-use super::{Context, Error, doing};
+use super::inputs::{self, Archive, Packed};
+use super::{Context, Error, HookSecrets, doing, hooks};
 use crate::engine::command::{Commit, ContainerSpec, CopyInto, Start, Tag};
-use crate::engine::{EngineFacts, Flavour, ImageGuard, Input, RunError, Stream};
+use crate::engine::{ContainerGuard, Engine, EngineFacts, Flavour, ImageGuard, Input, RunError, Stream};
 use crate::printer::Phase;
 
 /// Where the image has `kubake-init`; a commit has to name it, since it keeps the build container's own command.
@@ -29,6 +32,8 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(HEALTHCHECK_LIMIT.as_secs()
 const HEALTH_RETRIES: u32 = 2;
 /// Docker's first version that knows `--start-interval`; others refuse the instruction (moby's tracking issue 45897).
 const START_INTERVAL_SINCE: u32 = 25;
+/// How often it is shown how much of an archive was copied.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 /// How much of a failed container's log its error carries.
 const LOG_LINES: usize = 30;
 
@@ -42,7 +47,9 @@ pub(super) struct Recipe<'a> {
     /// Small files.
     pub(super) files: Vec<Packed>,
     /// Archives of images and what they are called in the inbox.
-    pub(super) archives: Vec<(PathBuf, String)>,
+    pub(super) archives: Vec<(Archive, String)>,
+    /// Whether hooks of the host run and those of the container get their secrets.
+    pub(super) has_hooks: bool,
     /// Name of the image that is made.
     pub(super) name: &'a str,
     /// Instruction of the image that is made (see [`healthcheck`]).
@@ -79,11 +86,38 @@ pub(super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Recipe<'_>) ->
     engine
         .run_with_input(&copy("-".into(), "/".to_owned()), Input::File(packed))
         .map_err(doing("copy the settings into the build container"))?;
-    for (path, name) in &recipe.archives {
-        phase.message(format_args!("copying {name}"));
-        engine
-            .run(&copy(path.clone(), format!("{}/{name}", paths::INBOX_IMAGES)))
-            .map_err(doing(format!("copy `{}` into the build container", path.display())))?;
+    for (archive, name) in &recipe.archives {
+        copy_archive(engine, phase, archive, name, &copy("-".into(), paths::INBOX_IMAGES.to_owned()))?;
+    }
+    let mut guard = Some(guard);
+    let mut keep = || {
+        if !context.options.retain {
+            return None;
+        }
+        let kept = guard.take().map(ContainerGuard::keep)?;
+        withdraw_secrets(engine, context, &copy("-".into(), "/".to_owned()));
+        Some(kept)
+    };
+    let on_host = |moment: &str| -> Result<(), Error> {
+        if context.hooks.host.is_empty() {
+            return Ok(());
+        }
+        let found = engine.container(&container).map_err(doing("look for the build container"))?;
+        let id = found.map_or_else(|| container.clone(), |container| container.id);
+        let given = hooks::Surroundings {
+            directory: &context.hooks.directory,
+            settings: &context.settings.cluster,
+            engine: engine.program(),
+            timeout: context.settings.hook_timeout,
+        };
+        hooks::run(engine.runner(), moment, &id, &given, phase)
+    };
+    if recipe.has_hooks {
+        on_host(moments::BEFORE_SETUP).map_err(|error| error.retained_by(&mut keep))?;
+        // Last of all, so that nothing but the container's own first program finds them.
+        if !context.options.secrets.is_empty() {
+            hand_over(engine, &context.options.secrets, &copy("-".into(), "/".to_owned()))?;
+        }
     }
 
     phase.message("starting");
@@ -97,14 +131,14 @@ pub(super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Recipe<'_>) ->
     });
     if let Err(source) = ended {
         return Err(match source {
-            source @ RunError::Failed { .. } => {
-                let retained = if context.options.retain { Some(guard.keep()) } else { None };
-                follower.failure(recipe.role, &source, retained)
-            }
+            source @ RunError::Failed { .. } => follower.failure(recipe.role, &source, keep()),
             source => doing(format!("follow the build container of {}", recipe.role))(source),
         });
     }
 
+    if recipe.has_hooks {
+        on_host(moments::AFTER_SETUP).map_err(|error| error.retained_by(&mut keep))?;
+    }
     phase.message(format_args!("committing {}", recipe.name));
     // Ctrl-C ends the command but not the engine's work: the image would appear a moment later. So the commit runs to its
     // end, under a name that goes away again, and the image gets its own one only if nobody wanted to stop meanwhile.
@@ -123,8 +157,54 @@ pub(super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Recipe<'_>) ->
     engine
         .run(&Tag { image: unfinished.name().to_owned(), name: recipe.name.to_owned() })
         .map_err(doing(format!("name the image `{}`", recipe.name)))?;
-    guard.remove().map_err(doing("remove the build container"))?;
+    if let Some(guard) = guard {
+        guard.remove().map_err(doing("remove the build container"))?;
+    }
     Ok(id)
+}
+
+fn hand_over(engine: &Engine, secrets: &HookSecrets, copy: &CopyInto) -> Result<(), Error> {
+    let packed =
+        secrets.pack().map_err(|source| inputs::Error::Pack { path: PathBuf::from(paths::INBOX_SECRETS), source })?;
+    engine.run_with_input(copy, Input::Bytes(packed)).map_err(doing("hand the hooks' secrets to the build container"))
+}
+
+/// Leaves no secret in a container that is kept: one that could not be started has not removed them.
+fn withdraw_secrets(engine: &Engine, context: &Context<'_>, copy: &CopyInto) {
+    if context.options.secrets.is_empty() {
+        return;
+    }
+    if let Err(error) = hand_over(&engine.for_cleanup(), &HookSecrets::default(), copy) {
+        tracing::warn!("the container that is kept may hold secrets of hooks in {}: {error}", paths::INBOX_SECRETS);
+    }
+}
+
+/// Copies an archive as the plain tar that it is or becomes, and shows how far it is.
+fn copy_archive(engine: &Engine, phase: &Phase, archive: &Archive, name: &str, copy: &CopyInto) -> Result<(), Error> {
+    let copied = Arc::new(AtomicU64::new(0));
+    let stream = inputs::stream(archive, name, Arc::clone(&copied))
+        .map_err(|source| inputs::Error::Pack { path: archive.path.clone(), source })?;
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let shown = scope.spawn(|| {
+            while !is_done.load(Ordering::Relaxed) {
+                phase.message(progress(&archive.name, copied.load(Ordering::Relaxed), archive.size));
+                thread::park_timeout(PROGRESS_INTERVAL);
+            }
+        });
+        let outcome = engine.run_with_input(copy, Input::Reader(stream));
+        is_done.store(true, Ordering::Relaxed);
+        shown.thread().unpark();
+        outcome.map_err(doing(format!("copy `{}` into the build container", archive.path.display())))
+    })
+}
+
+/// Such as `copying a.tar: 120 of 1800 MB (6 %)`.
+fn progress(name: &str, copied: u64, size: u64) -> String {
+    // The stream is a little longer than the archive in it.
+    let copied = copied.min(size);
+    let percent = copied.saturating_mul(100).checked_div(size).unwrap_or(100);
+    format!("copying {name}: {} of {} MB ({percent} %)", copied / 1_000_000, size.div_ceil(1_000_000))
 }
 
 /// The instruction with which an engine sees for itself whether the cluster is ready, as far as it understands one. Only
@@ -227,6 +307,12 @@ mod tests {
     use crate::printer::{Printer, Verbosity};
 
     #[test]
+    fn progress_is_told_in_bytes() {
+        assert_eq!(progress("a.tar", 120_500_000, 1_800_000_000), "copying a.tar: 120 of 1800 MB (6 %)");
+        assert_eq!(progress("a.tar", 3000, 2000), "copying a.tar: 0 of 1 MB (100 %)");
+    }
+
+    #[test]
     fn values_of_labels_survive_the_dockerfile_syntax() {
         assert_eq!(quoted(r#"{"a":"$b\c"}"#), r#""{\"a\":\"\$b\\c\"}""#);
     }
@@ -253,6 +339,7 @@ mod tests {
             role: roles::BAKE_CLUSTER,
             files: Vec::new(),
             archives: Vec::new(),
+            has_hooks: false,
             name: "b",
             healthcheck,
             labels: vec![(labels::STAGE, "baked")],

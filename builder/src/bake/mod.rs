@@ -11,25 +11,34 @@
 mod buildkit;
 mod components;
 mod container;
+mod hooks;
 pub mod inputs;
+mod secrets;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kubake_init::contract::{CONTROL_PLANE_ARCHIVE, labels, paths, roles};
+use kubake_init::contract::{BakeRequest, CONTROL_PLANE_ARCHIVE, labels, paths, roles};
+use kubake_init::hooks::HookError;
 use thiserror::Error;
 
 use crate::base_image::{self, BaseImage, BaseImageError};
 use crate::checkout::{self, Checkout};
 use crate::engine::command::{Pull, RemoveImage, Save, Tag};
-use crate::engine::{Engine, EngineError, RunError, command};
-use crate::printer::{Phase, Printer};
+use crate::engine::{Engine, EngineError, Image, ImageGuard, RunError, command};
+use crate::printer::{Phase, Printer, chain};
 use crate::settings::{Settings, minor};
-use inputs::{Content, Images, Packed};
+use inputs::{Archive, Content, Hooks, Images, Listed, Packed, Platform, Problem, Watch};
+pub use secrets::{Error as HookSecretsError, HookSecrets};
 
 /// Repository of the images that hold a frozen store and no cluster yet.
 const IMAGES_REPOSITORY: &str = "kubake/images";
+/// Repository of names that images get which a list names by digest, while they are saved.
+const BY_DIGEST_REPOSITORY: &str = "kubake/by-digest";
+/// The archive of the images that lists name; it sorts after the user's.
+const LISTED_ARCHIVE: &str = "90-listed.tar";
 /// A change of how images are committed makes a new image out of old inputs.
 const RECIPE: &str = "1";
 
@@ -65,15 +74,26 @@ pub enum Error {
         /// The image.
         image: String,
     },
-    /// An image of a list is not to be had.
-    #[error("pull `{image}`, which a list in the images directory names")]
-    Pull {
-        /// The image.
-        image: String,
-        /// Why.
+    /// A hook on the host failed.
+    #[error("hook {hook} failed{}", retained_text(.retained.as_deref()))]
+    Hook {
+        /// Moment and file.
+        hook: String,
+        /// The build container's name, where it was kept.
+        retained: Option<String>,
+        /// How it went.
         #[source]
         source: RunError,
     },
+    /// The hooks on the host cannot be found.
+    #[error(transparent)]
+    Hooks {
+        /// Why.
+        source: HookError,
+    },
+    /// The user asked to stop while files were looked through.
+    #[error("interrupted while looking through what is to be baked in")]
+    Interrupted,
     /// The engine did not do what it was asked to.
     #[error("{doing}")]
     Run {
@@ -132,16 +152,32 @@ impl Error {
             Self::Container { retained: None, .. } => {
                 Some("keep the build container with `--retain` to look around in it".to_owned())
             }
+            Self::Hook { .. } => Some(
+                "it runs on this host with the build container's id as its argument; `hooks/README.md` says what is there, \
+                 and `--hook-timeout` gives it more time"
+                    .to_owned(),
+            ),
             Self::Build { .. } => Some("see the whole build with `-v`".to_owned()),
             _ => None,
         }
+    }
+
+    /// A hook that failed may leave its container for somebody to look at.
+    fn retained_by(mut self, keep: impl FnOnce() -> Option<String>) -> Self {
+        if let Self::Hook { source, retained, .. } = &mut self {
+            if !source.is_interrupted() {
+                *retained = keep();
+            }
+        }
+        self
     }
 
     /// Whether the user asked to stop.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
         match self {
-            Self::Build { source, .. } | Self::Pull { source, .. } | Self::Run { source, .. } => {
+            Self::Interrupted => true,
+            Self::Build { source, .. } | Self::Hook { source, .. } | Self::Run { source, .. } => {
                 source.is_interrupted()
             }
             Self::Base(error) => error.is_interrupted(),
@@ -157,12 +193,14 @@ fn doing(what: impl Into<String>) -> impl FnOnce(RunError) -> Error {
 }
 
 /// How to bake.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Bake although an image with the same inputs exists.
     pub force: bool,
     /// Keep a build container that failed.
     pub retain: bool,
+    /// What hooks in the build container get beside their usual variables.
+    pub secrets: HookSecrets,
 }
 
 /// What a bake made.
@@ -191,7 +229,7 @@ pub(crate) struct Context<'a> {
     /// Temporary files of this bake; gone with it.
     directory: tempfile::TempDir,
     images: Images,
-    hooks: Vec<Packed>,
+    hooks: Hooks,
     base: String,
     appliance: Option<components::Built>,
     control_plane: Vec<components::Built>,
@@ -238,7 +276,7 @@ pub fn bake(engine: &Engine, settings: &Settings, options: Options, printer: &Pr
         checkout: Checkout::find()?,
         directory,
         images: Images::default(),
-        hooks: Vec::new(),
+        hooks: Hooks::default(),
         base: String::new(),
         appliance: None,
         control_plane: Vec::new(),
@@ -263,21 +301,61 @@ pub fn bake(engine: &Engine, settings: &Settings, options: Options, printer: &Pr
 }
 
 /// First, because a bad archive must not be found after an hour of compiling.
-fn check_inputs(context: &mut Context<'_>, _: &Phase) -> Result<String, Error> {
+fn check_inputs(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error> {
+    let engine = context.engine;
+    let cancel = engine.runner().cancel();
+    let watch = Watch { say: &|text| phase.message(text), is_over: &|| cancel.is_cancelled() };
+    let facts = engine.facts();
+    let platform = Platform::new(&facts.os, &facts.arch);
+    let mut problems = Vec::new();
+
     let named = context.settings.images_dir.is_some();
     let directory = context.settings.images_dir.clone().unwrap_or_else(|| context.checkout.images_dir());
-    context.images = inputs::images(&directory, named)?;
+    context.images = inputs::images(&directory, named, &platform, &watch, &mut problems);
 
     let named = context.settings.hooks_dir.is_some();
     let directory = context.settings.hooks_dir.clone().unwrap_or_else(|| context.checkout.hooks_dir());
-    context.hooks = inputs::hooks(&directory, named, &relative(paths::INBOX_HOOKS))?;
-    let hooks = context.hooks.iter().filter(|item| matches!(item.content, Content::File(_))).count();
-    let Images { archives, references } = &context.images;
-    let counted = [(archives.len(), "archive"), (references.len(), "listed image"), (hooks, "hook file")];
+    let (inbox, kept) = (relative(paths::INBOX_HOOKS), relative(paths::HOOKS));
+    context.hooks = inputs::hooks(&directory, named, &inbox, &kept, &mut problems);
+
+    for listed in &context.images.listed {
+        let image = look(engine, &listed.reference)?;
+        problems.extend(unusable(listed, image.as_ref(), &platform));
+    }
+    if cancel.is_cancelled() {
+        return Err(Error::Interrupted);
+    }
+    if !problems.is_empty() {
+        return Err(inputs::Error::Problems(problems).into());
+    }
+
+    let is_file = |item: &&Packed| matches!(item.content, Content::File(_));
+    let hooks = context.hooks.packed.iter().chain(&context.hooks.host).filter(is_file).count();
+    let Images { archives, listed } = &context.images;
+    let counted = [(archives.len(), "archive"), (listed.len(), "listed image"), (hooks, "hook file")];
     let counted = counted.iter().filter(|(count, _)| *count > 0);
     let texts: Vec<String> =
         counted.map(|(count, what)| format!("{count} {what}{}", if *count == 1 { "" } else { "s" })).collect();
     Ok(if texts.is_empty() { "nothing beyond the cluster".to_owned() } else { texts.join(", ") })
+}
+
+fn look(engine: &Engine, reference: &str) -> Result<Option<Image>, Error> {
+    engine.image(reference).map_err(doing(format!("look for the image `{reference}`")))
+}
+
+/// Why a listed image cannot be taken as the engine has it.
+fn unusable(listed: &Listed, image: Option<&Image>, platform: &Platform) -> Option<Problem> {
+    let Listed { reference, .. } = listed;
+    match image {
+        None if listed.is_local => Some(listed.problem(format!(
+            "the engine has no image `{reference}`; build it, or leave `docker://` out to have it pulled"
+        ))),
+        Some(image) if !platform.runs(&Platform::new("", &image.architecture)) => Some(listed.problem(format!(
+            "the engine's image `{reference}` is for {}, and the engine runs {platform}; pull it for that platform",
+            image.architecture
+        ))),
+        _ => None,
+    }
 }
 
 fn base(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error> {
@@ -292,9 +370,7 @@ fn bake_images(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
     let components = inputs::digest(&built.collect::<Vec<_>>());
     let mut parts = vec![RECIPE.to_owned(), components.clone()];
     parts.extend(context.images.archives.iter().map(|archive| archive.digest.clone()));
-    for reference in &context.images.references {
-        parts.push(present_or_pulled(engine, reference, phase)?.0);
-    }
+    parts.extend(pull_listed(engine, &context.images.listed, phase)?);
     let hash = inputs::digest(&parts.iter().map(String::as_str).collect::<Vec<_>>());
     context.images_name = format!("{IMAGES_REPOSITORY}:{}", hash.get(..16).unwrap_or(&hash));
     let present = engine.image(&context.images_name).map_err(doing("look for the images' image"))?;
@@ -310,15 +386,16 @@ fn bake_images(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
     let control_plane = archive(CONTROL_PLANE_ARCHIVE);
     let names: Vec<String> = context.control_plane.iter().map(|built| built.name.clone()).collect();
     save(engine, &control_plane, names)?;
-    inbox.push((control_plane, CONTROL_PLANE_ARCHIVE.to_owned()));
+    inbox.push((saved(control_plane, CONTROL_PLANE_ARCHIVE)?, CONTROL_PLANE_ARCHIVE.to_owned()));
     for user in &context.images.archives {
-        inbox.push((user.path.clone(), format!("10-{}", user.name)));
+        inbox.push((user.clone(), format!("10-{}", user.name)));
     }
-    if !context.images.references.is_empty() {
+    let mut request = BakeRequest::default();
+    if !context.images.listed.is_empty() {
         phase.message("saving the listed images");
-        let listed = archive("90-listed.tar");
-        save(engine, &listed, context.images.references.clone())?;
-        inbox.push((listed, "90-listed.tar".to_owned()));
+        let listed = archive(LISTED_ARCHIVE);
+        request.names = save_listed(engine, &listed, &context.images.listed)?;
+        inbox.push((saved(listed, LISTED_ARCHIVE)?, LISTED_ARCHIVE.to_owned()));
     }
     let appliance = context.appliance.as_ref().map(|built| built.name.clone()).unwrap_or_default();
     let id = container::bake(
@@ -327,8 +404,9 @@ fn bake_images(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
         &container::Recipe {
             from: &appliance,
             role: roles::BAKE_IMAGES,
-            files: vec![settings_file(context.settings), directory(paths::INBOX_IMAGES)],
+            files: vec![settings_file(context.settings), directory(paths::INBOX_IMAGES), request_file(&request)],
             archives: inbox,
+            has_hooks: false,
             name: &context.images_name,
             healthcheck: None,
             labels: vec![(labels::STAGE, "images"), (labels::INPUTS, &hash), (labels::COMPONENTS, &components)],
@@ -346,16 +424,76 @@ fn save(engine: &Engine, output: &Path, images: Vec<String>) -> Result<(), Error
     engine.run(&Save { output: output.to_owned(), images }).map_err(doing(what))
 }
 
-/// The id of an image that a list names.
-fn present_or_pulled(engine: &Engine, reference: &str, phase: &Phase) -> Result<(String, bool), Error> {
-    let look = || engine.image(reference).map_err(doing(format!("look for the image `{reference}`")));
-    if let Some(image) = look()? {
-        return Ok((image.id, false));
+/// What was just saved, to be copied.
+fn saved(path: PathBuf, name: &str) -> Result<Archive, Error> {
+    let failed = |path: PathBuf| move |source| inputs::Error::Read { path, source };
+    Ok(Archive::plain(path.clone(), name).map_err(failed(path))?)
+}
+
+/// Saves images of lists. An archive holds no names by digest, so those images get a name of ours for as long as it takes;
+/// answers with the names that they shall have, by those in the archive.
+fn save_listed(engine: &Engine, output: &Path, listed: &[Listed]) -> Result<BTreeMap<String, String>, Error> {
+    let (mut images, mut names, mut guards) = (Vec::new(), BTreeMap::new(), Vec::new());
+    for Listed { reference, .. } in listed {
+        let Some(name) = name_by_digest(reference) else {
+            images.push(reference.clone());
+            continue;
+        };
+        let ours = format!("{BY_DIGEST_REPOSITORY}:{}-{}", std::process::id(), names.len());
+        // Before there is anything to guard: the tag must not be left over in any case.
+        guards.push(ImageGuard::new(engine, &ours));
+        engine
+            .run(&Tag { image: reference.clone(), name: ours.clone() })
+            .map_err(doing(format!("name the image `{reference}`")))?;
+        images.push(ours.clone());
+        names.insert(ours, name);
     }
-    phase.message(format_args!("pulling {reference}"));
-    let pull = Pull { image: reference.to_owned(), timeout: Some(Duration::from_secs(1800)) };
-    engine.run(&pull).map_err(|source| Error::Pull { image: reference.to_owned(), source })?;
-    Ok((look()?.map(|image| image.id).unwrap_or_default(), true))
+    save(engine, output, images)?;
+    Ok(names)
+}
+
+/// The name under which Kubernetes looks for an image by digest: a tag beside the digest does not count.
+fn name_by_digest(reference: &str) -> Option<String> {
+    let (name, digest) = reference.split_once('@')?;
+    let start = name.rfind('/').map_or(0, |at| at + 1);
+    let name = name.get(start..).and_then(|last| last.find(':')).map_or(name, |at| &name[..start + at]);
+    let name = match name.split_once('/') {
+        Some((registry, _)) if registry.contains(['.', ':']) || registry == "localhost" => name.to_owned(),
+        Some(_) => format!("docker.io/{name}"),
+        None => format!("docker.io/library/{name}"),
+    };
+    Some(format!("{name}@{digest}"))
+}
+
+/// What images of lists are, by name and id, those that the engine does not have pulled first; or all that cannot be had.
+fn pull_listed(engine: &Engine, listed: &[Listed], phase: &Phase) -> Result<Vec<String>, Error> {
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    // The same image by another name is another input.
+    let part = |reference: &str, id: &str| format!("{reference} {id}");
+    for image in listed {
+        let Listed { reference, .. } = image;
+        if let Some(present) = look(engine, reference)? {
+            found.push(part(reference, &present.id));
+            continue;
+        }
+        phase.message(format_args!("pulling {reference}"));
+        let pull = Pull { image: reference.clone(), timeout: Some(Duration::from_secs(1800)) };
+        match engine.run(&pull) {
+            Ok(()) => {
+                let id = look(engine, reference)?.map(|image| image.id).unwrap_or_default();
+                found.push(part(reference, &id));
+            }
+            Err(source) if source.is_interrupted() => {
+                return Err(Error::Run { doing: format!("pull `{reference}`"), source });
+            }
+            Err(error) => {
+                let why = chain(&error);
+                problems
+                    .push(image.problem(format!("pull `{reference}`: {why}; see that its registry can be reached")));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(found) } else { Err(inputs::Error::Problems(problems).into()) }
 }
 
 /// Removes images with a store of components that are built anew by now: gigabytes that nobody looks for. Those of the
@@ -397,7 +535,10 @@ fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<String, Erro
         RECIPE,
         &context.images_inputs,
         settings_text,
-        &inputs::digest_packed(&context.hooks)?,
+        &inputs::digest_packed(&context.hooks.packed)?,
+        &inputs::digest_packed(&context.hooks.host)?,
+        // Their names, because a hash of a value is a help to whoever wants to guess it.
+        &inputs::digest(&context.options.secrets.names().collect::<Vec<_>>()),
         healthcheck.as_deref().unwrap_or_default(),
     ]);
 
@@ -410,8 +551,9 @@ fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<String, Erro
         }
     }
     let mut files = vec![file];
-    files.push(directory(paths::INBOX_HOOKS));
-    files.extend(context.hooks.iter().cloned());
+    let request = BakeRequest { hook_timeout_seconds: settings.hook_timeout.as_secs(), ..BakeRequest::default() };
+    files.extend([request_file(&request), directory(paths::INBOX_HOOKS), directory(paths::HOOKS)]);
+    files.extend(context.hooks.packed.iter().cloned());
     let settings_json = serde_json::to_string(&settings.cluster).unwrap_or_default();
     let id = container::bake(
         context,
@@ -421,6 +563,7 @@ fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<String, Erro
             role: roles::BAKE_CLUSTER,
             files,
             archives: Vec::new(),
+            has_hooks: true,
             name: &settings.image,
             healthcheck: healthcheck.as_deref(),
             labels: vec![
@@ -485,8 +628,61 @@ fn directory(path: &str) -> Packed {
     Packed { target: relative(path), content: Content::Directory }
 }
 
+fn request_file(request: &BakeRequest) -> Packed {
+    let text = serde_json::to_string_pretty(request).unwrap_or_default();
+    Packed { target: relative(paths::INBOX_REQUEST), content: Content::Text(text) }
+}
+
 fn settings_file(settings: &Settings) -> Packed {
     // JSON is YAML: the same reader, and no second way to write it.
     let text = serde_json::to_string_pretty(&settings.cluster).unwrap_or_default();
     Packed { target: relative(paths::SETTINGS), content: Content::Text(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_by_digest_are_those_that_kubernetes_looks_for() {
+        for (reference, name) in [
+            ("nginx:1.29", None),
+            ("nginx@sha256:0a", Some("docker.io/library/nginx@sha256:0a")),
+            ("nginx:1.29@sha256:0a", Some("docker.io/library/nginx@sha256:0a")),
+            ("me/app@sha256:0a", Some("docker.io/me/app@sha256:0a")),
+            ("reg.example:5000/app:2@sha256:0a", Some("reg.example:5000/app@sha256:0a")),
+        ] {
+            assert_eq!(name_by_digest(reference).as_deref(), name, "{reference}");
+        }
+    }
+
+    #[test]
+    fn a_listed_image_that_is_absent_or_for_another_machine_is_told_with_its_line() {
+        let platform = Platform::new("linux", "amd64");
+        let listed = |is_local| Listed {
+            reference: "me/app".to_owned(),
+            is_local,
+            path: PathBuf::from("images.d/a.txt"),
+            line: 3,
+        };
+        let image: Image = Image {
+            id: "sha256:1".to_owned(),
+            tags: Vec::new(),
+            digests: Vec::new(),
+            labels: BTreeMap::new(),
+            env: Vec::new(),
+            entrypoint: Vec::new(),
+            size: 0,
+            created: String::new(),
+            architecture: "arm64".to_owned(),
+            layers: Vec::new(),
+        };
+        assert_eq!(unusable(&listed(false), None, &platform), None, "it is pulled");
+        let text = unusable(&listed(true), None, &platform).unwrap().to_string();
+        assert!(text.starts_with("`images.d/a.txt`, line 3: the engine has no image `me/app`; build it"), "{text}");
+        let text = unusable(&listed(true), Some(&image), &platform).unwrap().to_string();
+        assert!(text.contains("line 3") && text.contains("is for arm64, and the engine runs linux/amd64"), "{text}");
+        let image = Image { architecture: "amd64".to_owned(), ..image };
+        assert_eq!(unusable(&listed(true), Some(&image), &platform), None);
+    }
 }

@@ -18,6 +18,9 @@ pub struct Args {
     /// Keep a build container that failed
     #[arg(long)]
     pub retain: bool,
+    /// Hand a value to the hooks in the build container, from a file or from the variable NAME; it is in no layer and no log
+    #[arg(long, value_name = "NAME[=FILE]")]
+    pub hook_secret: Vec<String>,
     /// The settings.
     #[command(flatten)]
     pub settings: SettingFlags<Baking>,
@@ -25,8 +28,9 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, global: &Global, printer: &Printer) -> Result<(), Error> {
     let settings = resolve(&args.settings, global)?;
+    let secrets = bake::HookSecrets::load(&args.hook_secret, |name| std::env::var_os(name))?;
     let engine = find_engine(printer, args.yes)?;
-    let options = bake::Options { force: args.force, retain: args.retain };
+    let options = bake::Options { force: args.force, retain: args.retain, secrets };
     let baked = bake::bake(&engine, &settings, options, printer)?;
     let image = match settings.origin(Key::Image) {
         // From the file or the environment `up` reads it, too.

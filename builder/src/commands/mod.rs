@@ -45,7 +45,7 @@ impl From<ExitCode> for std::process::ExitCode {
 impl From<&Error> for ExitCode {
     fn from(error: &Error) -> Self {
         match error {
-            Error::Settings(_) | Error::Token(_) => Self::Usage,
+            Error::Settings(_) | Error::Token(_) | Error::HookSecrets(_) => Self::Usage,
             error if error.is_interrupted() => Self::Interrupted,
             _ => Self::Failed,
         }
@@ -61,6 +61,9 @@ pub enum Error {
     /// The token cannot be used.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// Secrets for hooks cannot be used.
+    #[error(transparent)]
+    HookSecrets(#[from] crate::bake::HookSecretsError),
     /// There is no engine.
     #[error(transparent)]
     Install(#[from] InstallError),

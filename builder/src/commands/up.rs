@@ -6,6 +6,7 @@ use kubake_init::contract::env;
 use kubake_init::token::{Token, TokenError};
 
 use super::{Error, find_engine, resolve};
+use crate::bake::HookSecrets;
 use crate::cli::{All, Global, SettingFlags};
 use crate::printer::{Printer, seconds};
 use crate::settings::{Key, Origin, Settings};
@@ -23,6 +24,9 @@ pub struct Args {
     /// Whether the cluster's context becomes the current one
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub set_context: bool,
+    /// Hand a value to the hooks if an image is baked, from a file or from the variable NAME; it is in no layer and no log
+    #[arg(long, value_name = "NAME[=FILE]")]
+    pub hook_secret: Vec<String>,
     /// The settings.
     #[command(flatten)]
     pub settings: SettingFlags<All>,
@@ -31,8 +35,14 @@ pub struct Args {
 pub(super) fn run(args: &Args, global: &Global, printer: &Printer) -> Result<(), Error> {
     let settings = resolve(&args.settings, global)?;
     let token = token(&settings, std::env::var_os(env::TOKEN))?;
+    let hook_secrets = HookSecrets::load(&args.hook_secret, |name| std::env::var_os(name))?;
     let engine = find_engine(printer, args.yes)?;
-    let options = up::Options { retain: args.retain, set_context: args.set_context, token: token.as_ref() };
+    let options = up::Options {
+        retain: args.retain,
+        set_context: args.set_context,
+        token: token.as_ref(),
+        hook_secrets: &hook_secrets,
+    };
     let cluster = up::up(&engine, &settings, options, printer)?;
     if let Some(millis) = cluster.ready_after_ms {
         let name = &cluster.name;

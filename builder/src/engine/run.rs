@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::ops::ControlFlow;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -362,6 +363,7 @@ pub struct Call {
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     secret_env: Vec<(OsString, OsString)>,
+    directory: Option<PathBuf>,
     input: Input,
     output: Option<File>,
     timeout: Option<Duration>,
@@ -376,6 +378,7 @@ impl Call {
             args: Vec::new(),
             env: Vec::new(),
             secret_env: Vec::new(),
+            directory: None,
             input: Input::Null,
             output: None,
             timeout: None,
@@ -408,6 +411,13 @@ impl Call {
     #[must_use]
     pub fn secret_env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.secret_env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Where the child runs, instead of where we do.
+    #[must_use]
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
         self
     }
 
@@ -462,6 +472,9 @@ impl Call {
         command.args(&self.args);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.envs(self.secret_env.iter().map(|(name, value)| (name, value)));
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
         command
     }
 }

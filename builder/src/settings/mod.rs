@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kubake_init::contract::ClusterSettings;
+use kubake_init::contract::{BAKE_HOOK_TIMEOUT, ClusterSettings};
 use thiserror::Error;
 
 pub use table::{Key, Row, Shape, TABLE, reference};
@@ -156,6 +156,8 @@ pub struct Settings {
     pub images_dir: Option<PathBuf>,
     /// Hooks; none is the checkout's.
     pub hooks_dir: Option<PathBuf>,
+    /// How long one hook of the bake may take.
+    pub hook_timeout: Duration,
     /// The appliance's base image: `auto`, `mmdebstrap` or a name.
     pub base_image: String,
     /// Go module proxy; none is Go's own.
@@ -244,6 +246,7 @@ impl Settings {
             network: resolver.one(Key::Network, None, text),
             images_dir: resolver.one(Key::ImagesDir, None, path),
             hooks_dir: resolver.one(Key::HooksDir, None, path),
+            hook_timeout: resolver.one(Key::HookTimeout, BAKE_HOOK_TIMEOUT, value::parse_timeout),
             base_image: resolver.one(Key::BaseImage, "auto".to_owned(), |text| Ok(text.to_owned())),
             go_proxy: resolver.one(Key::GoProxy, None, text),
             ready_timeout: resolver.one(Key::ReadyTimeout, Duration::from_secs(300), value::parse_duration),
@@ -294,6 +297,7 @@ impl Settings {
                     Key::Network => self.network.clone().map(Value::One),
                     Key::ImagesDir => path(&self.images_dir),
                     Key::HooksDir => path(&self.hooks_dir),
+                    Key::HookTimeout => one(print_duration(self.hook_timeout)),
                     Key::BaseImage => one(self.base_image.clone()),
                     Key::GoProxy => self.go_proxy.clone().map(Value::One),
                     Key::ReadyTimeout => one(print_duration(self.ready_timeout)),
@@ -530,6 +534,14 @@ mod tests {
         for text in ["", "# nothing\n", "version: 1\nname:\nhostPorts:\n"] {
             Settings::resolve(&sources(text, &[], &[])).unwrap();
         }
+    }
+
+    #[test]
+    fn a_hook_that_may_take_no_time_is_a_problem() {
+        let settings = Settings::resolve(&sources("version: 1\nhookTimeout: 90s\n", &[], &[])).unwrap();
+        assert_eq!(settings.hook_timeout, Duration::from_secs(90));
+        let error = Settings::resolve(&sources("", &[("KUBAKE_HOOK_TIMEOUT", "0")], &[])).unwrap_err();
+        assert!(error.to_string().contains("KUBAKE_HOOK_TIMEOUT: `0` leaves no time"), "{error}");
     }
 
     #[test]

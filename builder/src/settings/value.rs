@@ -168,6 +168,17 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     if text.is_empty() || !number.is_empty() { Err(wrong()) } else { Ok(Duration::from_secs(total)) }
 }
 
+/// Reads how long something may take.
+///
+/// # Errors
+/// What is wrong with it, naming it.
+pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err(format!("`{text}` leaves no time; give it some, such as `30m`")),
+        timeout => Ok(timeout),
+    }
+}
+
 /// Prints a duration so that [`parse_duration`] reads the same.
 #[must_use]
 pub fn print_duration(duration: Duration) -> String {

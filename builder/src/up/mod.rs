@@ -15,7 +15,7 @@ use kubake_init::token::Token;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::bake;
+use crate::bake::{self, HookSecrets};
 use crate::engine::command::{ContainerSpec, Filter, Pull, RemoveContainer, Run, Start, VolumeList, VolumeRemove};
 use crate::engine::{Container, ContainerGuard, Engine, Image, Location, RunError};
 use crate::kubeconfig::{self, Entries};
@@ -160,6 +160,8 @@ pub struct Options<'a> {
     pub set_context: bool,
     /// Guards the container's credentials and logs; none leaves them open to whoever reaches the port.
     pub token: Option<&'a Token>,
+    /// What hooks get if there is something to bake.
+    pub hook_secrets: &'a HookSecrets,
 }
 
 /// A published port.
@@ -233,7 +235,7 @@ pub fn up(engine: &Engine, settings: &Settings, options: Options<'_>, printer: &
         }
         Some(container) => return Err(Error::State { name: name.clone(), status: container.state.status.clone() }),
         None => {
-            guard = Some(create(engine, settings, options.token, printer)?);
+            guard = Some(create(engine, settings, options, printer)?);
             false
         }
     };
@@ -351,17 +353,17 @@ fn warn_if_open(settings: &Settings, container: &Container, options: Options<'_>
 fn create(
     engine: &Engine,
     settings: &Settings,
-    token: Option<&Token>,
+    options: Options<'_>,
     printer: &Printer,
 ) -> Result<ContainerGuard, Error> {
-    let name = &settings.name;
+    let (name, token) = (&settings.name, options.token);
     let local = engine.facts().location == Location::Here;
     // Before a bake of an hour, and once more after it.
     if let Some(path) = settings.kubeconfig.as_ref().filter(|_| settings.ports.api != HostPort::Off) {
         kubeconfig::check(path, name).map_err(Error::KubeconfigBefore)?;
     }
     ports::choose(&settings.ports, local)?;
-    let image = ensure_image(engine, settings, printer)?;
+    let image = ensure_image(engine, settings, options, printer)?;
     compare(settings, &image.labels)?;
 
     let phase = printer.phase(format!("run {}", settings.image));
@@ -414,7 +416,7 @@ fn certificates(settings: &Settings) -> Vec<(String, String)> {
     env
 }
 
-fn ensure_image(engine: &Engine, settings: &Settings, printer: &Printer) -> Result<Image, Error> {
+fn ensure_image(engine: &Engine, settings: &Settings, options: Options<'_>, printer: &Printer) -> Result<Image, Error> {
     let name = &settings.image;
     let look = || engine.image(name).map_err(doing(format!("look for the image `{name}`")));
     if let Some(image) = look()? {
@@ -427,7 +429,8 @@ fn ensure_image(engine: &Engine, settings: &Settings, printer: &Printer) -> Resu
     } else {
         printer
             .line(format_args!("there is no image `{name}` yet: baking it, which compiles Kubernetes the first time"));
-        bake::bake(engine, settings, bake::Options::default(), printer)?;
+        let secrets = options.hook_secrets.clone();
+        bake::bake(engine, settings, bake::Options { secrets, ..bake::Options::default() }, printer)?;
     }
     look()?.ok_or_else(|| Error::NoImage { image: name.clone() })
 }

@@ -133,6 +133,7 @@ impl<'a> Bake<'a> {
             moment,
             settings: &self.stage.settings,
             secrets: &self.secrets,
+            proxies: self.stage.proxy_variables(),
             timeout: self.hook_timeout,
             timeout_setting: "--hook-timeout",
         };

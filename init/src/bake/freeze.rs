@@ -35,6 +35,7 @@ const PERSONAL: &[&str] = &[
     "/var/lib/dbus/machine-id",
     "/var/lib/docker/engine-id",
     "/root/.docker/config.json",
+    "/var/lib/kubelet/config.json",
     "/root/.kube",
     "/root/.netrc",
     "/root/.bash_history",

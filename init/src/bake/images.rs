@@ -18,6 +18,11 @@ pub const IMAGES_PHASES: &[&str] = &["host", "network", "containerd", "import", 
 /// How long one archive may take; gigabytes on a slow disk take minutes.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(1800);
 
+/// What begins the names that containerd gives images which have none: the day of their import follows.
+const NAMELESS: &str = "import-20";
+/// What begins the names of images that dockerd keeps without a name.
+const DANGLING: &str = "moby-dangling";
+
 /// Runs the first half to its end.
 ///
 /// # Errors
@@ -67,7 +72,7 @@ pub(super) async fn import_all(expected: &[String], events: Events) -> Result<()
         // Nobody builds on the control plane's images: without packed layers they take half the space. A user's image may
         // be what `docker build` starts from, which needs them.
         let is_control_plane = shown == CONTROL_PLANE_ARCHIVE;
-        ctr()
+        let output = ctr()
             .args(["images", "import", "--local", "--snapshotter", "overlayfs"])
             .args(if is_control_plane { &["--discard-unpacked-layers"][..] } else { &[] })
             .arg(&archive)
@@ -75,6 +80,13 @@ pub(super) async fn import_all(expected: &[String], events: Events) -> Result<()
             .capture()
             .await
             .map_err(|error| BoxError::from(format!("{shown} cannot be imported: {error}")))?;
+        if let Some(tag) = nameless(&output) {
+            return Err(format!(
+                "{shown} cannot be imported: it calls an image only `{tag}`, and pods would not find it; make the archive \
+                 anew with a whole name such as `docker.io/me/app:{tag}`"
+            )
+            .into());
+        }
         events.note(format!("imported {shown}"));
         // Unpacked it serves; packed it is only in the way of the next one.
         remove(&archive)?;
@@ -89,6 +101,10 @@ pub(super) async fn import_all(expected: &[String], events: Events) -> Result<()
 /// through Docker by a hook.
 pub(super) async fn pin_all() -> Result<(), BoxError> {
     for image in image_names().await? {
+        // What a build of Docker's replaced has no name, and is nobody's.
+        if image.starts_with(DANGLING) {
+            continue;
+        }
         ctr()
             .args(["images", "label", &image, "io.cri-containerd.image=managed", "io.cri-containerd.pinned=pinned"])
             .capture()
@@ -118,6 +134,12 @@ async fn name_control_plane(expected: &[String]) -> Result<(), BoxError> {
     }
 }
 
+/// The tag of an image that an archive gives nothing else, by what the import printed.
+fn nameless(output: &str) -> Option<&str> {
+    let names = output.lines().filter_map(|line| line.trim().strip_prefix("unpacking ")?.split_whitespace().next());
+    names.into_iter().find(|name| name.starts_with(NAMELESS)).and_then(|name| Some(name.split_once(':')?.1))
+}
+
 /// Gives images the names that pods and people use: those that were asked for, and full ones where an archive has short
 /// ones (containerd takes `nginx:1.29` from an OCI archive as it is, and kubelet then does not find it).
 async fn name_others(wanted: &BTreeMap<String, String>) -> Result<(), BoxError> {
@@ -134,11 +156,11 @@ fn renamings(present: &[String], wanted: &BTreeMap<String, String>) -> Result<Ve
     let mut renamings = Vec::new();
     let mut absent = Vec::new();
     for (from, to) in wanted {
-        let from = full_name(from);
-        if present.contains(&from) {
-            renamings.push((from, to.clone()));
-        } else {
-            absent.push(to.as_str());
+        // Podman puts another registry in front of what has none.
+        let known = [full_name(from), format!("localhost/{from}")];
+        match present.iter().find(|name| known.contains(name)) {
+            Some(name) => renamings.push((name.clone(), to.clone())),
+            None => absent.push(to.as_str()),
         }
     }
     if !absent.is_empty() {
@@ -218,6 +240,14 @@ mod tests {
         );
         let error = super::renamings(&present[1..], &wanted).unwrap_err().to_string();
         assert!(error.contains("no archive holds docker.io/library/redis@sha256:00"), "{error}");
+    }
+
+    #[test]
+    fn an_image_that_is_only_a_tag_is_noticed() {
+        let output =
+            "unpacking docker.io/me/app:1 (sha256:00)...done\nunpacking import-2026-01-02:1.29 (sha256:01)...done\n";
+        assert_eq!(nameless(output), Some("1.29"));
+        assert_eq!(nameless("unpacking docker.io/me/import-20:1 (sha256:00)...done\n"), None);
     }
 
     #[test]

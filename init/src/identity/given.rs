@@ -9,6 +9,7 @@ use x509_parser::prelude::{FromDer, X509Certificate, parse_x509_pem};
 
 use super::certificates::Pair;
 use crate::contract::env;
+use crate::pem;
 
 /// The most that a certificate may have, since its copies in etcd have room for no more (`slots`).
 const MOST_BYTES: usize = 4096;
@@ -41,14 +42,14 @@ pub enum GivenError {
 /// Checks a certificate and its key, both PEM, and brings them into the form in which CAs are kept here.
 pub(super) fn check(certificate: &str, key: &str, now: SystemTime) -> Result<Pair, GivenError> {
     let wrong = |reason: &str| GivenError::Certificate { reason: reason.to_owned() };
-    let (rest, pem) = parse_x509_pem(certificate.as_bytes()).map_err(|_| wrong("this is no certificate in PEM"))?;
-    if pem.label != "CERTIFICATE" {
-        return Err(wrong(&format!("this is a `{}`, not a CERTIFICATE", pem.label.escape_default())));
+    let (rest, block) = parse_x509_pem(certificate.as_bytes()).map_err(|_| wrong("this is no certificate in PEM"))?;
+    if block.label != "CERTIFICATE" {
+        return Err(wrong(&format!("this is a `{}`, not a CERTIFICATE", block.label.escape_default())));
     }
     if rest.trim_ascii() != b"" {
         return Err(wrong("there is more than one certificate; give the one that shall issue, and no chain"));
     }
-    let (_, parsed) = X509Certificate::from_der(&pem.contents).map_err(|_| wrong("the certificate is damaged"))?;
+    let (_, parsed) = X509Certificate::from_der(&block.contents).map_err(|_| wrong("the certificate is damaged"))?;
     if !parsed.is_ca() {
         return Err(wrong("this is not a CA's certificate (basicConstraints does not say CA:TRUE)"));
     }
@@ -65,7 +66,7 @@ pub(super) fn check(certificate: &str, key: &str, now: SystemTime) -> Result<Pai
             validity.not_before, validity.not_after
         )));
     }
-    let certificate = pem_block("CERTIFICATE", &pem.contents);
+    let certificate = pem::block("CERTIFICATE", &block.contents);
     if certificate.len() > MOST_BYTES {
         return Err(wrong(&format!("it is longer than {MOST_BYTES} bytes")));
     }
@@ -118,19 +119,6 @@ fn wrapped(algorithm: &[u64], curve: Option<&[u64]>, key: &[u8]) -> Vec<u8> {
     })
 }
 
-/// As everybody writes it: 64 characters a line.
-fn pem_block(label: &str, der: &[u8]) -> String {
-    use base64::Engine;
-    let text = base64::engine::general_purpose::STANDARD.encode(der);
-    let mut block = format!("-----BEGIN {label}-----\n");
-    for line in text.as_bytes().chunks(64) {
-        block.push_str(&String::from_utf8_lossy(line));
-        block.push('\n');
-    }
-    block.push_str(&format!("-----END {label}-----\n"));
-    block
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -164,7 +152,7 @@ mod tests {
             })
         })
         .unwrap();
-        let sec1 = pem_block("EC PRIVATE KEY", &inner);
+        let sec1 = pem::block("EC PRIVATE KEY", &inner);
         assert!(check(&pair.certificate, &sec1, SystemTime::now()).is_ok());
     }
 

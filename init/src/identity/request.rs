@@ -1,13 +1,12 @@
 //! What whoever starts a container asks of its identity, by environment variables. Understood before anything is
 //! touched, all mistakes at once. Reads the files that variables name; makes nothing.
 
-use std::io;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::certificates::Pair;
 use super::given::{self, GivenError};
 use crate::contract::{CERT_LIFETIME, env, is_certificate_name};
+use crate::pem;
 
 /// Shorter ones end before anybody has looked.
 const SHORTEST: Duration = Duration::from_secs(3600);
@@ -50,15 +49,13 @@ pub enum RequestError {
         text: String,
     },
     /// A file that cannot be read.
-    #[error("{variable}: cannot read {path}; give the PEM text itself, or mount a readable file")]
+    #[error("{variable}")]
     Read {
         /// The variable that names it.
         variable: &'static str,
-        /// The path.
-        path: String,
         /// Why.
         #[source]
-        source: io::Error,
+        source: pem::Unreadable,
     },
     /// A CA that cannot be used.
     #[error(transparent)]
@@ -115,19 +112,8 @@ fn authority(certificate: Option<String>, key: Option<String>, now: SystemTime) 
     }
 }
 
-/// PEM as it is, or what the file holds whose path it is.
 fn text(variable: &'static str, value: String) -> Result<String, RequestError> {
-    if value.contains("-----BEGIN") {
-        // CI systems hand variables on with `\n` for a line's end.
-        return Ok(value.replace("\\n", "\n"));
-    }
-    let path = value.trim();
-    std::fs::read_to_string(Path::new(path)).map_err(|source| {
-        // A key that somebody gave in another form must not end up in a log.
-        let path =
-            if path.starts_with('/') { path.to_owned() } else { "what is neither PEM nor an absolute path".into() };
-        RequestError::Read { variable, path, source }
-    })
+    pem::text_or_file(&value).map_err(|source| RequestError::Read { variable, source })
 }
 
 #[cfg(test)]
@@ -138,7 +124,7 @@ mod tests {
     fn parse(variables: &[(&str, &str)]) -> Result<Request, String> {
         let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         Request::from_variables(get, SystemTime::now(), false)
-            .map_err(|errors| errors.iter().map(|error| error.to_string()).collect::<Vec<_>>().join("; "))
+            .map_err(|errors| errors.iter().map(|error| crate::phases::chain(error)).collect::<Vec<_>>().join("; "))
     }
 
     #[test]

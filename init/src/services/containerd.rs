@@ -1,5 +1,6 @@
 //! containerd: the one image store and runtime, for Kubernetes and Docker alike.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +19,10 @@ pub struct Host {
 
 /// Where the generated configuration lies: on a tmpfs, made anew at each boot because it depends on the host.
 const CONFIG: &str = "/run/kubake/containerd.toml";
+/// Where it looks, at each pull, for what is special about a registry: one directory each (`docs/hosts.md`). It has to be
+/// told: its default is a list of this and Docker's, which the transfer service, by which images of pods are pulled, takes
+/// for one path (2.3.7: `plugins/cri/images/plugin.go`, `core/transfer/registry/registry.go`).
+pub const REGISTRIES: &str = "/etc/containerd/certs.d";
 const CNI_CONFIG_DIRECTORY: &str = "/run/kubake/cni";
 
 /// Writes the configuration below `root` (`/` in a container).
@@ -35,15 +40,15 @@ pub fn configure_at(
     write(&below(CNI_CONFIG_DIRECTORY).join("10-kubake.conflist"), &cni_config(settings, host.mtu))
 }
 
-/// The daemon.
+/// The daemon, with the variables about proxies that it shall have: it pulls the images of pods.
 #[must_use]
-pub fn service() -> Service {
+pub fn service(proxies: Vec<(OsString, OsString)>) -> Service {
     Service {
         name: "containerd",
         program: PathBuf::from("/usr/local/bin/containerd"),
         args: vec!["--config".into(), CONFIG.into()],
         // Its shims, one for each pod, inherit it; garbage is collected sooner, for a fifth less memory of both.
-        env: vec![("GOGC".into(), "50".into())],
+        env: std::iter::once(("GOGC".into(), "50".into())).chain(proxies).collect(),
         stop_timeout: Duration::from_secs(3),
         nice: 0,
     }
@@ -70,6 +75,8 @@ disabled_plugins = [
 snapshotter = \"overlayfs\"
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
 sandbox = \"{sandbox_image}\"
+[plugins.'io.containerd.cri.v1.images'.registry]
+config_path = \"{registries}\"
 [plugins.'io.containerd.cri.v1.runtime']
 restrict_oom_score_adj = {restrict}
 [plugins.'io.containerd.cri.v1.runtime'.cni]
@@ -87,6 +94,7 @@ SystemdCgroup = false
         state = paths::CONTAINERD_STATE,
         restrict = !host.has_sys_resource,
         cni = CNI_CONFIG_DIRECTORY,
+        registries = REGISTRIES,
     )
 }
 
@@ -125,6 +133,7 @@ mod tests {
         configure_at(root.path(), &ClusterSettings::default(), "registry.k8s.io/pause:3.10.2", &host).unwrap();
         let config = std::fs::read_to_string(root.path().join("run/kubake/containerd.toml")).unwrap();
         assert!(config.contains("restrict_oom_score_adj = true"), "{config}");
+        assert!(config.contains("config_path = \"/etc/containerd/certs.d\"\n"), "{config}");
         assert!(config.contains("sandbox = \"registry.k8s.io/pause:3.10.2\""), "{config}");
         let cni = std::fs::read_to_string(root.path().join("run/kubake/cni/10-kubake.conflist")).unwrap();
         let cni: serde_json::Value = serde_json::from_str(&cni).unwrap();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{ConfigError, read};
+use crate::host::capacity::Amount;
 use crate::supervisor::Service;
 
 /// kubeadm's kubelet configuration; its existence means that kubeadm came as far as kubelet.
@@ -21,11 +22,11 @@ pub const SERVING_KEY: &str = "/var/lib/kubelet/pki/kubelet.key";
 /// The flags that kubeadm computed for this node (`cmd/kubeadm/app/phases/kubelet/flags.go`).
 const FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
 
-/// The daemon, with the flags found below `root` (`/` in a container).
+/// The daemon, with the flags found below `root` (`/` in a container), and with what it shall set aside.
 ///
 /// # Errors
 /// When kubeadm's flags cannot be read.
-pub fn service_at(root: &Path) -> Result<Service, ConfigError> {
+pub fn service_at(root: &Path, reserved: Option<Amount>) -> Result<Service, ConfigError> {
     let flags = read(&root.join(FLAGS.trim_start_matches('/')))?;
     let mut args: Vec<OsString> = vec![
         "--config".into(),
@@ -36,6 +37,7 @@ pub fn service_at(root: &Path) -> Result<Service, ConfigError> {
         "/etc/kubernetes/bootstrap-kubelet.conf".into(),
     ];
     args.extend(parse_flags(&flags).into_iter().map(OsString::from));
+    args.extend(reserved.and_then(system_reserved).map(OsString::from));
     Ok(Service {
         name: "kubelet",
         program: PathBuf::from("/usr/local/bin/kubelet"),
@@ -54,9 +56,33 @@ fn parse_flags(file: &str) -> Vec<String> {
         .collect()
 }
 
+/// What is set aside for everything that is no pod; none where that is nothing. A flag and not the configuration file,
+/// which kubeadm wrote for every container of the image: kubelet lets flags win over it
+/// (`cmd/kubelet/app/server.go`: `kubeletConfigFlagPrecedence`).
+fn system_reserved(reserved: Amount) -> Option<String> {
+    let cpu = (reserved.cpu_millis > 0).then(|| format!("cpu={}m", reserved.cpu_millis));
+    let memory = (reserved.memory_kib > 0).then(|| format!("memory={}Ki", reserved.memory_kib));
+    let pairs: Vec<String> = cpu.into_iter().chain(memory).collect();
+    (!pairs.is_empty()).then(|| format!("--system-reserved={}", pairs.join(",")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_set_aside_is_the_last_flag() {
+        let root = tempfile::tempdir().expect("a directory");
+        let path = root.path().join("var/lib/kubelet/kubeadm-flags.env");
+        super::super::write(&path, "KUBELET_KUBEADM_ARGS=\"--node-ip=172.30.99.1\"\n").expect("a file");
+        let last = |cpu_millis, memory_kib| {
+            let service = service_at(root.path(), Some(Amount { cpu_millis, memory_kib })).expect("a service");
+            service.args.last().map(|last| last.to_string_lossy().into_owned()).unwrap_or_default()
+        };
+        assert_eq!(last(5500, 12_189_696), "--system-reserved=cpu=5500m,memory=12189696Ki");
+        assert_eq!(last(0, 7), "--system-reserved=memory=7Ki");
+        assert_eq!(last(0, 0), "--node-ip=172.30.99.1");
+    }
 
     #[test]
     fn flags_are_taken_from_kubeadms_file() {
@@ -70,7 +96,7 @@ mod tests {
     #[test]
     fn missing_flags_name_the_file() {
         let root = tempfile::tempdir().expect("a directory");
-        let error = service_at(root.path()).expect_err("no file").to_string();
+        let error = service_at(root.path(), None).expect_err("no file").to_string();
         assert!(error.contains("kubeadm-flags.env") && error.contains("bake it again"), "{error}");
     }
 }

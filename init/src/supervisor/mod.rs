@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::contract::env;
+use crate::proxies;
 use crate::status::{Board, ComponentState};
 use backoff::Backoff;
 use notify::NotifySocket;
@@ -325,14 +326,13 @@ fn spawn(service: &Service, log: &Path, notify: &Path) -> Result<Child, ServiceE
     };
     command
         .args(&service.args)
-        .envs(service.env.iter().map(|(key, value)| (key, value)))
         .env("NOTIFY_SOCKET", notify)
         .stdin(Stdio::null())
         .stdout(stdout)
         .stderr(stderr)
         // A terminal's Ctrl-C must reach only the stub: the order of the stop is ours.
         .process_group(0);
-    for name in env::SECRETS {
+    for name in env::SECRETS.into_iter().chain(proxies::VARIABLES) {
         command.env_remove(name);
     }
     // A pod that kubake itself runs in leaves these in our environment, and clients would talk to that cluster.
@@ -343,6 +343,8 @@ fn spawn(service: &Service, log: &Path, notify: &Path) -> Result<Child, ServiceE
             command.env_remove(&key);
         }
     }
+    // Last: who is to have one of these has it in its own.
+    command.envs(service.env.iter().map(|(key, value)| (key, value)));
     command.spawn().map_err(|source| ServiceError::Spawn {
         name: service.name,
         program: service.program.display().to_string(),
@@ -421,6 +423,29 @@ mod tests {
         assert_eq!(board.snapshot().components[0].state, ComponentState::Running);
         handle.stop().await;
         assert_eq!(board.snapshot().components[0].state, ComponentState::Stopped);
+    }
+
+    #[tokio::test]
+    async fn only_whom_they_are_meant_for_gets_proxies() {
+        let (supervisor, dir) = supervisor(&Board::new());
+        let mut service = shell("env >&2; echo that was all >&2; exec sleep 60");
+        service.env = vec![("HTTPS_PROXY".into(), "http://proxy:3128".into())];
+        let handle = supervisor.start(service).unwrap();
+        let log = dir.path().join("daemon.log");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let environment = loop {
+            let text = std::fs::read_to_string(&log).unwrap();
+            if text.contains("that was all") {
+                break text;
+            }
+            assert!(Instant::now() < deadline, "{text}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        handle.stop().await;
+        // Whatever this test itself was started with.
+        let found: Vec<&str> =
+            environment.lines().filter(|line| line.to_ascii_lowercase().contains("_proxy=")).collect();
+        assert_eq!(found, ["HTTPS_PROXY=http://proxy:3128"]);
     }
 
     #[tokio::test]

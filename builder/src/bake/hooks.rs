@@ -1,0 +1,119 @@
+//! Hooks on the host: programs of the user that run beside the build container of the cluster half, before it starts and
+//! after it has ended. Owns what they are given and how a failure is told. Which files are hooks, and in which order they
+//! run, is `kubake-init`'s rule, so that it is the same everywhere.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+use kubake_init::contract::{ClusterSettings, hook_env, moments};
+use kubake_init::hooks::{Hook, find};
+
+use super::Error;
+use crate::engine::{Call, Runner};
+use crate::printer::Phase;
+
+/// What hooks on the host are given.
+#[derive(Debug)]
+pub(super) struct Surroundings<'a> {
+    /// The hooks directory.
+    pub(super) directory: &'a Path,
+    /// What the cluster is made with.
+    pub(super) settings: &'a ClusterSettings,
+    /// The engine's program.
+    pub(super) engine: &'a Path,
+    /// How long each may take.
+    pub(super) timeout: Duration,
+}
+
+/// Runs the hooks of one moment with the container's id as their argument; the first that fails is the last that runs.
+pub(super) fn run(
+    runner: &Runner,
+    moment: &str,
+    container: &str,
+    given: &Surroundings<'_>,
+    phase: &Phase,
+) -> Result<(), Error> {
+    debug_assert!(moments::HOST.contains(&moment), "the others run in the container");
+    // From the root, because a relative program is looked for where the hook shall run.
+    let directory = std::path::absolute(given.directory).unwrap_or_else(|_| given.directory.to_owned());
+    for hook in find(&directory, moment).map_err(|source| Error::Hooks { source })? {
+        phase.message(format_args!("hook {}", hook.name));
+        let ended = runner.stream(call(&hook, moment, container, given), |line| {
+            phase.message(format_args!("{} | {}", hook.name, line.text));
+            ControlFlow::Continue(())
+        });
+        ended.map_err(|source| Error::Hook { hook: hook.name.clone(), retained: None, source })?;
+    }
+    Ok(())
+}
+
+fn call(hook: &Hook, moment: &str, container: &str, given: &Surroundings<'_>) -> Call {
+    Call::new(hook.program())
+        .arg(container)
+        .directory(hook.directory())
+        .env(hook_env::MOMENT, moment)
+        .env(hook_env::KUBERNETES_VERSION, &given.settings.kubernetes_version)
+        .env(hook_env::STATIC_IP, given.settings.static_ip.to_string())
+        .env(hook_env::ENGINE, given.engine)
+        .timeout(given.timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::engine::Cancel;
+    use crate::printer::{Printer, Verbosity, chain};
+
+    fn script(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // By another process: a file that is open for writing here is so in every child that another test starts this very
+        // moment, and cannot be run meanwhile.
+        let command = "printf '#!/bin/sh\\n%s' \"$2\" > \"$1\" && chmod 755 \"$1\"";
+        let mut write = std::process::Command::new("sh");
+        write.args(["-c", command, "sh"]).arg(path).arg(text);
+        assert!(write.status().unwrap().success());
+    }
+
+    fn run_in(directory: &Path, moment: &str) -> (Result<(), Error>, String) {
+        let printer = Printer::capturing(Verbosity::Verbose);
+        let phase = printer.phase("cluster");
+        let settings = ClusterSettings::default();
+        let given = Surroundings {
+            directory,
+            settings: &settings,
+            engine: Path::new("/usr/bin/engine"),
+            timeout: Duration::from_secs(20),
+        };
+        let outcome = run(&Runner::new(Cancel::new()), moment, "0123abc", &given, &phase);
+        drop(phase);
+        (outcome, printer.captured())
+    }
+
+    #[test]
+    fn they_get_the_containers_id_and_know_where_they_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().join("out");
+        let text = "echo \"$1 $KUBAKE_HOOK $KUBERNETES_VERSION $STATIC_IP $KUBAKE_ENGINE\"\npwd > ../out\n";
+        script(&directory.path().join("before-setup/10-x"), text);
+        let (outcome, shown) = run_in(directory.path(), moments::BEFORE_SETUP);
+        outcome.unwrap();
+        let line = "before-setup/10-x | 0123abc before-setup v1.36.3 172.30.99.1 /usr/bin/engine";
+        assert!(shown.contains(line), "{shown}");
+        assert!(fs::read_to_string(out).unwrap().trim().ends_with("/before-setup"));
+        run_in(directory.path(), moments::AFTER_SETUP).0.unwrap();
+    }
+
+    #[test]
+    fn the_first_that_fails_is_the_last() {
+        let directory = tempfile::tempdir().unwrap();
+        script(&directory.path().join("after-setup/10-bad"), "echo no luck >&2\nexit 3\n");
+        script(&directory.path().join("after-setup/20-next"), "touch ../out\n");
+        let error = run_in(directory.path(), moments::AFTER_SETUP).0.unwrap_err();
+        let text = chain(&error);
+        assert!(text.starts_with("hook after-setup/10-bad failed") && text.contains("no luck"), "{text}");
+        assert!(!directory.path().join("out").exists());
+    }
+}

@@ -1,0 +1,288 @@
+//! OCI layouts: directories with `oci-layout`, `index.json` and `blobs`, as skopeo and buildx leave them. Finds out what
+//! belongs to one, and that every blob is what its name says. Follows no link below it, so that nothing from elsewhere
+//! gets into an image. How one becomes a tar is `stream`'s business.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{Problem, Watch, digest, digest_reader};
+
+const LAYOUT: &str = "oci-layout";
+const INDEX: &str = "index.json";
+/// Descriptions are small; what is larger only wants our memory.
+const LARGEST_DESCRIPTION: u64 = 4 << 20;
+/// The only version there is.
+const VERSION: &str = "1.0.0";
+/// Annotations in which an image's name stands; containerd looks at them in this order.
+const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
+
+/// A file of a layout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Member {
+    /// Its path in the layout, with slashes.
+    pub(super) name: String,
+    /// Where it lies.
+    pub(super) path: PathBuf,
+    /// Its size.
+    pub(super) size: u64,
+}
+
+#[derive(Deserialize)]
+struct LayoutFile {
+    #[serde(rename = "imageLayoutVersion")]
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    #[serde(default)]
+    manifests: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+struct Descriptor {
+    digest: String,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+/// Whether a directory wants to be a layout.
+pub(super) fn is_one(directory: &Path) -> bool {
+    [LAYOUT, INDEX].iter().any(|name| directory.join(name).symlink_metadata().is_ok())
+}
+
+/// The files of a layout in a fixed order and a hash of them all, or everything that is wrong with it.
+pub(super) fn read(directory: &Path, watch: &Watch<'_>) -> Result<(Vec<Member>, String), Vec<Problem>> {
+    let mut reader = Reader { directory, watch, members: Vec::new(), hashes: Vec::new(), problems: Vec::new() };
+    let layout = reader.description::<LayoutFile>(LAYOUT);
+    if let Some(other) = layout.map(|layout| layout.version).filter(|version| version != VERSION) {
+        reader.problem(LAYOUT, format!("is of version {}; only {VERSION} is known", other.escape_debug()));
+    }
+    let index = reader.description::<Index>(INDEX);
+    let blobs = reader.blobs();
+    if let Some(index) = index {
+        reader.judge(&index, &blobs);
+    }
+    if reader.problems.is_empty() {
+        let hash = digest(&reader.hashes.iter().map(String::as_str).collect::<Vec<_>>());
+        Ok((reader.members, hash))
+    } else {
+        Err(reader.problems)
+    }
+}
+
+struct Reader<'a> {
+    directory: &'a Path,
+    watch: &'a Watch<'a>,
+    members: Vec<Member>,
+    hashes: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn problem(&mut self, name: &str, what: impl Into<String>) {
+        self.problems.push(Problem { path: self.directory.join(name), line: None, what: what.into() });
+    }
+
+    /// The size of a plain file; a problem and none for everything else.
+    fn file(&mut self, name: &str) -> Option<u64> {
+        let what = match self.directory.join(name).symlink_metadata() {
+            Ok(metadata) if metadata.is_file() => return Some(metadata.len()),
+            Ok(metadata) if metadata.is_symlink() => "is a link; put the file itself there".to_owned(),
+            Ok(_) => "is no file; make the layout anew".to_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                "is missing, which every OCI layout has; make the layout anew".to_owned()
+            }
+            Err(error) => format!("cannot be read: {error}"),
+        };
+        self.problem(name, what);
+        None
+    }
+
+    fn description<T: for<'de> Deserialize<'de>>(&mut self, name: &str) -> Option<T> {
+        let size = self.file(name)?;
+        if size > LARGEST_DESCRIPTION {
+            self.problem(name, format!("has {size} bytes, which is no description of images"));
+            return None;
+        }
+        let path = self.directory.join(name);
+        let mut bytes = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(LARGEST_DESCRIPTION).read_to_end(&mut bytes));
+        if let Err(error) = read {
+            self.problem(name, format!("cannot be read: {error}"));
+            return None;
+        }
+        self.hashes.push(String::from_utf8_lossy(&bytes).into_owned());
+        self.members.push(Member { name: name.to_owned(), path, size: bytes.len() as u64 });
+        match serde_json::from_slice(&bytes) {
+            Ok(description) => Some(description),
+            Err(error) => {
+                self.problem(name, format!("is not what it should be: {error}; make the layout anew"));
+                None
+            }
+        }
+    }
+
+    /// The digests that there are.
+    fn blobs(&mut self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for algorithm in self.directory_names("blobs") {
+            let length = match algorithm.as_str() {
+                "sha256" => 64,
+                "sha512" => 128,
+                _ => continue,
+            };
+            let below = format!("blobs/{algorithm}");
+            for hex in self.directory_names(&below) {
+                let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+                // What a copy that was interrupted left, for example; nothing refers to it.
+                if hex.len() != length || !hex.bytes().all(is_hex) {
+                    continue;
+                }
+                let name = format!("{below}/{hex}");
+                let Some(size) = self.file(&name) else { continue };
+                let path = self.directory.join(&name);
+                match File::open(&path).and_then(|file| digest_reader(file, self.watch)) {
+                    // The longer hash is seldom used, and containerd looks at it in any case.
+                    Ok(hash) if algorithm == "sha256" && hash != hex => {
+                        self.problem(&name, "is not what its name says; make the layout anew");
+                    }
+                    Ok(hash) => {
+                        self.hashes.push(hash);
+                        self.members.push(Member { name, path, size });
+                        found.insert(format!("{algorithm}:{hex}"));
+                    }
+                    Err(error) => self.problem(&name, format!("cannot be read: {error}")),
+                }
+            }
+        }
+        found
+    }
+
+    /// Names in a directory, sorted.
+    fn directory_names(&mut self, name: &str) -> Vec<String> {
+        let path = self.directory.join(name);
+        if path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
+            self.problem(name, "is a link; put the directory itself there");
+            return Vec::new();
+        }
+        let entries = fs::read_dir(&path).and_then(|entries| {
+            entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<io::Result<Vec<_>>>()
+        });
+        match entries {
+            Ok(mut names) => {
+                names.sort();
+                names
+            }
+            Err(error) => {
+                self.problem(name, format!("cannot be read: {error}; make the layout anew"));
+                Vec::new()
+            }
+        }
+    }
+
+    fn judge(&mut self, index: &Index, blobs: &BTreeSet<String>) {
+        for descriptor in &index.manifests {
+            if !blobs.contains(&descriptor.digest) {
+                let shown = descriptor.digest.escape_debug();
+                self.problem(INDEX, format!("names {shown}, which is not among the blobs; make the layout anew"));
+            }
+        }
+        // containerd's rule for what is a whole name and not only a tag.
+        let is_named = |descriptor: &Descriptor| {
+            let annotations = descriptor.annotations.as_ref();
+            let name = NAMES.iter().find_map(|key| annotations?.get(*key).filter(|name| !name.is_empty()));
+            name.is_some_and(|name| name.contains(['/', ':', '@']))
+        };
+        if !index.manifests.iter().any(is_named) {
+            let what = format!(
+                "names no image; give one a whole name such as `docker.io/me/app:1` in its annotation `{}` \
+                 (`skopeo copy … oci:DIRECTORY:docker.io/me/app:1`)",
+                NAMES[1]
+            );
+            self.problem(INDEX, what);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::super::hex_of;
+    use super::*;
+
+    /// A layout of one image with this name; answers with the path of its only blob.
+    pub(in super::super) fn make(directory: &Path, image: &str) -> PathBuf {
+        let blob = b"a manifest";
+        let hash = hex_of(blob);
+        fs::create_dir_all(directory.join("blobs/sha256")).unwrap();
+        fs::write(directory.join(LAYOUT), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+        let index = serde_json::json!({
+            "schemaVersion": 2,
+            "manifests": [{"digest": format!("sha256:{hash}"), "size": 10, "annotations": {NAMES[1]: image}}],
+        });
+        fs::write(directory.join(INDEX), index.to_string()).unwrap();
+        let path = directory.join("blobs/sha256").join(hash);
+        fs::write(&path, blob).unwrap();
+        path
+    }
+
+    fn problems(directory: &Path) -> String {
+        let problems = read(directory, &Watch::idle()).unwrap_err();
+        problems.iter().map(|problem| format!("{problem}\n")).collect()
+    }
+
+    #[test]
+    fn what_belongs_to_a_layout_is_found_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(!is_one(directory.path()));
+        let blob = make(directory.path(), "docker.io/me/app:1");
+        assert!(is_one(directory.path()));
+        fs::write(directory.path().join("notes"), "").unwrap();
+        fs::write(directory.path().join("blobs/sha256/half.partial"), "").unwrap();
+        let (members, hash) = read(directory.path(), &Watch::idle()).unwrap();
+        let names: Vec<_> = members.iter().map(|member| member.name.as_str()).collect();
+        let hex = blob.file_name().unwrap().to_str().unwrap();
+        assert_eq!(names, [LAYOUT, INDEX, format!("blobs/sha256/{hex}").as_str()]);
+        make(directory.path(), "docker.io/me/app:2");
+        assert_ne!(read(directory.path(), &Watch::idle()).unwrap().1, hash, "another name is another input");
+    }
+
+    #[test]
+    fn links_are_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let blob = make(directory.path(), "docker.io/me/app:1");
+        fs::rename(&blob, directory.path().join("elsewhere")).unwrap();
+        symlink(directory.path().join("elsewhere"), &blob).unwrap();
+        assert!(problems(directory.path()).contains("is a link; put the file itself there"));
+        fs::remove_dir_all(directory.path().join("blobs")).unwrap();
+        symlink("/etc", directory.path().join("blobs")).unwrap();
+        assert!(problems(directory.path()).contains("blobs`: is a link; put the directory itself there"));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let blob = make(directory.path(), "1.29");
+        fs::write(&blob, "another").unwrap();
+        fs::write(directory.path().join(LAYOUT), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();
+        let text = problems(directory.path());
+        for wanted in
+            ["is of version 2.0.0", "is not what its name says", "which is not among the blobs", "names no image"]
+        {
+            assert!(text.contains(wanted), "{wanted}: {text}");
+        }
+        fs::write(directory.path().join(INDEX), "{").unwrap();
+        fs::remove_file(directory.path().join(LAYOUT)).unwrap();
+        let text = problems(directory.path());
+        assert!(
+            text.contains("oci-layout`: is missing") && text.contains("index.json`: is not what it should be"),
+            "{text}"
+        );
+    }
+}

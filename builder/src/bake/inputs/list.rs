@@ -1,0 +1,163 @@
+//! Lists of images: one a line, with what may be said about it. Parses text; asks no engine whether there is such an
+//! image, and reads no file.
+//!
+//! ```text
+//! nginx:1.29                                 # from the host's engine, else pulled by it
+//! redis@sha256:…                             # by digest
+//! docker://my/app                            # the host's engine's, never pulled
+//! busybox --platform linux/amd64             # a platform that is not the engine's is a mistake
+//! ```
+
+use std::path::Path;
+
+use super::{Listed, Platform, Problem};
+
+/// In front of an image that is the host's engine's own.
+const LOCAL: &str = "docker://";
+
+/// The images of a list and everything that is wrong with it.
+pub(super) fn parse(text: &str, path: &Path, platform: &Platform) -> (Vec<Listed>, Vec<Problem>) {
+    let (mut images, mut problems) = (Vec::new(), Vec::new());
+    // Some editors begin a file with a mark of its encoding.
+    for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        let line_number = index + 1;
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.is_empty() {
+            continue;
+        }
+        match parse_line(line, platform) {
+            Ok((reference, is_local)) => {
+                images.push(Listed { reference, is_local, path: path.to_owned(), line: line_number });
+            }
+            Err(what) => problems.push(Problem { path: path.to_owned(), line: Some(line_number), what }),
+        }
+    }
+    (images, problems)
+}
+
+fn parse_line(line: &str, platform: &Platform) -> Result<(String, bool), String> {
+    let mut words = line.split_whitespace();
+    let first = words.next().unwrap_or_default();
+    let (reference, is_local) = first.strip_prefix(LOCAL).map_or((first, false), |reference| (reference, true));
+    if !is_reference(reference) {
+        return Err(format!(
+            "`{}` is no image reference; write one image a line, such as `nginx:1.29` or `name@sha256:…`; `#` begins a \
+             comment",
+            reference.escape_debug()
+        ));
+    }
+    while let Some(word) = words.next() {
+        let wanted = match word.strip_prefix("--platform") {
+            Some("") => words.next().unwrap_or_default(),
+            Some(rest) if rest.starts_with('=') => rest.trim_start_matches('='),
+            _ => {
+                let word = word.escape_debug();
+                return Err(format!("`{word}` means nothing; only `--platform OS/ARCHITECTURE` may follow an image"));
+            }
+        };
+        let asked: Platform = wanted.parse()?;
+        if !platform.runs(&asked) {
+            return Err(format!(
+                "`{reference}` is wanted for {asked}, and the engine runs {platform}; bake on a machine of that platform, \
+                 or leave `--platform` out"
+            ));
+        }
+    }
+    Ok((reference.to_owned(), is_local))
+}
+
+/// Docker's grammar, as far as it keeps anything else from being taken for an image or for an option.
+pub(super) fn is_reference(text: &str) -> bool {
+    let (text, digest) = text.split_once('@').map_or((text, None), |(name, digest)| (name, Some(digest)));
+    let is_digest = |digest: &str| {
+        let hex = digest.strip_prefix("sha256:").unwrap_or_default();
+        hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    if !digest.is_none_or(is_digest) {
+        return false;
+    }
+    let start = text.rfind('/').map_or(0, |at| at + 1);
+    let (name, tag) = match text.get(start..).and_then(|last| last.find(':')) {
+        Some(at) => text.split_at(start + at),
+        None => (text, ":latest"),
+    };
+    let tag = tag.trim_start_matches(':');
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let is_tag = tag.len() <= 128
+        && tag.bytes().next().is_some_and(word)
+        && tag.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-');
+    let parts: Vec<&str> = name.split('/').collect();
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_part = |part: &str| {
+        part.bytes().next().is_some_and(plain)
+            && part.bytes().last().is_some_and(plain)
+            && part.bytes().all(|byte| plain(byte) || b"._-".contains(&byte))
+    };
+    let is_host = |part: &str| {
+        part.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'[')
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
+    };
+    let is_name = match parts.as_slice() {
+        [host, rest @ ..] if !rest.is_empty() && host.contains(['.', ':']) || *host == "localhost" => {
+            is_host(host) && rest.iter().all(|part| is_part(part))
+        }
+        parts => parts.iter().all(|part| is_part(part)),
+    };
+    is_tag && is_name && name.len() <= 255
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn engine() -> Platform {
+        "linux/amd64".parse().unwrap()
+    }
+
+    #[test]
+    fn a_list_says_where_images_come_from() {
+        let digest = format!("redis@sha256:{}", "0a".repeat(32));
+        let text = format!(
+            "\u{feff}# mine\nnginx:1.29\r\n\n  {digest} # by digest\ndocker://me/app\nreg.example:5000/a/b-c_d:V1.0-x \
+             --platform linux/amd64\nbusybox --platform=linux/x86_64\n"
+        );
+        let (images, problems) = parse(&text, Path::new("a.txt"), &engine());
+        assert_eq!(problems, []);
+        let seen: Vec<_> = images.iter().map(|image| (image.line, image.reference.as_str(), image.is_local)).collect();
+        assert_eq!(
+            seen,
+            [
+                (2, "nginx:1.29", false),
+                (4, digest.as_str(), false),
+                (5, "me/app", true),
+                (6, "reg.example:5000/a/b-c_d:V1.0-x", false),
+                (7, "busybox", false),
+            ]
+        );
+    }
+
+    #[test]
+    fn every_line_that_is_wrong_is_told_with_its_number() {
+        let text = "ok\n--privileged\ntwo words\nnginx:\nNginx\nx@sha256:00\nfine --platform linux/arm64\n\
+                    fine --platform\nfine --platform windows\n../x\na//b\ndocker://\n\u{1b}[2J\n";
+        let (images, problems) = parse(text, Path::new("list.txt"), &engine());
+        assert_eq!(images.len(), 1);
+        let lines: Vec<_> = problems.iter().filter_map(|problem| problem.line).collect();
+        assert_eq!(lines, (2..=13).collect::<Vec<_>>());
+        let text = problems.iter().map(|problem| format!("{problem}\n")).collect::<String>();
+        assert!(text.contains("`list.txt`, line 2: `--privileged` is no image reference"), "{text}");
+        assert!(text.contains("line 3: `words` means nothing"), "{text}");
+        assert!(text.contains("line 7: `fine` is wanted for linux/arm64, and the engine runs linux/amd64"), "{text}");
+        assert!(text.contains("line 9: `windows` is no platform"), "{text}");
+        assert!(!text.contains('\u{1b}'), "what stands there must not reach the terminal as it is");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_a_reference_is_no_option_and_one_word(text in "\\PC{0,40}|[a-z@:/.-]{0,30}") {
+            if is_reference(&text) {
+                assert!(!text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control()), "{text:?}");
+            }
+        }
+    }
+}

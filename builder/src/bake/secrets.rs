@@ -1,0 +1,199 @@
+//! Secrets for the hooks that run in the build container. Owns what can be asked for on the command line, where the values
+//! come from and how they are handed over. Shows no value, ever.
+//!
+//! The way of a value: read into memory, piped to the engine as a file of the build container just before that starts,
+//! removed there by `kubake-init` before it does anything else, and then in the environment of hooks alone. It is on no
+//! command line, in no variable of the container (a commit would keep that), and in no layer: a commit keeps what is there
+//! at the end.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use kubake_init::contract::{hook_env, paths};
+use thiserror::Error;
+
+/// What Linux takes as one variable is 128 KiB with its name.
+const LARGEST: usize = 100 << 10;
+
+/// What is wrong with the secrets: everything.
+#[derive(Debug, Error)]
+#[error("{} with `--hook-secret`:{}", count(.0.len()), .0.iter().map(|problem| format!("\n  {problem}")).collect::<String>())]
+pub struct Error(Vec<String>);
+
+fn count(problems: usize) -> String {
+    if problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") }
+}
+
+/// Names and values.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct HookSecrets(BTreeMap<String, String>);
+
+impl fmt::Debug for HookSecrets {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl HookSecrets {
+    /// From what was typed: `NAME=FILE`, or `NAME` for the variable of that name.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn load(typed: &[String], variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
+        let mut secrets = BTreeMap::new();
+        let mut problems = Vec::new();
+        for item in typed {
+            let (name, file) = item.split_once('=').map_or((item.as_str(), None), |(name, file)| (name, Some(file)));
+            let value = check_name(name).and_then(|()| match file {
+                Some(file) => from_file(name, Path::new(file)),
+                None => from_variable(name, variable(name)),
+            });
+            match value {
+                Ok(value) => {
+                    if secrets.insert(name.to_owned(), value).is_some() {
+                        problems.push(format!("`{name}` is given twice; give it once"));
+                    }
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if problems.is_empty() { Ok(Self(secrets)) } else { Err(Error(problems)) }
+    }
+
+    /// The names, which are no secret.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A tar stream that holds them where `kubake-init` looks for them, for root alone.
+    ///
+    /// # Errors
+    /// When there is no memory left.
+    pub(super) fn pack(&self) -> io::Result<Vec<u8>> {
+        // JSON is YAML.
+        let text = serde_json::to_vec(&self.0).map_err(io::Error::other)?;
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o600);
+        header.set_size(text.len() as u64);
+        let mut builder = tar::Builder::new(Vec::new());
+        let target = PathBuf::from(paths::INBOX_SECRETS.trim_start_matches('/'));
+        builder.append_data(&mut header, target, text.as_slice())?;
+        builder.into_inner()
+    }
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let is_name = name.bytes().all(word) && name.bytes().next().is_some_and(|first| !first.is_ascii_digit());
+    if !is_name {
+        // Whoever writes the value where the name belongs has not asked for it to be shown.
+        return Err("a name is not one of a variable; write NAME=FILE, or NAME for a variable's value".to_owned());
+    }
+    if hook_env::RESERVED.contains(&name) {
+        return Err(format!("`{name}` means something else to hooks; choose another name"));
+    }
+    Ok(())
+}
+
+fn from_variable(name: &str, value: Option<OsString>) -> Result<String, String> {
+    let value = value.ok_or_else(|| format!("the variable `{name}` is not set; set it, or write {name}=FILE"))?;
+    let value = value.into_string().map_err(|_| format!("the variable `{name}` is no text; write {name}=FILE"))?;
+    check_value(value, &format!("the variable `{name}`"))
+}
+
+fn from_file(name: &str, path: &Path) -> Result<String, String> {
+    let shown = format!("`{}` with the value of `{name}`", path.display());
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST as u64 + 2).read_to_end(&mut bytes))
+        .map_err(|error| format!("{shown} cannot be read: {error}; name a file that can"))?;
+    let mut value = String::from_utf8(bytes).map_err(|_| format!("{shown} is no text; encode it, as with base64"))?;
+    // As `$(cat FILE)` has it, and as editors leave files.
+    while value.ends_with(['\n', '\r']) {
+        value.pop();
+    }
+    check_value(value, &shown)
+}
+
+fn check_value(value: String, shown: &str) -> Result<String, String> {
+    if value.is_empty() {
+        Err(format!("{shown} is empty; leave it out or give it a value"))
+    } else if value.contains('\0') {
+        Err(format!("{shown} holds a zero byte, which no variable can; encode it, as with base64"))
+    } else if value.len() > LARGEST {
+        Err(format!("{shown} has more than {LARGEST} bytes, which no variable can; hand over less"))
+    } else {
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(typed: &[&str]) -> Result<HookSecrets, Error> {
+        let typed: Vec<String> = typed.iter().map(|text| (*text).to_owned()).collect();
+        HookSecrets::load(&typed, |name| (name == "FROM_ENV").then(|| OsString::from("hunter2")))
+    }
+
+    #[test]
+    fn values_come_from_files_and_variables_and_are_not_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("key");
+        std::fs::write(&file, "-----BEGIN\nabc\n-----END\r\n").unwrap();
+        let secrets = load(&["FROM_ENV", &format!("KEY={}", file.display())]).unwrap();
+        assert_eq!(format!("{secrets:?}"), r#"{"FROM_ENV", "KEY"}"#);
+
+        let packed = secrets.pack().unwrap();
+        let mut archive = tar::Archive::new(packed.as_slice());
+        let mut entry = archive.entries().unwrap().next().unwrap().unwrap();
+        assert_eq!(format!("/{}", entry.path().unwrap().display()), paths::INBOX_SECRETS);
+        assert_eq!(entry.header().mode().unwrap(), 0o600);
+        let mut text = String::new();
+        entry.read_to_string(&mut text).unwrap();
+        // What kubake-init makes of it.
+        let path = directory.path().join("secrets.yaml");
+        std::fs::write(&path, text.clone()).unwrap();
+        assert_eq!(format!("{:?}", kubake_init::hooks::Secrets::take(&path).unwrap()), format!("{secrets:?}"));
+        let values: BTreeMap<String, String> = serde_json::from_str(&text).unwrap();
+        assert_eq!((values["FROM_ENV"].as_str(), values["KEY"].as_str()), ("hunter2", "-----BEGIN\nabc\n-----END"));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_and_no_value_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let empty = directory.path().join("empty");
+        std::fs::write(&empty, "\n").unwrap();
+        let typed = [
+            "NOT_SET",
+            "A=/nonexistent",
+            &format!("B={}", empty.display()),
+            "hunter2!",
+            "PATH",
+            "FROM_ENV",
+            "FROM_ENV",
+        ];
+        let text = load(&typed).unwrap_err().to_string();
+        assert!(text.starts_with("6 problems with `--hook-secret`:\n"), "{text}");
+        for wanted in [
+            "variable `NOT_SET` is not set",
+            "`/nonexistent` with the value of `A`",
+            "empty; leave",
+            "`PATH` means",
+            "twice",
+        ] {
+            assert!(text.contains(wanted), "{wanted}: {text}");
+        }
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}

@@ -1,0 +1,175 @@
+//! CAs that the container's programs trust beside Debian's: understood from a variable, then written where containerd,
+//! dockerd and whoever runs a command in here look. Owns our block in Debian's bundle and our files beside it; never
+//! the cluster's own CAs, which are `identity`'s.
+//!
+//! Go reads the first bundle that there is, and then every file of `/etc/ssl/certs` (`crypto/x509/root_unix.go`), once
+//! in a program's life: so this is done before a daemon starts. OpenSSL and all others read the bundle alone, therefore
+//! that one has the block. Copies lie in `/usr/local/share/ca-certificates`, from where `update-ca-certificates(8)`
+//! makes the bundle anew when somebody installs a package.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::contract::env;
+use crate::host::block::{self, BlockError};
+use crate::host::under;
+use crate::pem::{self, NoCertificates, Unreadable};
+
+/// Debian's bundle.
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// What is added to it, a certificate a file.
+const LOCAL: &str = "/usr/local/share/ca-certificates";
+/// What our files' names begin with.
+const PREFIX: &str = "kubake-extra-";
+
+/// A variable that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// It names a file that cannot be read.
+    #[error("{}", env::EXTRA_CA_CERTS)]
+    Read(#[source] Unreadable),
+    /// It holds something else.
+    #[error("{}", env::EXTRA_CA_CERTS)]
+    Certificates(#[source] NoCertificates),
+}
+
+/// What [`apply_at`] can fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthoritiesError {
+    /// The bundle.
+    #[error("cannot make the certificates of {} trusted", env::EXTRA_CA_CERTS)]
+    Bundle(#[source] BlockError),
+    /// The files beside it.
+    #[error("cannot keep the certificates of {} in {}; mount nothing there", env::EXTRA_CA_CERTS, path.display())]
+    Local {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Understands the variable: PEM text, or the path of a file with it. Answers with the certificates, a block each.
+///
+/// # Errors
+/// [`RequestError`].
+pub fn from_variable(value: Option<String>) -> Result<Vec<String>, RequestError> {
+    match value.filter(|value| !value.trim().is_empty()) {
+        None => Ok(Vec::new()),
+        Some(value) => {
+            let text = pem::text_or_file(&value).map_err(RequestError::Read)?;
+            pem::certificates(&text).map_err(RequestError::Certificates)
+        }
+    }
+}
+
+/// Makes exactly these certificates trusted below `root` (`/` in a container), and those of an earlier boot no more.
+///
+/// # Errors
+/// [`AuthoritiesError`].
+pub fn apply_at(root: &Path, certificates: &[String]) -> Result<(), AuthoritiesError> {
+    let local = under(root, LOCAL);
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| AuthoritiesError::Local { path, source }
+    };
+    let wanted: Vec<PathBuf> =
+        (1..=certificates.len()).map(|number| local.join(format!("{PREFIX}{number}.crt"))).collect();
+    let there = ours(&local).map_err(failed(&local))?;
+    if there.is_empty() && wanted.is_empty() {
+        // Whatever bundle there is, it is none of our business.
+        return Ok(());
+    }
+    if !wanted.is_empty() {
+        fs::create_dir_all(&local).map_err(failed(&local))?;
+    }
+    for (path, certificate) in wanted.iter().zip(certificates) {
+        fs::write(path, certificate).map_err(failed(path))?;
+    }
+    let bundle = under(root, BUNDLE);
+    if let Some(directory) = bundle.parent() {
+        fs::create_dir_all(directory).map_err(failed(directory))?;
+    }
+    block::apply(&bundle, &certificates.concat()).map_err(AuthoritiesError::Bundle)?;
+    // Last, because as long as one is there, a later boot looks at the bundle again.
+    for path in there.iter().filter(|path| !wanted.contains(path)) {
+        fs::remove_file(path).map_err(failed(path))?;
+    }
+    Ok(())
+}
+
+/// Our files in a directory; none where there is no directory.
+fn ours(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pem::tests::pair;
+    use crate::phases::chain;
+
+    fn names(root: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(under(root, LOCAL))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_told_with_the_variable() {
+        assert!(from_variable(None).unwrap().is_empty() && from_variable(Some(" ".into())).unwrap().is_empty());
+        let (certificate, key) = pair("corporate.example");
+        assert_eq!(from_variable(Some(certificate.clone())).unwrap(), [certificate]);
+        for (value, expected) in [
+            ("/nonexistent/ca.pem", "KUBAKE_EXTRA_CA_CERTS: cannot read /nonexistent/ca.pem; give the PEM text itself"),
+            ("/dev/null", "KUBAKE_EXTRA_CA_CERTS: there is no certificate in it"),
+            (&key, "KUBAKE_EXTRA_CA_CERTS: there is a `PRIVATE KEY` in it"),
+        ] {
+            let told = chain(&from_variable(Some(value.to_owned())).unwrap_err());
+            assert!(told.starts_with(expected), "{told}");
+        }
+    }
+
+    #[test]
+    fn certificates_join_the_bundle_once_and_leave_it_again() {
+        let root = tempfile::tempdir().unwrap();
+        let bundle = under(root.path(), BUNDLE);
+        let (debians, one, other) = (pair("debian.example").0, pair("one.example").0, pair("other.example").0);
+        crate::services::write(&bundle, &debians).unwrap();
+        crate::services::write(&under(root.path(), LOCAL).join("users.crt"), &debians).unwrap();
+        for certificates in [vec![one.clone(), other.clone()], vec![one.clone(), other.clone()], vec![other], vec![]] {
+            apply_at(root.path(), &certificates).unwrap();
+            let text = fs::read_to_string(&bundle).unwrap();
+            let trusted = pem::certificates(&text).unwrap();
+            assert_eq!(trusted, [vec![debians.clone()], certificates.clone()].concat());
+            assert_eq!(names(root.path()).len(), 1 + certificates.len());
+        }
+        assert_eq!(fs::read_to_string(&bundle).unwrap(), debians, "as it was before");
+        assert_eq!(names(root.path()), ["users.crt"]);
+    }
+
+    #[test]
+    fn nothing_is_made_where_nothing_is_asked_for() {
+        let root = tempfile::tempdir().unwrap();
+        apply_at(root.path(), &[]).unwrap();
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+        apply_at(root.path(), &[pair("one.example").0]).unwrap();
+        assert!(under(root.path(), BUNDLE).exists(), "an image without Debian's bundle trusts it all the same");
+    }
+}

@@ -1,0 +1,141 @@
+//! PEM that somebody hands us: where it is read from, certificates taken out of it, and the form in which it is written.
+//! What the certificates are good for is for those to judge who asked for them. Never tells a text that it read.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use x509_parser::pem::Pem;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// Whoever trusts more than this trusts everybody; Debian's whole bundle is a fifth of it.
+const MOST_BYTES: u64 = 1 << 20;
+const CERTIFICATE: &str = "CERTIFICATE";
+
+/// A file that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {path}; give the PEM text itself, or mount a readable file")]
+pub struct Unreadable {
+    /// Its path, if that is what was given.
+    pub path: String,
+    /// Why.
+    #[source]
+    pub source: io::Error,
+}
+
+/// A text without the certificates that it should have.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoCertificates {
+    /// There is none.
+    #[error("there is no certificate in it; it takes one or more in PEM (-----BEGIN CERTIFICATE-----)")]
+    None,
+    /// Something begins and does not end well.
+    #[error("certificate {number} in it is damaged; it takes whole ones in PEM")]
+    Damaged {
+        /// Which, counted from 1.
+        number: usize,
+    },
+    /// Something that has no business there, such as a key.
+    #[error("there is a `{label}` in it; it takes certificates only")]
+    Other {
+        /// What stands after `BEGIN`.
+        label: String,
+    },
+}
+
+/// PEM as it is, or what the file holds whose path it is.
+pub(crate) fn text_or_file(value: &str) -> Result<String, Unreadable> {
+    if value.contains("-----BEGIN") {
+        // CI systems hand variables on with `\n` for a line's end.
+        return Ok(value.replace("\\n", "\n"));
+    }
+    let path = value.trim();
+    read(Path::new(path)).map_err(|source| {
+        // A key that somebody gave in another form must not end up in a log.
+        let path =
+            if path.starts_with('/') { path.to_owned() } else { "what is neither PEM nor an absolute path".into() };
+        Unreadable { path, source }
+    })
+}
+
+/// A file's text, as far as anything sensible reaches.
+pub(crate) fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MOST_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// All certificates of a text, a block each, without what stands between them.
+pub(crate) fn certificates(text: &str) -> Result<Vec<String>, NoCertificates> {
+    let mut found = Vec::new();
+    for pem in Pem::iter_from_buffer(text.as_bytes()) {
+        let damaged = NoCertificates::Damaged { number: found.len() + 1 };
+        let Ok(pem) = pem else { return Err(damaged) };
+        if pem.label != CERTIFICATE {
+            return Err(NoCertificates::Other { label: pem.label.escape_default().to_string() });
+        }
+        if X509Certificate::from_der(&pem.contents).is_err() {
+            return Err(damaged);
+        }
+        found.push(block(CERTIFICATE, &pem.contents));
+    }
+    if found.is_empty() { Err(NoCertificates::None) } else { Ok(found) }
+}
+
+/// As everybody writes it: 64 characters a line.
+pub(crate) fn block(label: &str, der: &[u8]) -> String {
+    use base64::Engine;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let mut block = format!("-----BEGIN {label}-----\n");
+    for line in text.as_bytes().chunks(64) {
+        block.push_str(&String::from_utf8_lossy(line));
+        block.push('\n');
+    }
+    block.push_str(&format!("-----END {label}-----\n"));
+    block
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A certificate that signed itself, and its key.
+    pub(crate) fn pair(name: &str) -> (String, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (parameters.self_signed(&key).unwrap().pem().replace("\r\n", "\n"), key.serialize_pem())
+    }
+
+    #[test]
+    fn certificates_are_found_between_comments() {
+        let (one, other) = (pair("one.example").0, pair("other.example").0);
+        let text = format!("# One\n{one}\nand the other:\n{other}");
+        assert_eq!(certificates(&text).unwrap(), [one, other]);
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_told_apart() {
+        let (certificate, key) = pair("one.example");
+        assert_eq!(certificates("").unwrap_err(), NoCertificates::None);
+        assert_eq!(certificates("MIIB").unwrap_err(), NoCertificates::None);
+        let told = certificates(&format!("{certificate}{key}")).unwrap_err().to_string();
+        assert!(told.contains("`PRIVATE KEY`"), "{told}");
+        let cut = &certificate[..certificate.len() / 2];
+        for broken in [cut.to_owned(), block(CERTIFICATE, b"nonsense")] {
+            let told = certificates(&format!("{certificate}{broken}")).unwrap_err();
+            assert_eq!(told, NoCertificates::Damaged { number: 2 });
+        }
+    }
+
+    #[test]
+    fn a_value_is_the_text_or_the_path_of_it_and_is_never_told() {
+        let (certificate, _) = pair("one.example");
+        assert_eq!(text_or_file(&certificate.replace('\n', "\\n")).unwrap(), certificate);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.crt");
+        std::fs::write(&path, &certificate).unwrap();
+        assert_eq!(text_or_file(path.to_str().unwrap()).unwrap(), certificate);
+        let told = text_or_file("MIIsecret").unwrap_err().to_string();
+        assert!(told.contains("neither PEM nor an absolute path") && !told.contains("secret"), "{told}");
+    }
+}

@@ -1,0 +1,300 @@
+//! The file with several registries: YAML text to entries, or to everything that is wrong with it and where. Pure; the
+//! files that entries name are `request`'s to read. Never tells a value that could be a secret.
+//!
+//! The text is read as a tree and not straight into a struct because all mistakes are to be told at once: a derived
+//! deserializer stops at the first.
+
+use std::path::PathBuf;
+
+use serde_yaml::{Mapping, Value};
+
+use super::{Login, Registry, host, mirror};
+
+/// The keys of an entry.
+const KEYS: &str = "host, user, password, passwordFile, mirrors, insecure, plainHttp, caFile";
+
+/// A registry, and the files that belong to it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Its place in the file, such as `registries[0]`.
+    pub(super) place: String,
+    /// Without what is in files; with a login whose password is empty where a file has it.
+    pub(super) registry: Registry,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) ca_file: Option<PathBuf>,
+}
+
+/// What is wrong, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) place: String,
+    pub(super) what: String,
+}
+
+/// Reads the file's text.
+pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Vec<Problem>> {
+    let mut problems = Problems(Vec::new());
+    let entries = match serde_yaml::from_str::<Value>(text) {
+        Err(error) => {
+            let place = error
+                .location()
+                .map_or_else(String::new, |location| format!("line {}, column {}", location.line(), location.column()));
+            // It quotes keys, but no values: there are no types that one could be wrong for.
+            let message = error.to_string();
+            let message = message.split_once(" at line ").map_or(message.as_str(), |(message, _)| message);
+            problems.add(&place, message);
+            Vec::new()
+        }
+        Ok(Value::Mapping(top)) => problems.top(&top),
+        Ok(_) => {
+            problems.add("", "must begin with `registries:`");
+            Vec::new()
+        }
+    };
+    if problems.0.is_empty() { Ok(entries) } else { Err(problems.0) }
+}
+
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, place: &str, what: impl Into<String>) {
+        self.0.push(Problem { place: place.to_owned(), what: what.into() });
+    }
+
+    fn top(&mut self, top: &Mapping) -> Vec<Entry> {
+        for key in top.keys().filter(|key| key.as_str() != Some("registries")) {
+            self.add(&shown(key), "is unknown; the only key is `registries`");
+        }
+        let list = match top.get("registries") {
+            Some(Value::Sequence(list)) => list.as_slice(),
+            // A list whose entries somebody commented out.
+            Some(Value::Null) => &[],
+            Some(_) => {
+                self.add("registries", "must be a list");
+                &[]
+            }
+            None => {
+                self.add("registries", "is missing");
+                &[]
+            }
+        };
+        let mut entries: Vec<Entry> = Vec::new();
+        for (index, value) in list.iter().enumerate() {
+            let place = format!("registries[{index}]");
+            let Value::Mapping(mapping) = value else {
+                self.add(&place, format!("must hold `key: value` lines, of {KEYS}"));
+                continue;
+            };
+            let entry = self.entry(place, mapping);
+            let host = &entry.registry.host;
+            if let Some(other) = entries.iter().find(|other| !host.is_empty() && other.registry.host == *host) {
+                let what = format!("`{host}` is the same registry as {}; put them together", other.place);
+                self.add(&format!("{}.host", entry.place), what);
+            }
+            entries.push(entry);
+        }
+        entries
+    }
+
+    fn entry(&mut self, place: String, mapping: &Mapping) -> Entry {
+        let mut entry = Entry::default();
+        let (mut user, mut password) = (None, None);
+        for (key, value) in mapping {
+            let name = shown(key);
+            let at = format!("{place}.{name}");
+            match name.as_str() {
+                "host" => match self.text(&at, value).map(|text| (host(&text), text)) {
+                    Some((Some(host), _)) => entry.registry.host = host,
+                    Some((None, text)) => self.add(
+                        &at,
+                        format!(
+                            "{} cannot be the registry of an image; give a host with a dot or a port, such as \
+                             registry.example:5000",
+                            super::shown(&text)
+                        ),
+                    ),
+                    None => {}
+                },
+                "user" => user = self.text(&at, value),
+                "password" => password = self.text(&at, value),
+                "passwordFile" => entry.password_file = self.path(&at, value),
+                "caFile" => entry.ca_file = self.path(&at, value),
+                "mirrors" => entry.registry.mirrors = self.mirrors(&at, value),
+                "insecure" => entry.registry.is_insecure = self.switch(&at, value),
+                "plainHttp" => entry.registry.is_plain_http = self.switch(&at, value),
+                _ => self.add(&at, format!("is unknown; there are {KEYS}")),
+            }
+        }
+        if !mapping.contains_key("host") {
+            self.add(&format!("{place}.host"), "is missing");
+        }
+        let has = |key: &str| mapping.get(key).is_some_and(|value| !value.is_null());
+        match (has("user"), has("password"), has("passwordFile")) {
+            (_, true, true) => self.add(&place, "has both password and passwordFile; give one of them"),
+            (true, false, false) => self.add(&place, "has a user and neither password nor passwordFile; give one"),
+            (false, true, _) | (false, _, true) => self.add(&place, "has a password and no user; give both or none"),
+            _ => {}
+        }
+        if let Some(user) = user {
+            if user.contains(':') {
+                self.add(&format!("{place}.user"), "must not have a colon in it (RFC 7617)");
+            }
+            entry.registry.login = Some(Login { user, password: password.unwrap_or_default() });
+        }
+        entry.place = place;
+        entry
+    }
+
+    /// A text that is not empty.
+    fn text(&mut self, place: &str, value: &Value) -> Option<String> {
+        match value {
+            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            Value::Number(_) | Value::Bool(_) => {
+                self.add(place, "must be a text; put it in quotes");
+                None
+            }
+            _ => {
+                self.add(place, "must be a text that is not empty");
+                None
+            }
+        }
+    }
+
+    fn path(&mut self, place: &str, value: &Value) -> Option<PathBuf> {
+        let path = PathBuf::from(self.text(place, value)?);
+        if path.is_absolute() {
+            return Some(path);
+        }
+        self.add(place, "must be an absolute path in the container");
+        None
+    }
+
+    fn switch(&mut self, place: &str, value: &Value) -> bool {
+        value.as_bool().unwrap_or_else(|| {
+            self.add(place, "must be true or false");
+            false
+        })
+    }
+
+    fn mirrors(&mut self, place: &str, value: &Value) -> Vec<String> {
+        let Value::Sequence(list) = value else {
+            self.add(place, "must be a list of URLs");
+            return Vec::new();
+        };
+        let mut mirrors = Vec::new();
+        for (index, value) in list.iter().enumerate() {
+            match value.as_str().and_then(mirror) {
+                Some(mirror) => mirrors.push(mirror),
+                None => self.add(
+                    &format!("{place}[{index}]"),
+                    "must be a URL without a path and without credentials, such as https://mirror.example",
+                ),
+            }
+        }
+        mirrors
+    }
+}
+
+/// A key, as it can be told.
+fn shown(key: &Value) -> String {
+    key.as_str().map_or_else(|| "a key that is no text".to_owned(), |text| text.escape_default().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<String> {
+        let problems = parse(text).unwrap_err();
+        problems.into_iter().map(|problem| format!("{}: {}", problem.place, problem.what)).collect()
+    }
+
+    #[test]
+    fn everything_that_can_be_said_is_understood() {
+        let text = "
+registries:
+- host: https://registry.example:5000/
+  user: ci
+  passwordFile: /run/secrets/password
+  caFile: /run/secrets/ca.crt
+- host: docker.io
+  user: me
+  password: 's3cret'
+  mirrors: [https://mirror.example/, http://other:5000]
+  insecure: true
+- {host: plain.example, plainHttp: true}
+";
+        let entries = parse(text).unwrap();
+        let [one, hub, plain] = entries.as_slice() else { panic!("{entries:?}") };
+        assert_eq!(one.registry.host, "registry.example:5000");
+        assert_eq!(one.password_file.as_deref(), Some("/run/secrets/password".as_ref()));
+        assert_eq!(one.ca_file.as_deref(), Some("/run/secrets/ca.crt".as_ref()));
+        assert_eq!(hub.registry.login, Some(Login { user: "me".to_owned(), password: "s3cret".to_owned() }));
+        assert_eq!(hub.registry.mirrors, ["https://mirror.example", "http://other:5000"]);
+        assert!(hub.registry.is_insecure && !hub.registry.is_plain_http);
+        assert!(plain.registry.is_plain_http && plain.registry.login.is_none());
+        assert_eq!(parse("registries:\n").unwrap(), [], "all of it commented out");
+    }
+
+    #[test]
+    fn the_example_in_the_readme_is_one() {
+        let readme = include_str!("../../../README.md");
+        let (_, example) = readme.split_once("```yaml\nregistries:").expect("an example");
+        let (example, _) = example.split_once("```").expect("its end");
+        let entries = parse(&format!("registries:{example}")).unwrap();
+        let hosts: Vec<&str> = entries.iter().map(|entry| entry.registry.host.as_str()).collect();
+        assert_eq!(hosts, ["registry.example:5000", "docker.io", "test.example:5000"]);
+        assert!(entries[0].ca_file.is_some() && !entries[1].registry.mirrors.is_empty());
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_place() {
+        let text = "
+registry: []
+registries:
+- {host: registry, user: ci, password: 12345}
+- {host: a.example, user: 'a:b', password: x, passwordFile: relative, mirror: []}
+- {user: u, insecure: maybe, mirrors: ['https://m.example/path', m.example]}
+- text
+- {host: 'https://a.example', password: hunter22}
+- {host: b.example, mirrors: https://m.example, caFile: ca.crt, plainHttp: 1}
+";
+        let told = problems(text);
+        let expected = [
+            "registry: is unknown",
+            "registries[0].password: must be a text; put it in quotes",
+            "registries[0].host: `registry` cannot be the registry of an image",
+            "registries[1].passwordFile: must be an absolute path",
+            "registries[1].mirror: is unknown; there are host, user,",
+            "registries[1]: has both password and passwordFile",
+            "registries[1].user: must not have a colon",
+            "registries[2].insecure: must be true or false",
+            "registries[2].mirrors[0]: must be a URL without a path",
+            "registries[2].mirrors[1]: must be a URL",
+            "registries[2].host: is missing",
+            "registries[2]: has a user and neither",
+            "registries[3]: must hold `key: value` lines",
+            "registries[4]: has a password and no user",
+            "registries[4].host: `a.example` is the same registry as registries[1]",
+            "registries[5].mirrors: must be a list",
+            "registries[5].caFile: must be an absolute path",
+            "registries[5].plainHttp: must be true or false",
+        ];
+        for part in expected {
+            assert!(told.iter().any(|problem| problem.starts_with(part)), "{part} is not among {told:#?}");
+        }
+        assert_eq!(told.len(), expected.len(), "{told:#?}");
+        let told = told.join("\n");
+        assert!(!told.contains("hunter22") && !told.contains("12345"), "{told}");
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_told_by_its_place_and_not_by_its_text() {
+        let told = problems("registries:\n- host: a.example\n  password: \"hunter22\n").join("\n");
+        assert!(told.starts_with("line ") && !told.contains("hunter22"), "{told}");
+        let told = problems("registries:\n- host: a.example\n  host: b.example\n").join("\n");
+        assert!(told.contains("duplicate entry"), "{told}");
+        assert_eq!(problems("just a text"), [": must begin with `registries:`"]);
+        assert_eq!(problems("{}"), ["registries: is missing"]);
+    }
+}

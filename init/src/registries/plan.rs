@@ -1,0 +1,204 @@
+//! What has to be written for registries to be used by pods and by Docker. Pure.
+//!
+//! * containerd reads `certs.d/HOST/hosts.toml` at each pull (`docs/hosts.md`).
+//! * kubelet reads logins for all pods from Docker's format beside its own files (`pkg/credentialprovider`:
+//!   `DefaultDockerConfigJSONPaths`), and hands them on with each pull. containerd offers them to whichever host of the
+//!   registry asks: to its mirrors, too.
+//! * Docker's command line reads logins from its user's own file; dockerd reads CAs from `certs.d/HOST/*.crt`, and from
+//!   its configuration mirrors, of Docker's own registry only, and registries whose TLS is not to be trusted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{DOCKER_HUB, Registry};
+use crate::services::containerd::REGISTRIES as CONTAINERD;
+use crate::services::dockerd::Registries;
+
+/// Where dockerd looks for CAs.
+const DOCKER: &str = "/etc/docker/certs.d";
+/// What a CA's file is called, in either place.
+const AUTHORITIES: &str = "ca.crt";
+/// The name under which Docker's command line keeps its login at Docker's own registry (`registry.IndexServer`); kubelet
+/// understands it as well.
+const HUB_LOGIN: &str = "https://index.docker.io/v1/";
+
+/// What is to be there.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Files that are ours, by their absolute path in the container.
+    pub files: BTreeMap<String, String>,
+    /// Logins, in the form of Docker's `auths`, by the registry's name there.
+    pub logins: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Plan {
+    // In the logins there are passwords.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let logins: Vec<&String> = self.logins.keys().collect();
+        formatter.debug_struct("Plan").field("files", &self.files).field("logins", &logins).finish()
+    }
+}
+
+impl Plan {
+    /// What these registries need.
+    #[must_use]
+    pub fn new(registries: &[Registry]) -> Self {
+        let mut plan = Self::default();
+        for registry in registries {
+            let host = &registry.host;
+            if let Some(login) = &registry.login {
+                let name = if host == DOCKER_HUB { HUB_LOGIN } else { host };
+                plan.logins.insert(name.to_owned(), STANDARD.encode(format!("{}:{}", login.user, login.password)));
+            }
+            let authorities = registry.authorities.concat();
+            let needs_hosts = registry.is_insecure || registry.is_plain_http || !registry.mirrors.is_empty();
+            if needs_hosts || !authorities.is_empty() {
+                plan.files.insert(format!("{CONTAINERD}/{host}/hosts.toml"), hosts_toml(registry));
+            }
+            if !authorities.is_empty() {
+                plan.files.insert(format!("{CONTAINERD}/{host}/{AUTHORITIES}"), authorities.clone());
+                for host in docker_hosts(registry) {
+                    // Two registries may have one mirror.
+                    plan.files.entry(format!("{DOCKER}/{host}/{AUTHORITIES}")).or_default().push_str(&authorities);
+                }
+            }
+        }
+        plan
+    }
+}
+
+/// What dockerd's configuration has to say.
+#[must_use]
+pub fn for_dockerd(registries: &[Registry]) -> Registries {
+    let mut mirrors = Vec::new();
+    let mut insecure = BTreeSet::new();
+    for registry in registries {
+        if registry.host == DOCKER_HUB {
+            mirrors.clone_from(&registry.mirrors);
+            // dockerd takes a mirror's host only, and whether it speaks TLS from the list of those that need not.
+            let plain = registry.mirrors.iter().filter(|mirror| mirror.starts_with("http://"));
+            insecure.extend(plain.map(|mirror| mirror_host(mirror).to_owned()));
+        } else if registry.is_plain_http {
+            insecure.insert(registry.host.clone());
+        }
+        if registry.is_insecure {
+            // Docker's own registry is verified whatever is said about it (`registry/config.go`).
+            insecure.extend(docker_hosts(registry).filter(|host| *host != DOCKER_HUB).map(str::to_owned));
+        }
+    }
+    Registries { mirrors, insecure: insecure.into_iter().collect() }
+}
+
+/// The hosts that dockerd asks for a registry's images.
+fn docker_hosts(registry: &Registry) -> impl Iterator<Item = &str> {
+    let is_hub = registry.host == DOCKER_HUB;
+    let mirrors = registry.mirrors.iter().filter(move |_| is_hub).map(|mirror| mirror_host(mirror));
+    std::iter::once(registry.host.as_str()).chain(mirrors)
+}
+
+fn mirror_host(mirror: &str) -> &str {
+    mirror.split_once("://").map_or(mirror, |(_, host)| host)
+}
+
+/// How containerd reaches a registry. Hosts and URLs have nothing in them that TOML would want quoted (`super::is_host`).
+fn hosts_toml(registry: &Registry) -> String {
+    let server = if registry.host == DOCKER_HUB { "registry-1.docker.io" } else { &registry.host };
+    let scheme = if registry.is_plain_http { "http" } else { "https" };
+    let mut trust = String::new();
+    if registry.is_insecure {
+        trust.push_str("skip_verify = true\n");
+    }
+    if !registry.authorities.is_empty() {
+        // Beside this file.
+        trust.push_str(&format!("ca = \"{AUTHORITIES}\"\n"));
+    }
+    let mut text = format!("# Written by kubake-init at each boot.\nserver = \"{scheme}://{server}\"\n");
+    // With anything about TLS containerd would try that first (`core/remotes/docker/config/hosts.go`).
+    if !registry.is_plain_http {
+        text.push_str(&trust);
+    }
+    for mirror in &registry.mirrors {
+        text.push_str(&format!("\n[host.\"{mirror}\"]\ncapabilities = [\"pull\", \"resolve\"]\n"));
+        if mirror.starts_with("https://") {
+            text.push_str(&trust);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Login;
+    use super::*;
+
+    fn registry(host: &str) -> Registry {
+        Registry { host: host.to_owned(), ..Registry::default() }
+    }
+
+    #[test]
+    fn a_login_alone_needs_no_files() {
+        let login = |user: &str| Some(Login { user: user.to_owned(), password: "pass".to_owned() });
+        let plan = Plan::new(&[
+            Registry { login: login("me"), ..registry(DOCKER_HUB) },
+            Registry { login: login("ci"), ..registry("registry.example:5000") },
+        ]);
+        assert_eq!(plan.files, BTreeMap::new());
+        let expected = [("https://index.docker.io/v1/", "bWU6cGFzcw=="), ("registry.example:5000", "Y2k6cGFzcw==")];
+        assert_eq!(plan.logins, expected.map(|(name, auth)| (name.to_owned(), auth.to_owned())).into());
+        assert!(!format!("{plan:?}").contains("bWU6"));
+    }
+
+    #[test]
+    fn mirrors_and_their_ca_are_told_to_containerd_and_those_of_docker_s_registry_to_docker() {
+        let hub = Registry {
+            mirrors: vec!["https://mirror.example".to_owned(), "http://plain:5000".to_owned()],
+            authorities: vec!["PEM\n".to_owned()],
+            ..registry(DOCKER_HUB)
+        };
+        let plan = Plan::new(std::slice::from_ref(&hub));
+        assert_eq!(
+            plan.files["/etc/containerd/certs.d/docker.io/hosts.toml"],
+            "# Written by kubake-init at each boot.
+server = \"https://registry-1.docker.io\"
+ca = \"ca.crt\"
+
+[host.\"https://mirror.example\"]
+capabilities = [\"pull\", \"resolve\"]
+ca = \"ca.crt\"
+
+[host.\"http://plain:5000\"]
+capabilities = [\"pull\", \"resolve\"]
+"
+        );
+        for path in
+            ["/etc/containerd/certs.d/docker.io", "/etc/docker/certs.d/docker.io", "/etc/docker/certs.d/mirror.example"]
+        {
+            assert_eq!(plan.files[&format!("{path}/ca.crt")], "PEM\n");
+        }
+        let docker = for_dockerd(&[hub]);
+        assert_eq!(docker.mirrors, ["https://mirror.example", "http://plain:5000"]);
+        assert_eq!(docker.insecure, ["plain:5000"]);
+    }
+
+    #[test]
+    fn exceptions_from_tls_are_the_registry_s_own() {
+        let mirrors = vec!["https://mirror.example".to_owned()];
+        let registries = [
+            Registry { is_insecure: true, mirrors, ..registry("a.example") },
+            Registry { is_plain_http: true, ..registry("b.example:5000") },
+            registry("c.example"),
+        ];
+        let plan = Plan::new(&registries);
+        assert!(plan.files["/etc/containerd/certs.d/a.example/hosts.toml"].matches("skip_verify = true").count() == 2);
+        let plain = &plan.files["/etc/containerd/certs.d/b.example:5000/hosts.toml"];
+        assert!(plain.ends_with("server = \"http://b.example:5000\"\n"), "{plain}");
+        assert_eq!(plan.files.len(), 2);
+        let docker = for_dockerd(&registries);
+        assert_eq!(docker.insecure, ["a.example", "b.example:5000"]);
+        assert!(docker.mirrors.is_empty(), "dockerd knows mirrors of Docker's registry only");
+        assert_eq!(for_dockerd(&[]), Registries::default());
+    }
+}

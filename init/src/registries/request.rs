@@ -1,0 +1,281 @@
+//! Which registries are asked for: three variables for one (bsycorp/kind's), a file for several. Understood before
+//! anything is touched, all mistakes at once. Reads the files that are named; makes nothing.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::file::{self, Entry};
+use super::{Login, Registry, host, shown};
+use crate::contract::env;
+use crate::pem::{self, NoCertificates};
+
+/// What cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// A part of the three is missing.
+    #[error("{given} set and {missing} not, or empty; set all three or none")]
+    Part {
+        /// The variables that are set, with a verb.
+        given: String,
+        /// Those that are not, likewise.
+        missing: String,
+    },
+    /// Not a registry.
+    #[error(
+        "{}: {text} cannot be the registry of an image; give a host with a dot or a port, such as \
+         registry.example:5000",
+        env::REGISTRY
+    )]
+    Host {
+        /// What it is.
+        text: String,
+    },
+    /// Not a user.
+    #[error("{}: a user must not have a colon in it (RFC 7617)", env::REGISTRY_USER)]
+    User,
+    /// Something in the file.
+    #[error("{} (`{}`){place}: {what}", env::REGISTRIES_FILE, path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, with a space before.
+        place: String,
+        /// What is wrong there.
+        what: String,
+    },
+    /// A file that cannot be read.
+    #[error("{origin}: cannot read `{}`; mount a readable file there", path.display())]
+    Read {
+        /// Who names it.
+        origin: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file that should have certificates.
+    #[error("{origin}: `{}`", path.display())]
+    Certificates {
+        /// Who names it.
+        origin: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: NoCertificates,
+    },
+    /// Asked for twice.
+    #[error("{} and {} both tell how to log in at {host}; do so once", env::REGISTRY, env::REGISTRIES_FILE)]
+    Twice {
+        /// The registry.
+        host: String,
+    },
+}
+
+/// Understands the variables that `get` finds.
+///
+/// # Errors
+/// Every [`RequestError`] there is.
+pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Vec<Registry>, Vec<RequestError>> {
+    let get = |variable: &str| get(variable).filter(|value| !value.trim().is_empty());
+    let mut errors = Vec::new();
+    let mut registries = Vec::new();
+    if let Some(path) = get(env::REGISTRIES_FILE) {
+        match from_file(PathBuf::from(path.trim())) {
+            Ok(found) => registries = found,
+            Err(found) => errors.extend(found),
+        }
+    }
+    match from_three(get) {
+        Ok(None) => {}
+        Ok(Some(one)) => match registries.iter_mut().find(|registry| registry.host == one.host) {
+            None => registries.push(one),
+            // The file may have the mirrors and the variables the secret.
+            Some(known) if known.login.is_none() => known.login = one.login,
+            Some(_) => errors.push(RequestError::Twice { host: one.host }),
+        },
+        Err(found) => errors.extend(found),
+    }
+    if errors.is_empty() { Ok(registries) } else { Err(errors) }
+}
+
+fn from_three(get: impl Fn(&str) -> Option<String>) -> Result<Option<Registry>, Vec<RequestError>> {
+    let names = [env::REGISTRY, env::REGISTRY_USER, env::REGISTRY_PASSWORD];
+    let values = names.map(&get);
+    let [Some(text), Some(user), Some(password)] = values.clone() else {
+        if values.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let named = |is_set: bool| {
+            let named: Vec<&str> = names
+                .iter()
+                .zip(&values)
+                .filter(|(_, value)| value.is_some() == is_set)
+                .map(|(name, _)| *name)
+                .collect();
+            format!("{} {}", named.join(" and "), if named.len() == 1 { "is" } else { "are" })
+        };
+        let part = RequestError::Part { given: named(true), missing: named(false) };
+        return Err(vec![part]);
+    };
+    let mut errors = Vec::new();
+    let host = host(&text).unwrap_or_else(|| {
+        errors.push(RequestError::Host { text: shown(&text) });
+        String::new()
+    });
+    if user.contains(':') {
+        errors.push(RequestError::User);
+    }
+    let login = Some(Login { user: user.trim().to_owned(), password });
+    if errors.is_empty() { Ok(Some(Registry { host, login, ..Registry::default() })) } else { Err(errors) }
+}
+
+fn from_file(path: PathBuf) -> Result<Vec<Registry>, Vec<RequestError>> {
+    let origin = || env::REGISTRIES_FILE.to_owned();
+    let text = match pem::read(&path) {
+        Ok(text) => text,
+        Err(source) => return Err(vec![RequestError::Read { origin: origin(), path, source }]),
+    };
+    let problem = |problem: file::Problem| {
+        let place = if problem.place.is_empty() { String::new() } else { format!(" {}", problem.place) };
+        RequestError::File { path: path.clone(), place, what: problem.what }
+    };
+    let entries = file::parse(&text).map_err(|problems| problems.into_iter().map(problem).collect::<Vec<_>>())?;
+    let mut errors = Vec::new();
+    let registries = entries.into_iter().map(|entry| complete(entry, &mut errors)).collect();
+    if errors.is_empty() { Ok(registries) } else { Err(errors) }
+}
+
+/// The registry with what its files hold.
+fn complete(entry: Entry, errors: &mut Vec<RequestError>) -> Registry {
+    let mut registry = entry.registry;
+    let origin = |key: &str| format!("{} {}.{key}", env::REGISTRIES_FILE, entry.place);
+    if let (Some(path), Some(login)) = (entry.password_file, registry.login.as_mut()) {
+        let empty = || io::Error::new(io::ErrorKind::InvalidData, "it is empty");
+        let password = pem::read(&path).map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
+        match password.and_then(|text| if text.is_empty() { Err(empty()) } else { Ok(text) }) {
+            Ok(password) => login.password = password,
+            Err(source) => errors.push(RequestError::Read { origin: origin("passwordFile"), path, source }),
+        }
+    }
+    if let Some(path) = entry.ca_file {
+        let origin = origin("caFile");
+        match pem::read(&path) {
+            Ok(text) => match pem::certificates(&text) {
+                Ok(certificates) => registry.authorities = certificates,
+                Err(source) => errors.push(RequestError::Certificates { origin, path, source }),
+            },
+            Err(source) => errors.push(RequestError::Read { origin, path, source }),
+        }
+    }
+    registry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pem::tests::pair;
+    use crate::phases::chain;
+
+    fn ask(variables: &[(&str, &str)]) -> Result<Vec<Registry>, String> {
+        let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        from_variables(get).map_err(|errors| errors.iter().map(|error| chain(error)).collect::<Vec<_>>().join("\n"))
+    }
+
+    fn login(user: &str, password: &str) -> Option<Login> {
+        Some(Login { user: user.to_owned(), password: password.to_owned() })
+    }
+
+    #[test]
+    fn three_variables_are_one_registry() {
+        assert_eq!(ask(&[]), Ok(Vec::new()));
+        // CI systems set what they have no value for to nothing.
+        assert_eq!(ask(&[("REGISTRY", ""), ("REGISTRY_USER", ""), ("REGISTRY_PASSWORD", "")]), Ok(Vec::new()));
+        let three = [("REGISTRY", "ghcr.io"), ("REGISTRY_USER", "ci"), ("REGISTRY_PASSWORD", "hunter22 ")];
+        let expected = Registry { host: "ghcr.io".to_owned(), login: login("ci", "hunter22 "), ..Registry::default() };
+        assert_eq!(ask(&three), Ok(vec![expected]));
+    }
+
+    #[test]
+    fn a_part_of_the_three_is_told_in_one_sentence() {
+        let told = ask(&[("REGISTRY", "ghcr.io"), ("REGISTRY_USER", "ci"), ("REGISTRY_PASSWORD", "")]).unwrap_err();
+        assert_eq!(
+            told,
+            "REGISTRY and REGISTRY_USER are set and REGISTRY_PASSWORD is not, or empty; set all three or none"
+        );
+        let told = ask(&[("REGISTRY_PASSWORD", "hunter22")]).unwrap_err();
+        assert_eq!(
+            told,
+            "REGISTRY_PASSWORD is set and REGISTRY and REGISTRY_USER are not, or empty; set all three or none"
+        );
+        let told = ask(&[("REGISTRY", "x"), ("REGISTRY_USER", "a:b"), ("REGISTRY_PASSWORD", "hunter22")]).unwrap_err();
+        assert!(
+            told.starts_with("REGISTRY: `x` cannot be the registry") && told.contains("\nREGISTRY_USER: "),
+            "{told}"
+        );
+        assert!(!told.contains("hunter22"), "{told}");
+    }
+
+    #[test]
+    fn a_login_before_a_host_is_not_told() {
+        let three = [("REGISTRY", "https://ci:hunter22@ghcr.io"), ("REGISTRY_USER", "u"), ("REGISTRY_PASSWORD", "p")];
+        let told = ask(&three).unwrap_err();
+        assert!(told.contains("something with an @ cannot be the registry") && !told.contains("hunter22"), "{told}");
+    }
+
+    #[test]
+    fn a_file_brings_several_with_their_passwords_and_cas() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        let (certificate, _) = pair("registry.example");
+        std::fs::write(path("ca"), &certificate).unwrap();
+        std::fs::write(path("password"), "hunter22\n").unwrap();
+        let text = format!(
+            "registries:\n- {{host: a.example, user: ci, passwordFile: {}, caFile: {}}}\n- {{host: b.example, mirrors: []}}\n",
+            path("password"),
+            path("ca")
+        );
+        std::fs::write(path("registries"), text).unwrap();
+        let file = (env::REGISTRIES_FILE, path("registries"));
+        let found = ask(&[(file.0, &file.1)]).unwrap();
+        assert_eq!(
+            (found[0].login.clone(), found[0].authorities.clone()),
+            (login("ci", "hunter22"), vec![certificate])
+        );
+        // The variables complete what the file has no login for, and do not contradict it.
+        let and =
+            |host| [(file.0, file.1.as_str()), ("REGISTRY", host), ("REGISTRY_USER", "u"), ("REGISTRY_PASSWORD", "p")];
+        let found = ask(&and("b.example")).unwrap();
+        assert_eq!((found.len(), found[1].login.clone()), (2, login("u", "p")));
+        assert_eq!(ask(&and("c.example")).unwrap().len(), 3);
+        let told = ask(&and("a.example")).unwrap_err();
+        assert_eq!(told, "REGISTRY and KUBAKE_REGISTRIES_FILE both tell how to log in at a.example; do so once");
+    }
+
+    #[test]
+    fn mistakes_in_files_are_told_with_who_names_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("registries");
+        let file = path.display().to_string();
+        let told = ask(&[(env::REGISTRIES_FILE, &file)]).unwrap_err();
+        assert!(told.starts_with("KUBAKE_REGISTRIES_FILE: cannot read `"), "{told}");
+        let text = "registries:\n- {host: a.example, user: ci, passwordFile: /dev/null, caFile: /nonexistent/ca}\n\
+                    - {host: b.example, caFile: /dev/null}\n";
+        std::fs::write(&path, text).unwrap();
+        let told = ask(&[(env::REGISTRIES_FILE, &file)]).unwrap_err();
+        for part in [
+            "KUBAKE_REGISTRIES_FILE registries[0].passwordFile: cannot read `/dev/null`; mount a readable file there: it is empty",
+            "KUBAKE_REGISTRIES_FILE registries[0].caFile: cannot read `/nonexistent/ca`",
+            "KUBAKE_REGISTRIES_FILE registries[1].caFile: `/dev/null`: there is no certificate in it",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+        std::fs::write(&path, "registries:\n- {hosts: a.example}\n").unwrap();
+        let told = ask(&[(env::REGISTRIES_FILE, &file)]).unwrap_err();
+        assert!(
+            told.starts_with(&format!("KUBAKE_REGISTRIES_FILE (`{file}`) registries[0].hosts: is unknown")),
+            "{told}"
+        );
+    }
+}

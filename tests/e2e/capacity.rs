@@ -1,0 +1,26 @@
+//! A node that is no larger than its container may be, when that was asked for.
+
+use anyhow::{Result, ensure};
+use kubake_e2e::cluster::Cluster;
+use kubake_e2e::lab::lab;
+use kubake_e2e::{PREFIX, engine};
+use kubake_init::contract::{env, names};
+
+use crate::Case;
+
+pub(crate) const CASES: &[Case] =
+    &[("with ENFORCE_CAPACITY pods get what the container may use, and the log says how much", enforced)];
+
+fn enforced() -> Result<()> {
+    lab()?.retire_other();
+    let ask = format!("--env={}=1", env::ENFORCE_CAPACITY);
+    let cluster = Cluster::run(lab()?, &format!("{PREFIX}-capacity"), &["--cpus=1.5", "--memory=3g", &ask])?;
+    let node = cluster.kubectl()?.json(["get", "node", names::CLUSTER])?;
+    let allocatable = &node["status"]["allocatable"];
+    ensure!(allocatable["cpu"] == "1500m", "{allocatable}");
+    // As Kubernetes writes 3145728Ki.
+    ensure!(allocatable["memory"] == "3Gi", "{allocatable}");
+    let log = engine::logs(cluster.container())?;
+    ensure!(log.contains("the node's capacity is the container's, 1.5 CPU and 3072 MiB of memory"), "{log}");
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! A registry that wants a password and whose CA nobody knows, as companies have them: pods and Docker use it when the
+//! container was told about it, directly and through a proxy, and nobody gets in without being told.
+//!
+//! One case, because a registry has to be filled before it can be asked, and each step is another cluster.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use kubake_e2e::cluster::Cluster;
+use kubake_e2e::engine::{self, Container, Network};
+use kubake_e2e::lab::{self, lab};
+use kubake_e2e::registry::{self, Proxy, Registry};
+use kubake_e2e::{LABEL, PREFIX, manifests, poll};
+use kubake_init::contract::{env, exit};
+use serde_json::json;
+
+use crate::{Case, PROBE, build_probe};
+
+pub(crate) const CASES: &[Case] = &[
+    ("a mistake about registries, proxies or CAs is told before anything starts, and no secret with it", refused),
+    ("pods and Docker use a registry with a password and a CA of its own, directly and through a proxy", used),
+];
+
+/// A pull from a registry on the same machine.
+const PULL_PATIENCE: Duration = Duration::from_secs(120);
+/// Where files are mounted in a cluster.
+const MOUNT: &str = "/run/kubake-e2e";
+
+fn name(what: &str) -> String {
+    format!("{PREFIX}-registries-{what}")
+}
+
+fn refused() -> Result<()> {
+    let image = lab()?.image()?;
+    let directory = lab()?.directory()?;
+    let text = "registries:\n- {host: registry, user: ci, password: hunter22}\n- {hosts: a.example}\n";
+    lab::write(&directory.path().join("registries.yaml"), text)?;
+    let volume = format!("--volume={}:{MOUNT}:ro", directory.path().display());
+    let variables = [
+        format!("--env={}=ghcr.io", env::REGISTRY),
+        format!("--env={}=hunter22", env::REGISTRY_PASSWORD),
+        format!("--env={}={MOUNT}/registries.yaml", env::REGISTRIES_FILE),
+        format!("--env={}=/no/such/ca.crt", env::EXTRA_CA_CERTS),
+        "--env=HTTPS_PROXY=http://ci:hunter22@proxy:port".to_owned(),
+    ];
+    let container = name("refused");
+    // In case it is not refused.
+    let _container = Container::guard(container.as_str());
+    let run = ["run", "--rm", "--privileged", "--name", &container, "--label", LABEL, &volume];
+    let output = engine::output(run.into_iter().chain(variables.iter().map(String::as_str)).chain([image]))?;
+    // Not the whole output: its command line holds the secret.
+    let told = format!("it ended with {}\n{}{}", output.status, output.stdout, output.stderr);
+    ensure!(output.status.code() == Some(exit::USAGE), "it should end with {}: {told}", exit::USAGE);
+    for part in [
+        "REGISTRY and REGISTRY_PASSWORD are set and REGISTRY_USER is not",
+        "registries[0].host: `registry` cannot be the registry of an image",
+        "registries[1].hosts: is unknown",
+        "KUBAKE_EXTRA_CA_CERTS: cannot read /no/such/ca.crt",
+        "HTTPS_PROXY: this is not the URL of a proxy",
+    ] {
+        ensure!(told.contains(part), "it does not say `{part}`: {told}");
+    }
+    ensure!(!told.contains("hunter22"), "it gives a secret away: {told}");
+    Ok(())
+}
+
+fn used() -> Result<()> {
+    let lab = lab()?;
+    lab.retire_other();
+    let _images = registry::build(lab)?;
+    let inside = Network::create(&name("inside"), "198.18.71.0/24", "198.18.71.1")?;
+    let outside = Network::create(&name("outside"), "198.18.72.0/24", "198.18.72.1")?;
+    let registry = Registry::start(lab, &name("registry"), &inside, "registry.kubake-e2e.test")?;
+    let image = format!("{}/probe:1", registry.host());
+    told_by_file(&registry, &inside, &image).context("a cluster that was told by a file")?;
+    not_told(&registry, &inside, &image).context("a cluster that knows the CA and no password")?;
+    let proxy = Proxy::start(lab, &name("proxy"), &outside, &inside, "proxy.kubake-e2e.test")?;
+    through_proxy(&registry, &proxy, &outside, &image).context("a cluster that reaches the registry through a proxy")
+}
+
+/// Docker in the node pushes, and a pod pulls.
+fn told_by_file(registry: &Registry, network: &Network, image: &str) -> Result<()> {
+    let directory = lab()?.directory()?;
+    let entry = json!({
+        "host": registry.host(),
+        "user": Registry::USER,
+        "passwordFile": format!("{MOUNT}/password"),
+        "caFile": format!("{MOUNT}/ca.crt"),
+    });
+    let write = |file: &str, text: &str| lab::write(&directory.path().join(file), text);
+    write("registries.yaml", &json!({ "registries": [entry] }).to_string())?;
+    write("password", &format!("{}\n", Registry::PASSWORD))?;
+    write("ca.crt", &registry.authority().certificate)?;
+    let volume = format!("--volume={}:{MOUNT}:ro", directory.path().display());
+    let file = format!("--env={}={MOUNT}/registries.yaml", env::REGISTRIES_FILE);
+    let network = format!("--network={}", network.name());
+    let cluster = Cluster::run(lab()?, &name("file"), &[&network, &volume, &file])?;
+    build_probe(&cluster)?;
+    cluster.node(&["docker", "tag", PROBE, image])?;
+    cluster.node(&["docker", "push", image])?;
+    cluster.node(&["docker", "rmi", image, PROBE])?;
+    pulled(&cluster, image)?;
+    cluster.node(&["docker", "pull", image])?;
+    for path in ["/root/.docker/config.json", "/var/lib/kubelet/config.json"] {
+        let mode = cluster.node(&["stat", "--format", "%a", path])?;
+        ensure!(mode == "600", "{path} has the mode {mode}");
+    }
+    no_password_in_logs(&cluster)
+}
+
+fn not_told(registry: &Registry, network: &Network, image: &str) -> Result<()> {
+    let network = format!("--network={}", network.name());
+    let authority = format!("--env={}={}", env::EXTRA_CA_CERTS, registry.authority().certificate);
+    let cluster = Cluster::run(lab()?, &name("stranger"), &[&network, &authority])?;
+    let kubectl = cluster.kubectl()?;
+    let namespace = kubectl.namespace("registries")?;
+    namespace.apply(pod(image))?;
+    let message = poll::until("the pull is refused", PULL_PATIENCE, || {
+        let status = namespace.json(["get", "pod", "puller"])?["status"].clone();
+        let waiting = &status["containerStatuses"][0]["state"]["waiting"];
+        match waiting["reason"].as_str() {
+            Some("ErrImagePull") => Ok(waiting["message"].as_str().unwrap_or_default().to_owned()),
+            _ => bail!("{status}"),
+        }
+    })?;
+    // The CA is known: it is the registry that says no.
+    ensure!(message.contains("authorization failed") || message.contains("401"), "{message}");
+    ensure!(!message.contains("x509"), "{message}");
+    Ok(())
+}
+
+fn through_proxy(registry: &Registry, proxy: &Proxy, network: &Network, image: &str) -> Result<()> {
+    let arguments = [
+        format!("--network={}", network.name()),
+        format!("--env={}={}", env::EXTRA_CA_CERTS, registry.authority().certificate),
+        format!("--env={}={}", env::REGISTRY, registry.host()),
+        format!("--env={}={}", env::REGISTRY_USER, Registry::USER),
+        format!("--env={}={}", env::REGISTRY_PASSWORD, Registry::PASSWORD),
+        // In the lower case that many write; whatever the engine itself is told about proxies does not count here.
+        format!("--env=https_proxy={}", proxy.url()),
+        "--env=HTTPS_PROXY=".to_owned(),
+        "--env=HTTP_PROXY=".to_owned(),
+        "--env=http_proxy=".to_owned(),
+        "--env=NO_PROXY=".to_owned(),
+        "--env=no_proxy=elsewhere.example".to_owned(),
+    ];
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let cluster = Cluster::run(lab()?, &name("proxied"), &arguments)?;
+    pulled(&cluster, image)?;
+    cluster.node(&["docker", "pull", image])?;
+    let log = proxy.log()?;
+    ensure!(log.contains(registry.host()), "the proxy was not asked for {}: {log}", registry.host());
+    ensure!(!log.contains("172.30.99.1"), "the cluster's own traffic goes through the proxy: {log}");
+    for (program, is_told) in [("containerd", true), ("dockerd", true), ("kubelet", false), ("kube-apiserver", false)] {
+        let environment = format!("tr '\\0' '\\n' < /proc/$(pidof {program} | cut -d' ' -f1)/environ");
+        let environment = cluster.node(&["sh", "-c", &environment])?;
+        ensure!(!environment.is_empty(), "{program} does not run");
+        ensure!(environment.contains(proxy.url()) == is_told, "what {program} knows of proxies: {environment}");
+        ensure!(!environment.contains(Registry::PASSWORD), "{program} was told the password");
+        if is_told {
+            for exception in ["elsewhere.example", "172.30.99.1", "10.96.0.0/12", "198.18.72.0/24", ".svc"] {
+                ensure!(environment.contains(exception), "{program} asks the proxy for {exception}: {environment}");
+            }
+        }
+    }
+    no_password_in_logs(&cluster)
+}
+
+fn pod(image: &str) -> serde_json::Value {
+    let mut pod = manifests::pod("puller", image, &["say", "pulled"]);
+    pod["spec"]["containers"][0]["imagePullPolicy"] = "Always".into();
+    pod
+}
+
+/// A pod without any credentials of its own pulls the image and runs.
+fn pulled(cluster: &Cluster, image: &str) -> Result<()> {
+    let kubectl = cluster.kubectl()?;
+    let namespace = kubectl.namespace("registries")?;
+    namespace.apply(pod(image))?;
+    let said = namespace.wait_done("puller")?;
+    ensure!(said.trim() == "pulled", "{said:?}");
+    Ok(())
+}
+
+fn no_password_in_logs(cluster: &Cluster) -> Result<()> {
+    let log = engine::logs(cluster.container())?;
+    ensure!(!log.contains(Registry::PASSWORD), "the container's log gives the password away");
+    let found = ["grep", "--recursive", "--files-with-matches", Registry::PASSWORD, "/var/log"];
+    let found = engine::output(["exec", cluster.container()].iter().chain(&found))?;
+    ensure!(found.status.code() == Some(1), "the password stands in: {}", found.stdout);
+    Ok(())
+}
