@@ -287,6 +287,8 @@ pub mod labels {
     pub const STAGE: &str = "io.kubake.stage";
     /// On images: a hash of everything the image was made from, so that a repeat can be skipped.
     pub const INPUTS: &str = "io.kubake.inputs";
+    /// On custom images: the id of the baked image that they were made from.
+    pub const FROM: &str = "io.kubake.from";
     /// On images with a frozen store: a hash of the components they were made with.
     pub const COMPONENTS: &str = "io.kubake.components";
     /// On baked images: the [`super::ClusterSettings`] as JSON, for `kubake up` to compare with what it is asked for.
