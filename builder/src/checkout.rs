@@ -50,6 +50,13 @@ impl Checkout {
             .ok_or_else(|| Error::NotFound { from: current.to_owned(), compiled: compiled.to_owned() })
     }
 
+    /// The current directory, whatever it is: for what takes nothing from a checkout but the places where people look
+    /// for their own files.
+    #[must_use]
+    pub fn here() -> Self {
+        Self { root: PathBuf::new() }
+    }
+
     /// Its top directory.
     #[must_use]
     pub fn root(&self) -> &Path {

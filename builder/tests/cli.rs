@@ -6,7 +6,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -52,8 +51,7 @@ impl Test {
             "#!/bin/sh\necho \"$*\" >> '{}'\ncase \"$*\" in info*) echo '{INFO}' | sed \"s/KERNEL/$(uname -r)/\"; exit;; 'context inspect'*) echo unix:///var/run/docker.sock; exit;; esac\n{body}\n",
             self.path().join("calls").display()
         );
-        fs::write(&path, script).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&path, &script);
         self
     }
 
@@ -88,6 +86,13 @@ impl Test {
     }
 }
 
+/// Writes a program, by way of a child: a file that this process has open for writing is open in whatever other tests
+/// start at that moment, too, and cannot be run until that is over (ETXTBSY).
+fn write_program(path: &Path, text: &str) {
+    let script = "printf %s \"$2\" > \"$1\" && chmod 755 \"$1\"";
+    assert!(Command::new("sh").args(["-c", script, "sh"]).arg(path).arg(text).status().unwrap().success());
+}
+
 /// Replaces ` 0.1s`, as phases end with.
 fn without_times(text: &str) -> String {
     let word = |word: &str| {
@@ -107,7 +112,7 @@ fn mistakes_end_with_64_before_anything_runs() {
     let (code, stdout, stderr) = test.outcome();
     assert_eq!((code, stdout.as_str(), test.calls().as_str()), (64, "", ""));
     insta::assert_snapshot!(stderr);
-    for args in [&["up", "--nonsense"][..], &[], &["bake", "-q", "-v"]] {
+    for args in [&["up", "--nonsense"][..], &[], &["bake", "-q", "-v"], &["bake", "--from", "baked"]] {
         assert_eq!(Test::new(args).run().status.code(), Some(64), "{args:?}");
     }
 }
@@ -132,8 +137,7 @@ fn help_and_data_go_to_stdout() {
 fn an_engine_that_does_not_answer() {
     let test = Test::new(&["down"]);
     let path = test.path().join("bin/docker");
-    fs::write(&path, "#!/bin/sh\necho 'Cannot connect to the Docker daemon at unix:///x' >&2\nexit 1\n").unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&path, "#!/bin/sh\necho 'Cannot connect to the Docker daemon at unix:///x' >&2\nexit 1\n");
     let (code, _, stderr) = test.outcome();
     assert_eq!(code, 1);
     assert!(stderr.contains("Cannot connect to the Docker daemon at unix:///x"), "{stderr}");

@@ -255,6 +255,8 @@ pub mod roles {
     pub const BAKE_IMAGES: &str = "bake-images";
     /// Bake, second half: bring the cluster up with kubeadm, run hooks, freeze it.
     pub const BAKE_CLUSTER: &str = "bake-cluster";
+    /// Bake on top of a baked image: boot its cluster, import the archives of the inbox, run hooks, freeze it again.
+    pub const BAKE_CUSTOM: &str = "bake-custom";
     /// Asks the supervisor whether the cluster is ready; what the baked image's `HEALTHCHECK` runs.
     pub const HEALTHCHECK: &str = "healthcheck";
     /// Internal: the supervisor that the PID 1 stub starts.
@@ -285,6 +287,8 @@ pub mod labels {
     pub const STAGE: &str = "io.kubake.stage";
     /// On images: a hash of everything the image was made from, so that a repeat can be skipped.
     pub const INPUTS: &str = "io.kubake.inputs";
+    /// On custom images: the id of the baked image that they were made from.
+    pub const FROM: &str = "io.kubake.from";
     /// On images with a frozen store: a hash of the components they were made with.
     pub const COMPONENTS: &str = "io.kubake.components";
     /// On baked images: the [`super::ClusterSettings`] as JSON, for `kubake up` to compare with what it is asked for.

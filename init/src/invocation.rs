@@ -13,6 +13,8 @@ pub enum Role {
     BakeImages,
     /// Second half of a bake.
     BakeCluster,
+    /// Bake on top of a baked image.
+    BakeCustom,
 }
 
 /// A parsed command line.
@@ -50,6 +52,7 @@ usage:
   kubake-init                boot (what the image does by itself)
   kubake-init bake-images    used by `kubake bake`
   kubake-init bake-cluster   used by `kubake bake`
+  kubake-init bake-custom    used by `kubake bake --from`
   kubake-init healthcheck    say whether the cluster is ready (what the image's HEALTHCHECK runs)
   kubake-init PROGRAM [ARG]  run another program instead
 
@@ -73,6 +76,7 @@ pub fn parse(args: &[OsString]) -> Result<Invocation, UsageError> {
             Some("--events=json") => has_events = true,
             Some(roles::BAKE_IMAGES) if role.is_none() => role = Some(Role::BakeImages),
             Some(roles::BAKE_CLUSTER) if role.is_none() => role = Some(Role::BakeCluster),
+            Some(roles::BAKE_CUSTOM) if role.is_none() => role = Some(Role::BakeCustom),
             // Alone: with anything else beside it, neither is a program to run.
             Some(roles::HEALTHCHECK) => match args.iter().find(|other| *other != argument) {
                 None if args.len() == 1 => return Ok(Invocation::Healthcheck),

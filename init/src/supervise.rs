@@ -136,6 +136,7 @@ async fn perform(
         Role::Boot => perform_boot(stage, events, identity, stop).await,
         Role::BakeImages => perform_bake(bake::bake_images(stage, events), stop).await,
         Role::BakeCluster => perform_bake(bake::bake_cluster(stage, events), stop).await,
+        Role::BakeCustom => perform_bake(bake::bake_custom(stage, events), stop).await,
     }
 }
 

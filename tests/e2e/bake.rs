@@ -150,7 +150,8 @@ fn token_secret() -> serde_json::Value {
     })
 }
 
-fn hook(path: &Path, script: &str) -> Result<()> {
+/// An executable file for `sh`.
+pub(crate) fn hook(path: &Path, script: &str) -> Result<()> {
     lab::write(path, format!("#!/bin/sh\nset -eu\n{script}"))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).context("cannot make a hook executable")
 }

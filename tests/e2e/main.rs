@@ -9,6 +9,7 @@ mod bake;
 mod boot;
 mod capacity;
 mod clock;
+mod custom;
 mod docker_tls;
 mod endurance;
 mod faults;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         ("bad input", bad_input::CASES),
         ("interrupt", interrupt::CASES),
         ("bake", bake::CASES),
+        ("custom", custom::CASES),
         // It sets the clock of the whole machine, under the feet of whatever comes after it.
         ("clock", clock::CASES),
     ];

@@ -113,7 +113,7 @@ fn build_one(context: &Context<'_>, phase: &Phase, target: &str, name: String) -
         args,
         secrets: ca_bundle().map(|path| ("ca".to_owned(), SecretSource::File(path))).into_iter().collect(),
         labels: labels_of(target, version),
-        ..Build::new(context.engine.builder()?, context.checkout.root())
+        ..Build::new(context.engine.builder()?, context.default_directory(|checkout| checkout.root().to_owned()))
     });
     let look = || context.engine.image(&name).map_err(doing(format!("look for the image `{name}`")));
     let before = look()?;

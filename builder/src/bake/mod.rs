@@ -11,6 +11,7 @@
 mod buildkit;
 mod components;
 mod container;
+mod custom;
 mod hooks;
 pub mod inputs;
 mod secrets;
@@ -65,6 +66,22 @@ pub enum Error {
         /// Why.
         #[source]
         source: RunError,
+    },
+    /// What a custom image is to be made from is no baked image.
+    #[error("`{image}` {what}")]
+    NotBaked {
+        /// The image.
+        image: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// What a custom image is to be made from was baked with other settings than those that were asked for.
+    #[error("`{image}` was baked with other settings:{}", differences_text(.different))]
+    OtherSettings {
+        /// The image.
+        image: String,
+        /// What differs: key, wanted, baked.
+        different: Vec<(String, String, String)>,
     },
     /// kubeadm's list of images is not what we build.
     #[error("kubeadm {version} wants the image `{image}`, which kubake does not build")]
@@ -128,6 +145,11 @@ pub enum Error {
     },
 }
 
+/// A line for each setting that differs.
+pub(crate) fn differences_text(different: &[(String, String, String)]) -> String {
+    different.iter().map(|(key, wanted, baked)| format!("\n  {key}: wanted {wanted}, baked {baked}")).collect()
+}
+
 fn log_text(log: &[String]) -> String {
     log.iter().map(|line| format!("\n  | {line}")).collect()
 }
@@ -157,6 +179,10 @@ impl Error {
                  and `--hook-timeout` gives it more time"
                     .to_owned(),
             ),
+            Self::NotBaked { .. } => Some("bake one with `kubake bake`, and name that with `--from`".to_owned()),
+            Self::OtherSettings { .. } => {
+                Some("leave these settings out, or bake an image with them to start from".to_owned())
+            }
             Self::Build { .. } => Some("see the whole build with `-v`".to_owned()),
             _ => None,
         }
@@ -201,6 +227,8 @@ pub struct Options {
     pub retain: bool,
     /// What hooks in the build container get beside their usual variables.
     pub secrets: HookSecrets,
+    /// A baked image to take further, instead of making one from source.
+    pub from: Option<String>,
 }
 
 /// What a bake made.
@@ -225,7 +253,8 @@ pub(crate) struct Context<'a> {
     engine: &'a Engine,
     settings: &'a Settings,
     options: Options,
-    checkout: Checkout,
+    /// None where nothing is made from source.
+    checkout: Option<Checkout>,
     /// Temporary files of this bake; gone with it.
     directory: tempfile::TempDir,
     images: Images,
@@ -240,6 +269,13 @@ pub(crate) struct Context<'a> {
     inputs: String,
     baked: Option<String>,
     cached: bool,
+}
+
+impl Context<'_> {
+    /// Where the user's images or hooks are unless a setting says so: in the checkout, or here.
+    fn default_directory(&self, of: fn(&Checkout) -> PathBuf) -> PathBuf {
+        of(self.checkout.as_ref().unwrap_or(&Checkout::here()))
+    }
 }
 
 /// A step: a name to show, and what it does; it answers with a remark for the line that ends it.
@@ -262,6 +298,20 @@ const STEPS: [Step; 6] = [
 /// # Errors
 /// See [`Error`].
 pub fn bake(engine: &Engine, settings: &Settings, options: Options, printer: &Printer) -> Result<Baked, Error> {
+    match options.from.clone() {
+        None => run(&STEPS, engine, settings, options, Some(Checkout::find()?), printer),
+        Some(from) => custom::bake(engine, settings, &from, options, printer),
+    }
+}
+
+fn run(
+    steps: &[Step],
+    engine: &Engine,
+    settings: &Settings,
+    options: Options,
+    checkout: Option<Checkout>,
+    printer: &Printer,
+) -> Result<Baked, Error> {
     let started = std::time::Instant::now();
     // Not below /tmp, which often lies in memory: the archives are gigabytes (FHS: /var/tmp is for large files).
     let below = std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
@@ -273,7 +323,7 @@ pub fn bake(engine: &Engine, settings: &Settings, options: Options, printer: &Pr
         engine,
         settings,
         options,
-        checkout: Checkout::find()?,
+        checkout,
         directory,
         images: Images::default(),
         hooks: Hooks::default(),
@@ -286,7 +336,7 @@ pub fn bake(engine: &Engine, settings: &Settings, options: Options, printer: &Pr
         baked: None,
         cached: false,
     };
-    for step in &STEPS {
+    for step in steps {
         let phase = printer.phase(step.name);
         let remark = (step.execute)(&mut context, &phase)?;
         phase.done_with(remark);
@@ -310,11 +360,13 @@ fn check_inputs(context: &mut Context<'_>, phase: &Phase) -> Result<String, Erro
     let mut problems = Vec::new();
 
     let named = context.settings.images_dir.is_some();
-    let directory = context.settings.images_dir.clone().unwrap_or_else(|| context.checkout.images_dir());
+    let directory =
+        context.settings.images_dir.clone().unwrap_or_else(|| context.default_directory(Checkout::images_dir));
     context.images = inputs::images(&directory, named, &platform, &watch, &mut problems);
 
     let named = context.settings.hooks_dir.is_some();
-    let directory = context.settings.hooks_dir.clone().unwrap_or_else(|| context.checkout.hooks_dir());
+    let directory =
+        context.settings.hooks_dir.clone().unwrap_or_else(|| context.default_directory(Checkout::hooks_dir));
     let (inbox, kept) = (relative(paths::INBOX_HOOKS), relative(paths::HOOKS));
     context.hooks = inputs::hooks(&directory, named, &inbox, &kept, &mut problems);
 
@@ -369,8 +421,7 @@ fn bake_images(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
     let built = context.appliance.iter().chain(&context.control_plane).map(|built| built.id.as_str());
     let components = inputs::digest(&built.collect::<Vec<_>>());
     let mut parts = vec![RECIPE.to_owned(), components.clone()];
-    parts.extend(context.images.archives.iter().map(|archive| archive.digest.clone()));
-    parts.extend(pull_listed(engine, &context.images.listed, phase)?);
+    parts.extend(users_inputs(context, phase)?);
     let hash = inputs::digest(&parts.iter().map(String::as_str).collect::<Vec<_>>());
     context.images_name = format!("{IMAGES_REPOSITORY}:{}", hash.get(..16).unwrap_or(&hash));
     let present = engine.image(&context.images_name).map_err(doing("look for the images' image"))?;
@@ -380,23 +431,15 @@ fn bake_images(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
         return Ok(format!("{} is there already", context.images_name));
     }
 
-    let archive = |name: &str| context.directory.path().join(name);
     let mut inbox = Vec::new();
     phase.message("saving the control plane's images");
-    let control_plane = archive(CONTROL_PLANE_ARCHIVE);
+    let control_plane = context.directory.path().join(CONTROL_PLANE_ARCHIVE);
     let names: Vec<String> = context.control_plane.iter().map(|built| built.name.clone()).collect();
     save(engine, &control_plane, names)?;
     inbox.push((saved(control_plane, CONTROL_PLANE_ARCHIVE)?, CONTROL_PLANE_ARCHIVE.to_owned()));
-    for user in &context.images.archives {
-        inbox.push((user.clone(), format!("10-{}", user.name)));
-    }
-    let mut request = BakeRequest::default();
-    if !context.images.listed.is_empty() {
-        phase.message("saving the listed images");
-        let listed = archive(LISTED_ARCHIVE);
-        request.names = save_listed(engine, &listed, &context.images.listed)?;
-        inbox.push((saved(listed, LISTED_ARCHIVE)?, LISTED_ARCHIVE.to_owned()));
-    }
+    let users = users_images(context, phase)?;
+    inbox.extend(users.archives);
+    let request = BakeRequest { names: users.names, ..BakeRequest::default() };
     let appliance = context.appliance.as_ref().map(|built| built.name.clone()).unwrap_or_default();
     let id = container::bake(
         context,
@@ -417,6 +460,42 @@ fn bake_images(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
     }
     drop_outdated(context, &components);
     Ok(context.images_name.clone())
+}
+
+/// The user's images as they go into the inbox.
+struct UsersImages {
+    archives: Vec<(Archive, String)>,
+    /// What images of an archive shall be called instead.
+    names: BTreeMap<String, String>,
+}
+
+fn users_images(context: &Context<'_>, phase: &Phase) -> Result<UsersImages, Error> {
+    let named = |archive: &Archive| (archive.clone(), format!("10-{}", archive.name));
+    let mut archives: Vec<_> = context.images.archives.iter().map(named).collect();
+    let mut names = BTreeMap::new();
+    if !context.images.listed.is_empty() {
+        phase.message("saving the listed images");
+        let listed = context.directory.path().join(LISTED_ARCHIVE);
+        names = save_listed(context.engine, &listed, &context.images.listed)?;
+        archives.push((saved(listed, LISTED_ARCHIVE)?, LISTED_ARCHIVE.to_owned()));
+    }
+    Ok(UsersImages { archives, names })
+}
+
+/// What of the user's images and hooks makes an image another one.
+fn users_inputs(context: &Context<'_>, phase: &Phase) -> Result<Vec<String>, Error> {
+    let mut parts: Vec<String> = context.images.archives.iter().map(|archive| archive.digest.clone()).collect();
+    parts.extend(pull_listed(context.engine, &context.images.listed, phase)?);
+    Ok(parts)
+}
+
+fn hooks_inputs(context: &Context<'_>) -> Result<[String; 3], Error> {
+    Ok([
+        inputs::digest_packed(&context.hooks.packed)?,
+        inputs::digest_packed(&context.hooks.host)?,
+        // Their names, because a hash of a value is a help to whoever wants to guess it.
+        inputs::digest(&context.options.secrets.names().collect::<Vec<_>>()),
+    ])
 }
 
 fn save(engine: &Engine, output: &Path, images: Vec<String>) -> Result<(), Error> {
@@ -531,24 +610,14 @@ fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<String, Erro
     let file = settings_file(settings);
     let Content::Text(settings_text) = &file.content else { unreachable!("settings are packed as text") };
     let healthcheck = container::healthcheck(engine.facts());
-    context.inputs = inputs::digest(&[
-        RECIPE,
-        &context.images_inputs,
-        settings_text,
-        &inputs::digest_packed(&context.hooks.packed)?,
-        &inputs::digest_packed(&context.hooks.host)?,
-        // Their names, because a hash of a value is a help to whoever wants to guess it.
-        &inputs::digest(&context.options.secrets.names().collect::<Vec<_>>()),
-        healthcheck.as_deref().unwrap_or_default(),
-    ]);
+    let [packed, host, secrets] = &hooks_inputs(context)?;
+    let healthcheck_text = healthcheck.as_deref().unwrap_or_default();
+    context.inputs =
+        inputs::digest(&[RECIPE, &context.images_inputs, settings_text, packed, host, secrets, healthcheck_text]);
 
-    let before = engine.image(&settings.image).map_err(doing(format!("look for the image `{}`", settings.image)))?;
-    if let Some(image) = &before {
-        if image.labels.get(labels::INPUTS) == Some(&context.inputs) && !context.options.force {
-            context.baked = Some(image.id.clone());
-            context.cached = true;
-            return Ok(format!("{} is there already", settings.image));
-        }
+    let before = look(engine, &settings.image)?;
+    if let Some(remark) = is_there_already(context, before.as_ref()) {
+        return Ok(remark);
     }
     let mut files = vec![file];
     let request = BakeRequest { hook_timeout_seconds: settings.hook_timeout.as_secs(), ..BakeRequest::default() };
@@ -578,6 +647,17 @@ fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<String, Erro
     }
     context.baked = Some(id);
     Ok(settings.image.clone())
+}
+
+/// Notes the image and answers with a remark if it was made from the same as is to be baked now.
+fn is_there_already(context: &mut Context<'_>, image: Option<&Image>) -> Option<String> {
+    let image = image.filter(|image| image.labels.get(labels::INPUTS) == Some(&context.inputs))?;
+    if context.options.force {
+        return None;
+    }
+    context.baked = Some(image.id.clone());
+    context.cached = true;
+    Some(format!("{} is there already", context.settings.image))
 }
 
 /// The image that had the name before, unless it has another one, or a container or an image still needs it.

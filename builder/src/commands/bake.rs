@@ -21,6 +21,9 @@ pub struct Args {
     /// Hand a value to the hooks in the build container, from a file or from the variable NAME; it is in no layer and no log
     #[arg(long, value_name = "NAME[=FILE]")]
     pub hook_secret: Vec<String>,
+    /// Start from a baked image and add to it, instead of making one from source; give the new one a name with `-t`
+    #[arg(long, value_name = "BAKED")]
+    pub from: Option<String>,
     /// The settings.
     #[command(flatten)]
     pub settings: SettingFlags<Baking>,
@@ -29,8 +32,11 @@ pub struct Args {
 pub(super) fn run(args: &Args, global: &Global, printer: &Printer) -> Result<(), Error> {
     let settings = resolve(&args.settings, global)?;
     let secrets = bake::HookSecrets::load(&args.hook_secret, |name| std::env::var_os(name))?;
+    if let (Some(from), Origin::Default) = (&args.from, settings.origin(Key::Image)) {
+        return Err(Error::NoName { from: from.clone() });
+    }
     let engine = find_engine(printer, args.yes)?;
-    let options = bake::Options { force: args.force, retain: args.retain, secrets };
+    let options = bake::Options { force: args.force, retain: args.retain, secrets, from: args.from.clone() };
     let baked = bake::bake(&engine, &settings, options, printer)?;
     let image = match settings.origin(Key::Image) {
         // From the file or the environment `up` reads it, too.

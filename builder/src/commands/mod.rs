@@ -45,7 +45,7 @@ impl From<ExitCode> for std::process::ExitCode {
 impl From<&Error> for ExitCode {
     fn from(error: &Error) -> Self {
         match error {
-            Error::Settings(_) | Error::Token(_) | Error::HookSecrets(_) => Self::Usage,
+            Error::Settings(_) | Error::Token(_) | Error::HookSecrets(_) | Error::NoName { .. } => Self::Usage,
             error if error.is_interrupted() => Self::Interrupted,
             _ => Self::Failed,
         }
@@ -64,6 +64,12 @@ pub enum Error {
     /// Secrets for hooks cannot be used.
     #[error(transparent)]
     HookSecrets(#[from] crate::bake::HookSecretsError),
+    /// A custom image would take the name of the image that everybody starts from.
+    #[error("an image that starts from `{from}` needs a name of its own; give it one with `-t NAME`")]
+    NoName {
+        /// What it starts from.
+        from: String,
+    },
     /// There is no engine.
     #[error(transparent)]
     Install(#[from] InstallError),

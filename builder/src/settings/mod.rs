@@ -269,6 +269,14 @@ impl Settings {
         self.image == default_image(&self.cluster.kubernetes_version)
     }
 
+    /// Which settings were asked for explicitly and are not what an image was baked with: key, wanted, baked. Not names in
+    /// certificates, which are made anew in each container.
+    #[must_use]
+    pub fn differences(&self, baked: &ClusterSettings) -> Vec<(String, String, String)> {
+        let asked = |key| key != Key::CertSans && *self.origin(key) != Origin::Default;
+        different(&self.cluster, baked, asked)
+    }
+
     /// Every setting's value as it would be written in the file; none where there is none.
     #[must_use]
     pub fn effective(&self) -> Vec<(Key, Option<Value>)> {
@@ -449,6 +457,25 @@ impl Resolver {
             });
         }
     }
+}
+
+/// What differs between two clusters' settings, of those that `asked` names: key, wanted, baked.
+pub(crate) fn different(
+    wanted: &ClusterSettings,
+    baked: &ClusterSettings,
+    asked: impl Fn(Key) -> bool,
+) -> Vec<(String, String, String)> {
+    let values = |settings: &ClusterSettings| serde_json::to_value(settings).unwrap_or_default();
+    let (wanted, baked) = (values(wanted), values(baked));
+    TABLE
+        .iter()
+        .filter(|row| asked(row.key))
+        .filter_map(|row| {
+            let key = row.dotted();
+            let (wanted, baked) = (wanted.get(&key)?, baked.get(&key)?);
+            (wanted != baked).then(|| (key, wanted.to_string(), baked.to_string()))
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::engine::command::{ContainerSpec, Filter, Pull, RemoveContainer, Run, 
 use crate::engine::{Container, ContainerGuard, Engine, Image, Location, RunError};
 use crate::kubeconfig::{self, Entries};
 use crate::printer::Printer;
-use crate::settings::{DEFAULT_VALIDITY, HostPort, Key, Origin, Settings, TABLE, has_registry, print_validity};
+use crate::settings::{DEFAULT_VALIDITY, HostPort, Key, Origin, Settings, has_registry, print_validity};
 use http::Server;
 use wait::Show;
 
@@ -78,7 +78,7 @@ pub enum Error {
         image: String,
     },
     /// The image was baked with other settings than those that were asked for.
-    #[error("`{image}` was baked with other settings:{}", differences(.different))]
+    #[error("`{image}` was baked with other settings:{}", bake::differences_text(.different))]
     OtherSettings {
         /// The image.
         image: String,
@@ -104,10 +104,6 @@ pub enum Error {
         /// The answer.
         body: String,
     },
-}
-
-fn differences(different: &[(String, String, String)]) -> String {
-    different.iter().map(|(key, wanted, baked)| format!("\n  {key}: wanted {wanted}, baked {baked}")).collect()
 }
 
 impl Error {
@@ -435,32 +431,11 @@ fn ensure_image(engine: &Engine, settings: &Settings, options: Options<'_>, prin
     look()?.ok_or_else(|| Error::NoImage { image: name.clone() })
 }
 
-/// What was asked for explicitly has to be what the image was baked with; but for names in certificates, which are made
-/// anew in each container.
 fn compare(settings: &Settings, image: &BTreeMap<String, String>) -> Result<(), Error> {
     let Some(baked) = image.get(labels::SETTINGS) else { return Ok(()) };
     let Ok(baked) = serde_json::from_str::<ClusterSettings>(baked) else { return Ok(()) };
-    let different =
-        different(&settings.cluster, &baked, |key| key != Key::CertSans && *settings.origin(key) != Origin::Default);
+    let different = settings.differences(&baked);
     if different.is_empty() { Ok(()) } else { Err(Error::OtherSettings { image: settings.image.clone(), different }) }
-}
-
-fn different(
-    wanted: &ClusterSettings,
-    baked: &ClusterSettings,
-    asked: impl Fn(Key) -> bool,
-) -> Vec<(String, String, String)> {
-    let values = |settings: &ClusterSettings| serde_json::to_value(settings).unwrap_or_default();
-    let (wanted, baked) = (values(wanted), values(baked));
-    TABLE
-        .iter()
-        .filter(|row| asked(row.key))
-        .filter_map(|row| {
-            let key = row.dotted();
-            let (wanted, baked) = (wanted.get(&key)?, baked.get(&key)?);
-            (wanted != baked).then(|| (key, wanted.to_string(), baked.to_string()))
-        })
-        .collect()
 }
 
 /// How the cluster is reached from here.
@@ -572,6 +547,7 @@ pub fn down(engine: &Engine, name: &str, kubeconfig: Option<&Path>, printer: &Pr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::different;
 
     fn settings(env: &[(&str, &str)]) -> Settings {
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

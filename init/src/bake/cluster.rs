@@ -25,6 +25,7 @@ pub const CLUSTER_PHASES: &[&str] = &[
     "network",
     "store",
     "containerd",
+    "dockerd",
     "before-cluster",
     "kubeadm-files",
     "kubelet",
@@ -57,30 +58,14 @@ const AFTER_KUBELET: &str =
 /// # Errors
 /// When a phase fails; the container is then of no use.
 pub async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<(), PhaseError> {
-    let begun = (Instant::now(), SystemTime::now());
-    let mut phases = Phases::new(stage.board.clone(), CLUSTER_PHASES, events);
-    let (secrets, request) = phases
-        .run(async {
-            // First of all, so that they lie around for no longer than it takes to start this program.
-            let secrets = Secrets::take(Path::new(paths::INBOX_SECRETS))?;
-            stage.prepare_host()?;
-            Ok::<_, BoxError>((secrets, request()?))
-        })
-        .await?;
-    let hook_timeout = Duration::from_secs(request.hook_timeout_seconds);
-    phases.run(stage.attach_network(false)).await?;
-    phases.run(stage.attach_store()).await?;
-    let (containerd, dockerd) = phases
-        .run(async {
-            let containerd = stage.start_containerd().await?;
-            // Hooks may build and load images through Docker.
-            let dockerd = stage.start_dockerd().await?;
-            dockerd.ready(Duration::from_secs(120)).await?;
-            Ok::<_, BoxError>((containerd, dockerd))
-        })
-        .await?;
-    phases.run(run_hooks(moments::BEFORE_CLUSTER, stage, &secrets, hook_timeout, events)).await?;
-    phases
+    let mut bake = Bake::new(stage, CLUSTER_PHASES, events);
+    bake.prepare().await?;
+    bake.phases.run(bake.stage.attach_store()).await?;
+    let containerd = bake.phases.run(bake.stage.start_containerd()).await?;
+    let dockerd = bake.phases.run(start_dockerd(bake.stage)).await?;
+    bake.run_hooks(moments::BEFORE_CLUSTER).await?;
+    let stage = &*bake.stage;
+    bake.phases
         .run(async {
             // kubeadm takes certificates that are there if they are what it would have made. So each bake proves that
             // what a container makes at its first boot is what kubeadm wants.
@@ -93,45 +78,110 @@ pub async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<(), Phase
             kubeadm_init(&format!("preflight,{AFTER_KUBELET},show-join-command")).await
         })
         .await?;
-    let kubelet = phases.run(async { start_kubelet(stage) }).await?;
+    let kubelet = bake.phases.run(async { start_kubelet(stage) }).await?;
     // Nobody joins: one node is the whole cluster.
-    phases.run(kubeadm_init(&format!("{BEFORE_KUBELET},show-join-command"))).await?;
-    phases.run(install_addons(stage)).await?;
-    phases.run(until_ready(stage, begun)).await?;
-    phases.run(run_hooks(moments::AFTER_CLUSTER, stage, &secrets, hook_timeout, events)).await?;
-    phases
-        .run(async {
-            until_ready(stage, begun).await?;
-            let client = api_client(stage).map_err(|error| error.source)?;
-            readiness::take_inventory(&client).await?.write(Path::new(paths::INVENTORY))?;
-            Ok::<_, BoxError>(())
-        })
-        .await?;
-    phases.run(stop_cluster(stage, &kubelet)).await?;
-    phases.run(finish(stage, containerd, dockerd, events)).await?;
-    phases
-        .run(async {
-            store::freeze(Path::new(paths::CONTAINERD_ROOT), Path::new(paths::FROZEN_STORE))?;
-            freeze::leave_nothing_behind()?;
-            freeze::forget_who_we_are()?;
-            remove(Path::new(paths::INBOX_HOOKS))?;
-            remove(Path::new(paths::INBOX_REQUEST))?;
-            Ok::<_, BoxError>(())
-        })
-        .await
+    bake.phases.run(kubeadm_init(&format!("{BEFORE_KUBELET},show-join-command"))).await?;
+    bake.phases.run(install_addons(stage)).await?;
+    bake.freeze(Daemons { containerd, dockerd, kubelet }).await
 }
 
-async fn run_hooks(
-    moment: &str,
-    stage: &Stage,
-    secrets: &Secrets,
-    timeout: Duration,
-    events: Events,
-) -> Result<(), BoxError> {
-    let (settings, proxies) = (&stage.settings, stage.proxy_variables());
-    let given = Surroundings { moment, settings, secrets, proxies, timeout, timeout_setting: "--hook-timeout" };
-    let found = hooks::find(Path::new(paths::INBOX_HOOKS), moment)?;
-    Ok(hooks::run_for_bake(&found, &given, events).await?)
+/// The daemons of a build container.
+pub(super) struct Daemons {
+    pub(super) containerd: Handle,
+    pub(super) dockerd: Handle,
+    pub(super) kubelet: Handle,
+}
+
+/// What a bake that makes a cluster and one that takes a baked one further have in common: how they begin and how they
+/// end.
+pub(super) struct Bake<'a> {
+    pub(super) stage: &'a mut Stage,
+    pub(super) phases: Phases,
+    pub(super) events: Events,
+    begun: (Instant, SystemTime),
+    secrets: Secrets,
+    hook_timeout: Duration,
+}
+
+impl<'a> Bake<'a> {
+    pub(super) fn new(stage: &'a mut Stage, phases: &'static [&'static str], events: Events) -> Self {
+        let phases = Phases::new(stage.board.clone(), phases, events);
+        let begun = (Instant::now(), SystemTime::now());
+        Self { stage, phases, events, begun, secrets: Secrets::default(), hook_timeout: Duration::ZERO }
+    }
+
+    /// The phases `host` and `network`.
+    pub(super) async fn prepare(&mut self) -> Result<(), PhaseError> {
+        let stage = &*self.stage;
+        let (secrets, request) = self
+            .phases
+            .run(async {
+                // First of all, so that they lie around for no longer than it takes to start this program.
+                let secrets = Secrets::take(Path::new(paths::INBOX_SECRETS))?;
+                stage.prepare_host()?;
+                Ok::<_, BoxError>((secrets, request()?))
+            })
+            .await?;
+        self.secrets = secrets;
+        self.hook_timeout = Duration::from_secs(request.hook_timeout_seconds);
+        self.phases.run(self.stage.attach_network(false)).await
+    }
+
+    /// The phase of a moment's hooks.
+    pub(super) async fn run_hooks(&mut self, moment: &'static str) -> Result<(), PhaseError> {
+        let given = Surroundings {
+            moment,
+            settings: &self.stage.settings,
+            secrets: &self.secrets,
+            proxies: self.stage.proxy_variables(),
+            timeout: self.hook_timeout,
+            timeout_setting: "--hook-timeout",
+        };
+        let events = self.events;
+        self.phases
+            .run(async {
+                let found = hooks::find(Path::new(paths::INBOX_HOOKS), moment)?;
+                Ok::<_, BoxError>(hooks::run_for_bake(&found, &given, events).await?)
+            })
+            .await
+    }
+
+    /// The phases from `ready` to the end.
+    pub(super) async fn freeze(mut self, daemons: Daemons) -> Result<(), PhaseError> {
+        let Daemons { containerd, dockerd, kubelet } = daemons;
+        let (begun, events) = (self.begun, self.events);
+        self.phases.run(until_ready(self.stage, begun)).await?;
+        self.run_hooks(moments::AFTER_CLUSTER).await?;
+        let stage = &*self.stage;
+        self.phases
+            .run(async {
+                until_ready(stage, begun).await?;
+                let client = api_client(stage).map_err(|error| error.source)?;
+                readiness::take_inventory(&client).await?.write(Path::new(paths::INVENTORY))?;
+                Ok::<_, BoxError>(())
+            })
+            .await?;
+        self.phases.run(stop_cluster(stage, &kubelet)).await?;
+        self.phases.run(finish(stage, containerd, dockerd, events)).await?;
+        self.phases
+            .run(async {
+                store::freeze(Path::new(paths::CONTAINERD_ROOT), Path::new(paths::FROZEN_STORE))?;
+                freeze::leave_nothing_behind()?;
+                freeze::forget_who_we_are()?;
+                for path in [paths::INBOX_IMAGES, paths::INBOX_HOOKS, paths::INBOX_REQUEST] {
+                    remove(Path::new(path))?;
+                }
+                Ok::<_, BoxError>(())
+            })
+            .await
+    }
+}
+
+/// Hooks may build and load images through Docker.
+pub(super) async fn start_dockerd(stage: &Stage) -> Result<Handle, BoxError> {
+    let dockerd = stage.start_dockerd().await?;
+    dockerd.ready(Duration::from_secs(120)).await?;
+    Ok(dockerd)
 }
 
 async fn kubeadm_init(skipped: &str) -> Result<(), BoxError> {

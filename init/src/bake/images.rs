@@ -65,7 +65,8 @@ pub async fn bake_images(stage: &mut Stage, events: Events) -> Result<(), PhaseE
         .await
 }
 
-async fn import_all(expected: &[String], events: Events) -> Result<(), BoxError> {
+/// Imports every archive of the inbox; `expected` are the control plane's images.
+pub(super) async fn import_all(expected: &[String], events: Events) -> Result<(), BoxError> {
     for archive in archives(Path::new(paths::INBOX_IMAGES))? {
         let shown = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
         // Nobody builds on the control plane's images: without packed layers they take half the space. A user's image may

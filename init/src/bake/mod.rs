@@ -1,14 +1,16 @@
 //! The two halves of a bake, run as PID 1 of a build container: `images` fills and freezes the image store, `cluster`
-//! brings Kubernetes up with kubeadm on it and freezes that. Both leave a file system that can be committed, or an
-//! error and a container that is thrown away.
+//! brings Kubernetes up with kubeadm on it and freezes that. And `custom`, which takes a baked cluster further. All leave
+//! a file system that can be committed, or an error and a container that is thrown away.
 
 mod cluster;
+mod custom;
 mod flatten;
 mod freeze;
 mod images;
 mod trust;
 
 pub use cluster::{CLUSTER_PHASES, bake_cluster};
+pub use custom::{CUSTOM_PHASES, bake_custom};
 pub use images::{IMAGES_PHASES, bake_images};
 
 use std::path::Path;

@@ -1,0 +1,58 @@
+//! A custom image: a baked cluster boots in a build container, gets the user's images and workloads, and is frozen again.
+//! What is committed is a thin layer on the baked image. Owns the order; every step is one of a boot or of the bake's
+//! two halves.
+
+use std::path::Path;
+
+use super::cluster::{Bake, Daemons, start_dockerd};
+use super::{expected_images, images};
+use crate::boot::start_kubelet;
+use crate::contract::{moments, paths};
+use crate::identity;
+use crate::phases::{Events, PhaseError};
+use crate::stage::Stage;
+
+/// The phases of a custom bake.
+pub const CUSTOM_PHASES: &[&str] = &[
+    "host",
+    "network",
+    "identity",
+    "store",
+    "containerd",
+    "import",
+    "dockerd",
+    "before-cluster",
+    "kubelet",
+    "ready",
+    "after-cluster",
+    "settle",
+    "stop",
+    "etcd-compact",
+    "freeze-cluster",
+];
+
+/// Takes the baked cluster of this container further and freezes it.
+///
+/// # Errors
+/// When a phase fails; the container is then of no use.
+pub async fn bake_custom(stage: &mut Stage, events: Events) -> Result<(), PhaseError> {
+    let mut bake = Bake::new(stage, CUSTOM_PHASES, events);
+    bake.prepare().await?;
+    let stage = &*bake.stage;
+    bake.phases.run(stage.ensure_identity(identity::Request::default())).await?;
+    bake.phases.run(stage.attach_store()).await?;
+    let containerd = bake.phases.run(stage.start_containerd()).await?;
+    bake.phases
+        .run(async {
+            if !Path::new(paths::INBOX_IMAGES).exists() {
+                return Ok(());
+            }
+            images::import_all(&expected_images(&stage.settings.kubernetes_version).await?, events).await
+        })
+        .await?;
+    let dockerd = bake.phases.run(start_dockerd(stage)).await?;
+    bake.run_hooks(moments::BEFORE_CLUSTER).await?;
+    let stage = &*bake.stage;
+    let kubelet = bake.phases.run(async { start_kubelet(stage) }).await?;
+    bake.freeze(Daemons { containerd, dockerd, kubelet }).await
+}
