@@ -229,11 +229,17 @@ pub struct BakeRequest {
     /// Images that get another name after their import, from the name in their archive: what `docker save` cannot write,
     /// which is a name by digest.
     pub names: std::collections::BTreeMap<String, String>,
+    /// Whether the user's images keep their packed layers beside the unpacked ones.
+    pub keeps_packed_layers: bool,
 }
 
 impl Default for BakeRequest {
     fn default() -> Self {
-        Self { hook_timeout_seconds: BAKE_HOOK_TIMEOUT.as_secs(), names: std::collections::BTreeMap::new() }
+        Self {
+            hook_timeout_seconds: BAKE_HOOK_TIMEOUT.as_secs(),
+            names: std::collections::BTreeMap::new(),
+            keeps_packed_layers: false,
+        }
     }
 }
 

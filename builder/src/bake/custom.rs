@@ -80,7 +80,11 @@ fn bake_custom(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
     }
 
     let images = users_images(context, phase)?;
-    let request = BakeRequest { names: images.names, hook_timeout_seconds: settings.hook_timeout.as_secs() };
+    let request = BakeRequest {
+        names: images.names,
+        hook_timeout_seconds: settings.hook_timeout.as_secs(),
+        keeps_packed_layers: settings.packed_layers,
+    };
     let mut files = vec![request_file(&request)];
     files.extend([paths::INBOX_IMAGES, paths::INBOX_HOOKS, paths::HOOKS].map(directory));
     files.extend(context.hooks.packed.iter().cloned());

@@ -439,7 +439,8 @@ fn bake_images(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
     inbox.push((saved(control_plane, CONTROL_PLANE_ARCHIVE)?, CONTROL_PLANE_ARCHIVE.to_owned()));
     let users = users_images(context, phase)?;
     inbox.extend(users.archives);
-    let request = BakeRequest { names: users.names, ..BakeRequest::default() };
+    let keeps_packed_layers = context.settings.packed_layers;
+    let request = BakeRequest { names: users.names, keeps_packed_layers, ..BakeRequest::default() };
     let appliance = context.appliance.as_ref().map(|built| built.name.clone()).unwrap_or_default();
     let id = container::bake(
         context,
@@ -486,6 +487,9 @@ fn users_images(context: &Context<'_>, phase: &Phase) -> Result<UsersImages, Err
 fn users_inputs(context: &Context<'_>, phase: &Phase) -> Result<Vec<String>, Error> {
     let mut parts: Vec<String> = context.images.archives.iter().map(|archive| archive.digest.clone()).collect();
     parts.extend(pull_listed(context.engine, &context.images.listed, phase)?);
+    if !parts.is_empty() && context.settings.packed_layers {
+        parts.push("with packed layers".to_owned());
+    }
     Ok(parts)
 }
 

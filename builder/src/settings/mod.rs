@@ -158,6 +158,8 @@ pub struct Settings {
     pub hooks_dir: Option<PathBuf>,
     /// How long one hook of the bake may take.
     pub hook_timeout: Duration,
+    /// Whether images that are baked in keep their packed layers beside the unpacked ones.
+    pub packed_layers: bool,
     /// The appliance's base image: `auto`, `mmdebstrap` or a name.
     pub base_image: String,
     /// Go module proxy; none is Go's own.
@@ -247,6 +249,7 @@ impl Settings {
             images_dir: resolver.one(Key::ImagesDir, None, path),
             hooks_dir: resolver.one(Key::HooksDir, None, path),
             hook_timeout: resolver.one(Key::HookTimeout, BAKE_HOOK_TIMEOUT, value::parse_timeout),
+            packed_layers: resolver.one(Key::PackedLayers, false, value::parse_switch),
             base_image: resolver.one(Key::BaseImage, "auto".to_owned(), |text| Ok(text.to_owned())),
             go_proxy: resolver.one(Key::GoProxy, None, text),
             ready_timeout: resolver.one(Key::ReadyTimeout, Duration::from_secs(300), value::parse_duration),
@@ -306,6 +309,7 @@ impl Settings {
                     Key::ImagesDir => path(&self.images_dir),
                     Key::HooksDir => path(&self.hooks_dir),
                     Key::HookTimeout => one(print_duration(self.hook_timeout)),
+                    Key::PackedLayers => one(if self.packed_layers { "on" } else { "off" }.to_owned()),
                     Key::BaseImage => one(self.base_image.clone()),
                     Key::GoProxy => self.go_proxy.clone().map(Value::One),
                     Key::ReadyTimeout => one(print_duration(self.ready_timeout)),

@@ -67,14 +67,15 @@ pub async fn bake_images(stage: &mut Stage, events: Events) -> Result<(), PhaseE
 
 /// Imports every archive of the inbox; `expected` are the control plane's images.
 pub(super) async fn import_all(expected: &[String], events: Events) -> Result<(), BoxError> {
+    let request = request()?;
     for archive in archives(Path::new(paths::INBOX_IMAGES))? {
         let shown = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        // Nobody builds on the control plane's images: without packed layers they take half the space. A user's image may
-        // be what `docker build` starts from, which needs them.
-        let is_control_plane = shown == CONTROL_PLANE_ARCHIVE;
+        // Pods run from what is unpacked, and without packed layers an image takes half the space. What needs them is
+        // `docker build` that starts from one, `docker save` and `docker push`; of the control plane's nobody wants that.
+        let is_discarded = shown == CONTROL_PLANE_ARCHIVE || !request.keeps_packed_layers;
         let output = ctr()
             .args(["images", "import", "--local", "--snapshotter", "overlayfs"])
-            .args(if is_control_plane { &["--discard-unpacked-layers"][..] } else { &[] })
+            .args(if is_discarded { &["--discard-unpacked-layers"][..] } else { &[] })
             .arg(&archive)
             .timeout(IMPORT_TIMEOUT)
             .capture()
@@ -92,7 +93,7 @@ pub(super) async fn import_all(expected: &[String], events: Events) -> Result<()
         remove(&archive)?;
     }
     name_control_plane(expected).await?;
-    name_others(&request()?.names).await?;
+    name_others(&request.names).await?;
     pin_all().await?;
     flatten::flatten_whiteouts(events).await
 }
