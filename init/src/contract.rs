@@ -135,6 +135,8 @@ pub mod paths {
     pub const HOOKS: &str = "/etc/kubake/hooks";
     /// A script that bash runs after the hooks of `kubernetes-ready`, as it did in `bsycorp/kind`; need not be executable.
     pub const READY_SCRIPT: &str = "/kubernetes-ready.sh";
+    /// Where `kubake bake` puts manifests that the bake applies; gone before the commit.
+    pub const INBOX_MANIFESTS: &str = "/kubake/inbox/hooks/manifests";
     /// The frozen image store (see `store`).
     pub const FROZEN_STORE: &str = "/kubake/store";
     /// containerd's root, an anonymous volume.
@@ -195,6 +197,9 @@ pub mod moments {
     /// Kept in the image and run at every boot.
     pub const BOOT: [&str; 2] = [BEFORE_BOOT, KUBERNETES_READY];
 }
+
+/// The directory beside the moments of hooks that holds manifests to be applied at the bake.
+pub const MANIFESTS_DIR: &str = "manifests";
 
 /// Variables that hooks get.
 pub mod hook_env {

@@ -10,6 +10,7 @@ mod boot;
 mod capacity;
 mod clock;
 mod custom;
+mod database;
 mod docker_tls;
 mod endurance;
 mod faults;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         ("interrupt", interrupt::CASES),
         ("bake", bake::CASES),
         ("custom", custom::CASES),
+        ("database", database::CASES),
         // It sets the clock of the whole machine, under the feet of whatever comes after it.
         ("clock", clock::CASES),
     ];

@@ -8,6 +8,7 @@
 //! * [`clock`] sets the machine's clock and sets it back,
 //! * [`cluster`] is one cluster from `kubake up` to its removal,
 //! * [`plain`] is one that is told nothing about where it runs,
+//! * [`debian`] makes images with Debian's packages,
 //! * [`kubectl`] runs the baked image's own `kubectl` on the host,
 //! * [`manifests`] holds the objects that cases create,
 //! * [`openssl`] makes authorities and looks at certificates,
@@ -34,6 +35,7 @@
 pub mod caller;
 pub mod clock;
 pub mod cluster;
+pub mod debian;
 pub mod engine;
 pub mod http;
 pub mod kubectl;

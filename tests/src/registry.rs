@@ -10,19 +10,15 @@ use tempfile::TempDir;
 use crate::engine::{self, Container, Images, Network};
 use crate::lab::{self, Lab};
 use crate::openssl::{Authority, KeyForm};
-use crate::{poll, process};
+use crate::{debian, poll};
 
 /// The image of both.
 const IMAGE: &str = "kubake-e2e/registry:1";
-/// Two packages and what they need, from a mirror.
-const BUILD_PATIENCE: Duration = Duration::from_secs(600);
 const START_PATIENCE: Duration = Duration::from_secs(60);
 const REGISTRY_PORT: u16 = 5000;
 const PROXY_PORT: u16 = 8888;
 /// Where a server's files are mounted.
 const MOUNT: &str = "/srv/kubake-e2e";
-/// Those of the host that builds: packages may be reached through a proxy only.
-const PROXY_VARIABLES: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"];
 
 /// Builds the image of both servers; it goes when this is dropped.
 ///
@@ -30,20 +26,10 @@ const PROXY_VARIABLES: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ht
 /// When the packages cannot be had.
 pub fn build(lab: &Lab) -> Result<Images> {
     let guard = Images::guard([IMAGE]);
-    let directory = lab.directory()?;
-    let dockerfile = format!(
-        "FROM {}\nRUN apt-get update -q && apt-get install -qy --no-install-recommends apache2-utils docker-registry tinyproxy\n\
-         HEALTHCHECK NONE\nENTRYPOINT []\n",
-        lab.image()?
-    );
-    lab::write(&directory.path().join("Dockerfile"), dockerfile)?;
-    let mut command = engine::docker(["build", "--tag", IMAGE]);
-    for name in PROXY_VARIABLES.iter().filter(|name| std::env::var_os(name).is_some()) {
-        // Without a value it is the one of the environment, which belongs into no message.
-        command.args(["--build-arg", name]);
-    }
-    command.arg(directory.path());
-    process::run(&mut command, BUILD_PATIENCE)?.success().context("build an image with Debian's registry and proxy")?;
+    let dockerfile = "RUN apt-get update -q && \
+        apt-get install -qy --no-install-recommends apache2-utils docker-registry tinyproxy\n\
+        HEALTHCHECK NONE\nENTRYPOINT []\n";
+    debian::build_on(lab, lab.image()?, IMAGE, dockerfile)?;
     Ok(guard)
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{flatten, freeze, images, remove, request, trust};
+use super::{flatten, freeze, images, jobs, manifests, remove, request, trust};
 use crate::boot::{api_client, start_kubelet};
 use crate::command::Run;
 use crate::contract::{moments, paths};
@@ -32,6 +32,7 @@ pub const CLUSTER_PHASES: &[&str] = &[
     "kubeadm-init",
     "addons",
     "ready",
+    "manifests",
     "after-cluster",
     "settle",
     "stop",
@@ -151,12 +152,14 @@ impl<'a> Bake<'a> {
         let Daemons { containerd, dockerd, kubelet } = daemons;
         let (begun, events) = (self.begun, self.events);
         self.phases.run(until_ready(self.stage, begun)).await?;
+        self.phases.run(manifests::apply(Path::new(paths::INBOX_MANIFESTS), events)).await?;
         self.run_hooks(moments::AFTER_CLUSTER).await?;
         let stage = &*self.stage;
         self.phases
             .run(async {
-                until_ready(stage, begun).await?;
                 let client = api_client(stage).map_err(|error| error.source)?;
+                jobs::until_complete(&client).await?;
+                until_ready(stage, begun).await?;
                 readiness::take_inventory(&client).await?.write(Path::new(paths::INVENTORY))?;
                 Ok::<_, BoxError>(())
             })

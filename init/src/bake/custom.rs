@@ -24,6 +24,7 @@ pub const CUSTOM_PHASES: &[&str] = &[
     "before-cluster",
     "kubelet",
     "ready",
+    "manifests",
     "after-cluster",
     "settle",
     "stop",

@@ -7,6 +7,8 @@ mod custom;
 mod flatten;
 mod freeze;
 mod images;
+mod jobs;
+mod manifests;
 mod trust;
 
 pub use cluster::{CLUSTER_PHASES, bake_cluster};

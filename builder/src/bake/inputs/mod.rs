@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use kubake_init::contract::moments;
+use kubake_init::contract::{MANIFESTS_DIR, moments};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -408,6 +408,7 @@ pub fn hooks(directory: &Path, required: bool, inbox: &Path, kept: &Path, proble
         let (target, packed) = match name.as_str() {
             name if moments::HOST.contains(&name) => (PathBuf::from(name), &mut hooks.host),
             name if moments::BAKE.contains(&name) => (inbox.join(name), &mut hooks.packed),
+            MANIFESTS_DIR if path.is_dir() => (inbox.join(MANIFESTS_DIR), &mut hooks.packed),
             name if moments::BOOT.contains(&name) => (kept.join(name), &mut hooks.packed),
             name => {
                 // A name that is a little wrong would else be a hook that never runs.
@@ -416,7 +417,10 @@ pub fn hooks(directory: &Path, required: bool, inbox: &Path, kept: &Path, proble
                 // On some file systems every file is executable; what is written for people is no hook in any case.
                 if is_hook && !name.starts_with('.') && !name.ends_with(".md") {
                     let all: Vec<&str> = [moments::HOST, moments::BAKE, moments::BOOT].concat();
-                    let what = format!("no moment at which hooks run; rename it to one of {}", all.join(", "));
+                    let what = format!(
+                        "no moment at which hooks run; rename it to one of {}, or to {MANIFESTS_DIR}",
+                        all.join(", ")
+                    );
                     problems.push(Problem { path, line: None, what });
                 }
                 continue;

@@ -1,0 +1,144 @@
+//! Objects that the user brings along as files: manifests and kustomizations, applied in the order of their names once
+//! the cluster is ready. Owns what counts as one and when applying is tried again; what it takes until the objects work
+//! is waited for elsewhere (`jobs`, readiness).
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::command::Run;
+use crate::contract::paths;
+use crate::phases::{BoxError, Events};
+
+/// How long objects may be refused because what they need is not there yet: a CRD that is not served, a webhook whose
+/// pod still starts.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// The pause between two attempts; there is no event for "a webhook answers now".
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long one `kubectl apply` may take.
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// The names by which `kubectl` knows a kustomization (sigs.k8s.io/kustomize: `RecognizedKustomizationFileNames`).
+const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+/// What the API server says of objects that may be taken a moment later.
+const PREMATURE: [&str; 4] =
+    ["no matches for kind", "resource mapping not found", "failed calling webhook", "not found in discovery"];
+
+/// Something to apply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    File(PathBuf),
+    Kustomization(PathBuf),
+}
+
+impl Source {
+    fn path(&self) -> &Path {
+        match self {
+            Self::File(path) | Self::Kustomization(path) => path,
+        }
+    }
+}
+
+/// Applies all that lies in `directory`, which may be missing.
+pub(super) async fn apply(directory: &Path, events: Events) -> Result<(), BoxError> {
+    for source in find(directory)? {
+        let name = source.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match apply_once(&source, &name, events).await {
+                Ok(()) => break,
+                Err(error) if is_premature(&error) && Instant::now() < deadline => {
+                    events.note(format!("manifests/{name} waits for what it needs"));
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => return Err(format!("manifests/{name} cannot be applied: {error}").into()),
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn apply_once(source: &Source, name: &str, events: Events) -> Result<(), String> {
+    let flag = match source {
+        Source::File(_) => "--filename",
+        Source::Kustomization(_) => "--kustomize",
+    };
+    // Server-side, because client-side apply keeps a copy of each object in it and fails for large CRDs.
+    Run::new("/usr/local/bin/kubectl")
+        .args(["apply", "--server-side", "--field-manager=kubake", flag])
+        .arg(source.path())
+        .env("KUBECONFIG", paths::ADMIN_KUBECONFIG)
+        .timeout(TIMEOUT)
+        .stream(|line| events.note(format!("manifests/{name} | {line}")))
+        .await
+        .map_err(|error| error.to_string())
+}
+
+fn is_premature(error: &str) -> bool {
+    PREMATURE.iter().any(|part| error.contains(part))
+}
+
+/// What is to be applied, in order. What is neither a manifest nor a kustomization is for others to use.
+fn find(directory: &Path) -> Result<Vec<Source>, BoxError> {
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(format!("cannot read {}: {error}", directory.display()).into()),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| format!("cannot read {}: {error}", directory.display()))?.path();
+        let is_manifest = path
+            .extension()
+            .is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known)));
+        if path.is_dir() {
+            if !KUSTOMIZATIONS.iter().any(|name| path.join(name).is_file()) {
+                return Err(format!(
+                    "manifests/{} holds no kustomization.yaml; put its manifests beside it, or write one",
+                    path.file_name().unwrap_or_default().to_string_lossy()
+                )
+                .into());
+            }
+            found.push(Source::Kustomization(path));
+        } else if is_manifest {
+            found.push(Source::File(path));
+        }
+    }
+    found.sort_by(|one, other| one.path().cmp(other.path()));
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manifests_and_kustomizations_are_found_in_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::create_dir(path("20-app")).unwrap();
+        for name in ["20-app/kustomization.yaml", "30-b.json", "10-a.yaml", "README.md", "40-c.YML"] {
+            std::fs::write(path(name), "").unwrap();
+        }
+        assert_eq!(
+            find(directory.path()).unwrap(),
+            [
+                Source::File(path("10-a.yaml")),
+                Source::Kustomization(path("20-app")),
+                Source::File(path("30-b.json")),
+                Source::File(path("40-c.YML")),
+            ]
+        );
+        assert!(find(&path("none")).unwrap().is_empty());
+        std::fs::create_dir(path("50-what")).unwrap();
+        let error = find(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("manifests/50-what holds no kustomization.yaml"), "{error}");
+    }
+
+    #[test]
+    fn only_what_may_work_a_moment_later_is_tried_again() {
+        assert!(is_premature("error: resource mapping not found for name: \"x\" namespace: \"\" from \"a.yaml\""));
+        assert!(is_premature("Internal error occurred: failed calling webhook \"a.b\": connection refused"));
+        assert!(!is_premature("error: error parsing a.yaml: mapping values are not allowed in this context"));
+    }
+}

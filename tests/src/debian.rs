@@ -1,0 +1,44 @@
+//! Images with Debian's packages in them, built on the Debian that the tested image was built on. Nothing is pulled for
+//! them and nothing installed on this host.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::lab::{self, Lab};
+use crate::{engine, process};
+
+/// A few packages and what they need, from a mirror.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// What `kubake bake` builds on: what it made itself, or what it pulled (`builder/src/base_image.rs`).
+const BASES: [&str; 2] = ["kubake/base:trixie", "debian:trixie-slim"];
+/// Those of the host that builds: packages may be reached through a proxy only.
+const PROXY_VARIABLES: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"];
+
+/// Builds an image by a Dockerfile whose `FROM` is a bare Debian; that line is not in `dockerfile`.
+///
+/// # Errors
+/// When the build fails, most likely because packages cannot be had.
+pub fn build(lab: &Lab, name: &str, dockerfile: &str) -> Result<()> {
+    lab.image()?;
+    let base = BASES.into_iter().find(|base| engine::run(["image", "inspect", base]).is_ok());
+    let base = base.with_context(|| format!("the bake left none of {}", BASES.join(", ")))?;
+    build_on(lab, base, name, dockerfile)
+}
+
+/// The same on an image of the caller's choice.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_on(lab: &Lab, base: &str, name: &str, dockerfile: &str) -> Result<()> {
+    let directory = lab.directory()?;
+    lab::write(&directory.path().join("Dockerfile"), format!("FROM {base}\n{dockerfile}"))?;
+    let mut command = engine::docker(["build", "--tag", name]);
+    for name in PROXY_VARIABLES.iter().filter(|name| std::env::var_os(name).is_some()) {
+        // Without a value it is the one of the environment, which belongs into no message.
+        command.args(["--build-arg", name]);
+    }
+    command.arg(directory.path());
+    process::run(&mut command, PATIENCE)?.success().with_context(|| format!("build the image `{name}`"))?;
+    Ok(())
+}
