@@ -36,4 +36,5 @@ pub mod supervise;
 pub mod supervisor;
 pub mod token;
 pub mod usage;
+pub mod volumes;
 pub mod wishes;

@@ -21,7 +21,7 @@ use crate::status::{Board, Readiness};
 use crate::store::{self, Attached};
 use crate::supervisor::{Handle, Supervisor};
 use crate::wishes::Wishes;
-use crate::{dns_forwarder, docker_proxy, proxies, registries};
+use crate::{dns_forwarder, docker_proxy, proxies, registries, volumes};
 
 /// How long containerd may take until it serves. It takes 0.1 s; a slow disk or an emulated machine much longer.
 const CONTAINERD_TIMEOUT: Duration = Duration::from_secs(120);
@@ -110,6 +110,12 @@ impl Stage {
         host::hosts::apply_at(root, &host::hosts::entries(self.settings.static_ip))?;
         for directory in [paths::LOGS, paths::RUN, paths::VOLUMES] {
             std::fs::create_dir_all(directory).map_err(|error| format!("cannot create {directory}: {error}"))?;
+        }
+        match volumes::Watcher::new(Path::new(paths::VOLUMES)) {
+            Ok(watcher) => {
+                tokio::spawn(self.shutdown.clone().run_until_cancelled_owned(watcher.run()));
+            }
+            Err(error) => tracing::warn!("{}", chain(&error)),
         }
         Ok(())
     }
