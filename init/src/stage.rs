@@ -111,11 +111,8 @@ impl Stage {
         for directory in [paths::LOGS, paths::RUN, paths::VOLUMES] {
             std::fs::create_dir_all(directory).map_err(|error| format!("cannot create {directory}: {error}"))?;
         }
-        match volumes::Watcher::new(Path::new(paths::VOLUMES)) {
-            Ok(watcher) => {
-                tokio::spawn(self.shutdown.clone().run_until_cancelled_owned(watcher.run()));
-            }
-            Err(error) => tracing::warn!("{}", chain(&error)),
+        if let Err(error) = volumes::watch(Path::new(paths::VOLUMES)) {
+            tracing::warn!("{}", chain(&error));
         }
         Ok(())
     }
