@@ -53,9 +53,8 @@ const CONTROL_PLANE_GRACE: Duration = Duration::from_secs(2);
 /// # Errors
 /// When containerd does not answer or a container cannot be stopped.
 pub async fn stop_pods(grace: Duration) -> Result<(), StopError> {
-    stop_all_but_etcd(grace).await?;
-    let [.., etcd] = running().await?;
-    stop_turns([(etcd, grace)]).await
+    let [workloads, control_plane, etcd] = running().await?;
+    stop_turns([(workloads, grace), (control_plane, grace.min(CONTROL_PLANE_GRACE)), (etcd, grace)]).await
 }
 
 /// Does all of [`stop_pods`] but its last turn: the data rests and can still be asked for.
