@@ -16,6 +16,9 @@ ARG BASE_IMAGE=debian:trixie-slim
 # `modules` compiles them from Go modules, pinned in builder/components.
 ARG COMPONENT_SOURCE=modules
 
+# One of the directories in builder/components/versions, which pin Kubernetes with the etcd and CoreDNS that belong to it.
+ARG KUBERNETES_VERSION=v1.36.3
+
 
 FROM ${BASE_IMAGE} AS base
 
@@ -38,15 +41,15 @@ WORKDIR /src
 
 FROM go AS kubernetes-modules
 ARG GOPROXY
-ARG KUBERNETES_VERSION=v1.36.3
+ARG KUBERNETES_VERSION
 COPY builder/components/kubernetes .
-# The version is pinned, with all that it depends on, in go.mod; the argument names it for other sources of components, and
-# an image must not be tagged with one version and hold another.
+COPY builder/components/versions/${KUBERNETES_VERSION}/kubernetes .
+# An image must not be tagged with one version and hold another.
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=cache,id=kubake-go-mod,target=/root/go/pkg/mod \
     pinned=$(go list -m -f '{{.Version}}' k8s.io/kubernetes) \
  && if [ "$pinned" != "$KUBERNETES_VERSION" ]; then \
-      echo "KUBERNETES_VERSION is $KUBERNETES_VERSION, but builder/components/kubernetes/go.mod pins $pinned" >&2; exit 1; \
+      echo "builder/components/versions/$KUBERNETES_VERSION/kubernetes/go.mod pins $pinned" >&2; exit 1; \
     fi
 # Build tags as upstream's. The version goes where `kubectl version`, `kubelet --version` and the API server's /version look
 # for it; the build date is the version's own, which makes equal sources equal binaries; a module has no commit to name.
@@ -74,7 +77,8 @@ RUN for program in kube-apiserver kube-controller-manager kube-proxy kube-schedu
 
 FROM go AS etcd-modules
 ARG GOPROXY
-COPY builder/components/etcd .
+ARG KUBERNETES_VERSION
+COPY builder/components/versions/${KUBERNETES_VERSION}/etcd .
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=cache,id=kubake-go-mod,target=/root/go/pkg/mod \
     --mount=type=cache,id=kubake-go-build,target=/root/.cache/go-build \
@@ -84,7 +88,8 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
 
 FROM go AS coredns-modules
 ARG GOPROXY
-COPY builder/components/coredns .
+ARG KUBERNETES_VERSION
+COPY builder/components/versions/${KUBERNETES_VERSION}/coredns .
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=cache,id=kubake-go-mod,target=/root/go/pkg/mod \
     --mount=type=cache,id=kubake-go-build,target=/root/.cache/go-build \

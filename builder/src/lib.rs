@@ -13,3 +13,4 @@ pub mod kubeconfig;
 pub mod printer;
 pub mod settings;
 pub mod up;
+pub mod versions;

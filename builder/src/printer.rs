@@ -266,6 +266,11 @@ impl Phase {
         self.printer.line(format_args!("  {} {name} {}", self.printer.paint(GREEN, "✓"), seconds(elapsed)));
     }
 
+    /// Something that the user should know although the work goes on.
+    pub fn warn(&self, text: impl Display) {
+        self.printer.warn(text);
+    }
+
     /// A line of what the work says, shown with `-v`.
     pub fn detail(&self, text: impl Display) {
         self.printer.detail(format_args!("  {text}"));

@@ -16,6 +16,9 @@ use nix::unistd::Pid;
 /// An answer to `docker info` that is good enough.
 const INFO: &str = r#"{"ServerVersion":"28.0.0","OSType":"linux","Architecture":"x86_64","CgroupVersion":"2","KernelVersion":"KERNEL","ClientInfo":{"Version":"28.0.0","Plugins":[{"Name":"buildx","Version":"v0.13.1"}]}}"#;
 
+/// What makes a directory a checkout, beside a Dockerfile, with what pins the default version of Kubernetes.
+const COMPONENTS: &str = "builder/components/versions/v1.36.3";
+
 /// A directory with a `docker` of its own, and nothing else of the user's.
 struct Test {
     directory: tempfile::TempDir,
@@ -174,7 +177,7 @@ fn a_taken_port_is_told_before_anything_is_made() {
 fn a_bake_without_a_checkout_or_with_a_bad_archive() {
     let broken = Test::new(&["bake", "--images-dir", "mine"]).docker("exit 1");
     fs::create_dir(broken.path().join("mine")).unwrap();
-    fs::create_dir_all(broken.path().join("builder/components")).unwrap();
+    fs::create_dir_all(broken.path().join(COMPONENTS)).unwrap();
     fs::write(broken.path().join("Dockerfile"), "").unwrap();
     fs::write(broken.path().join("mine/x.tar"), "no tar at all").unwrap();
     let (code, _, stderr) = broken.outcome();
@@ -188,7 +191,7 @@ fn a_bake_without_a_checkout_or_with_a_bad_archive() {
 #[test]
 fn everything_that_is_wrong_with_what_is_added_is_told_at_once() {
     let test = Test::new(&["bake", "--images-dir", "mine", "--hooks-dir", "mine/hooks"]).docker("exit 1");
-    for directory in ["mine/hooks/before-boots", "mine/app", "builder/components"] {
+    for directory in ["mine/hooks/before-boots", "mine/app", COMPONENTS] {
         fs::create_dir_all(test.path().join(directory)).unwrap();
     }
     for (name, text) in [
@@ -229,7 +232,7 @@ fn secrets_that_cannot_be_handed_over_are_refused_before_anything_runs() {
 fn a_build_that_fails_is_told_with_its_output() {
     let body = "case \"$*\" in 'image inspect'*) echo 'Error: No such image' >&2; exit 1;; pull*) exit;; 'buildx build'*) echo '#5 [go 1/2] RUN x' >&2; echo 'ERROR: process did not complete' >&2; exit 17;; esac";
     let test = Test::new(&["bake", "--base-image", "b:1"]).docker(body);
-    fs::create_dir_all(test.path().join("builder/components")).unwrap();
+    fs::create_dir_all(test.path().join(COMPONENTS)).unwrap();
     fs::write(test.path().join("Dockerfile"), "").unwrap();
     let (code, _, stderr) = test.outcome();
     assert_eq!(code, 1);

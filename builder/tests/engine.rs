@@ -34,7 +34,11 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let world = Self { directory, name: format!("kubake-test-{name}-{}", std::process::id()), _engine: engine };
         let checkout = world.checkout();
-        fs::create_dir_all(checkout.join("builder/components")).unwrap();
+        let version = checkout.join("builder/components/versions").join(kubake::versions::PINNED[0]);
+        for (component, module) in [("etcd", "go.etcd.io/etcd/server/v3"), ("coredns", "github.com/coredns/coredns")] {
+            fs::create_dir_all(version.join(component)).unwrap();
+            fs::write(version.join(component).join("go.mod"), format!("require {module} v0.0.1\n")).unwrap();
+        }
         for file in ["Dockerfile", "kubeadm", "kubake-init"] {
             let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkout").join(file);
             fs::copy(fixture, checkout.join(file)).unwrap();

@@ -231,6 +231,8 @@ pub const BOOT_HOOK_TIMEOUT: Duration = Duration::from_secs(600);
 pub struct BakeRequest {
     /// How many seconds one hook may take.
     pub hook_timeout_seconds: u64,
+    /// Whether a hook that fails is reported, and the bake goes on.
+    pub reports_failed_hooks: bool,
     /// Images that get another name after their import, from the name in their archive: what `docker save` cannot write,
     /// which is a name by digest.
     pub names: std::collections::BTreeMap<String, String>,
@@ -242,6 +244,7 @@ impl Default for BakeRequest {
     fn default() -> Self {
         Self {
             hook_timeout_seconds: BAKE_HOOK_TIMEOUT.as_secs(),
+            reports_failed_hooks: false,
             names: std::collections::BTreeMap::new(),
             keeps_packed_layers: false,
         }
@@ -400,6 +403,12 @@ impl ClusterSettings {
         problems
     }
 
+    /// The 36 of `v1.36.3`; 0 where the version is none.
+    #[must_use]
+    pub fn minor_release(&self) -> u16 {
+        self.kubernetes_version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(0)
+    }
+
     /// Address of the `kubernetes` service: the first of the service subnet (`pkg/controlplane`: `GetIndexedIP(…, 1)`).
     #[must_use]
     pub fn api_service_ip(&self) -> Ipv4Addr {
@@ -451,6 +460,11 @@ pub enum Event {
     /// Something worth a line under the running phase: an image that was imported, a hook's output.
     Note {
         /// The line.
+        text: String,
+    },
+    /// Something that went wrong and does not end the bake.
+    Warning {
+        /// What, for a person to read.
         text: String,
     },
 }

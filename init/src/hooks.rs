@@ -110,12 +110,12 @@ impl Secrets {
     }
 }
 
-/// What a failed hook of a boot means.
+/// What a failed hook means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// The boot fails.
+    /// The bake or the boot fails.
     Fail,
-    /// It is said in the log and on `/status`, and the next one runs.
+    /// It is said (by `kubake bake`; in the log and on `/status` at a boot), and the next one runs.
     Report,
 }
 
@@ -258,14 +258,22 @@ pub struct Surroundings<'a> {
     pub timeout_setting: &'static str,
 }
 
-/// Runs hooks of a bake, one after the other; the first that fails is the last that runs.
+/// Runs hooks of a bake, one after the other.
 ///
 /// # Errors
-/// When one fails.
-pub async fn run_for_bake(hooks: &[Hook], given: &Surroundings<'_>, events: Events) -> Result<(), HookError> {
+/// When one fails and that is not only to be reported.
+pub async fn run_for_bake(
+    hooks: &[Hook],
+    given: &Surroundings<'_>,
+    failure: Failure,
+    events: Events,
+) -> Result<(), HookError> {
     for hook in hooks {
         events.note(format!("hook {}", hook.name));
-        run(hook, given, events).await?;
+        match run(hook, given, events).await {
+            Err(error) if failure == Failure::Report => events.warn(chain(&error)),
+            outcome => outcome?,
+        }
     }
     Ok(())
 }
@@ -411,8 +419,11 @@ mod tests {
         assert!(text.starts_with("hook before-boot/10-bad failed"), "{text}");
         assert!(text.contains("exit status: 7") && text.contains("no luck"), "{text}");
         assert!(!out.exists(), "the one after it did not run");
-        let error = run_for_bake(&hooks, &given, Events::new(false)).await.unwrap_err();
+        let error = run_for_bake(&hooks, &given, Failure::Fail, Events::new(false)).await.unwrap_err();
         assert!(matches!(error, HookError::Failed { .. }) && !out.exists(), "{error}");
+        run_for_bake(&hooks, &given, Failure::Report, Events::new(false)).await.unwrap();
+        assert!(out.exists(), "the one after it ran");
+        std::fs::remove_file(&out).unwrap();
 
         run_for_boot(&hooks, &given, Failure::Report, &board, Events::new(false)).await.unwrap();
         assert!(out.exists());
@@ -430,9 +441,13 @@ mod tests {
         let (settings, secrets) = (ClusterSettings::default(), Secrets::default());
         let mut given = given(&settings, &secrets);
         given.timeout = Duration::from_secs(1);
-        let error = run_for_bake(&find(directory.path(), "a").unwrap(), &given, Events::new(false)).await.unwrap_err();
+        let error = run_for_bake(&find(directory.path(), "a").unwrap(), &given, Failure::Fail, Events::new(false))
+            .await
+            .unwrap_err();
         assert!(chain(&error).contains("hook a cannot be started; its first line must name an interpreter"), "{error}");
-        let error = run_for_bake(&find(directory.path(), "b").unwrap(), &given, Events::new(false)).await.unwrap_err();
+        let error = run_for_bake(&find(directory.path(), "b").unwrap(), &given, Failure::Fail, Events::new(false))
+            .await
+            .unwrap_err();
         let text = chain(&error);
         assert!(text.contains("hook b failed; give hooks more time with KUBAKE_HOOK_TIMEOUT"), "{text}");
         assert!(text.contains("within 1 s") && text.contains("still here"), "{text}");
@@ -456,7 +471,8 @@ mod tests {
         script(&directory.path().join("x"), 0o755, &text);
         let settings = ClusterSettings::default();
         let hooks = find(directory.path(), "x").unwrap();
-        let error = run_for_bake(&hooks, &given(&settings, &secrets), Events::new(false)).await.unwrap_err();
+        let error =
+            run_for_bake(&hooks, &given(&settings, &secrets), Failure::Fail, Events::new(false)).await.unwrap_err();
         assert_eq!(std::fs::read_to_string(out).unwrap(), "abc'\"$x");
         let text = chain(&error);
         assert!(text.contains("token=***") && !text.contains("abc'") && !text.contains("first line"), "{text}");

@@ -171,7 +171,7 @@ fn cluster(settings: &ClusterSettings) -> Value {
 }
 
 fn kubelet_configuration(settings: &ClusterSettings) -> Value {
-    json!({
+    let mut configuration = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "cgroupDriver": "cgroupfs",
@@ -189,7 +189,12 @@ fn kubelet_configuration(settings: &ClusterSettings) -> Value {
         "serializeImagePulls": false,
         // What kubelet could not do at the first try (a mirror pod before the node exists) it tries again at this pace.
         "syncFrequency": "10s",
-    })
+    });
+    if settings.minor_release() < 35 {
+        // `crashLoopBackOff` above is refused without it; on by default since 1.35 (`pkg/features/kube_features.go`).
+        configuration["featureGates"] = json!({ "KubeletCrashLoopBackOffMax": true });
+    }
+    configuration
 }
 
 fn kube_proxy() -> Value {
@@ -244,5 +249,8 @@ mod tests {
         assert_eq!(sans.iter().filter(|name| *name == "docker").count(), 1);
         assert!(sans.contains(&json!("ci.example")));
         assert_eq!(documents[2]["clusterDNS"], json!(["10.96.0.10"]));
+        assert_eq!(documents[2]["featureGates"], Value::Null);
+        let older = ClusterSettings { kubernetes_version: "v1.34.4".to_owned(), ..settings };
+        assert_eq!(kubelet_configuration(&older)["featureGates"], json!({ "KubeletCrashLoopBackOffMax": true }));
     }
 }

@@ -100,6 +100,13 @@ impl Events {
         }
     }
 
+    /// Something that went wrong, and the work goes on.
+    pub fn warn(self, text: impl Into<String>) {
+        let text = text.into();
+        tracing::error!("{text}");
+        self.emit(&Event::Warning { text });
+    }
+
     fn emit(self, event: &Event) {
         if !self.enabled {
             return;

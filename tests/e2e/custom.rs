@@ -87,6 +87,8 @@ fn dockerfile() -> Result<()> {
         &context.join("hooks/after-cluster/10-note"),
         "kubectl create configmap built --from-literal=by=dockerfile\n",
     )?;
+    // Asked for below: it is told, and the image is made.
+    hook(&context.join("hooks/after-cluster/05-broken"), "echo no luck\nexit 3\n")?;
     probe::build(probe_program(), LARGE, Recipe::Plain("copied"), None)?;
     std::fs::create_dir_all(context.join("images.d")).context("cannot make a directory")?;
     let archive = context.join("images.d/mine.tar");
@@ -100,7 +102,12 @@ fn dockerfile() -> Result<()> {
 
     let empty = directory.path().join("empty");
     std::fs::create_dir_all(&empty).context("cannot make a directory")?;
-    lab()?.run(directory.path(), PATIENCE, from(BUILT, FINISHED, &empty, &empty))?.success()?;
+    let mut finish = from(BUILT, FINISHED, &empty, &empty);
+    finish.extend(["--hook-failure", "report"].map(str::to_owned));
+    let output = lab()?.run(directory.path(), PATIENCE, finish)?;
+    let told = "warning: hook after-cluster/05-broken failed";
+    ensure!(output.stderr.contains(told) && output.stderr.contains("no luck"), "{output}");
+    output.success()?;
     let cluster = Cluster::up(lab()?, &format!("{PREFIX}-finished"), &["--image", FINISHED])?;
     let kubectl = cluster.kubectl()?;
     let by = kubectl.run(["get", "configmap", "built", "--output", "jsonpath={.data.by}"])?;

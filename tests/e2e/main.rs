@@ -24,6 +24,7 @@ mod stop;
 mod storage;
 mod truth;
 mod usage;
+mod versions;
 mod workloads;
 
 use std::path::Path;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         ("bake", bake::CASES),
         ("custom", custom::CASES),
         ("database", database::CASES),
+        ("versions", versions::CASES),
         // It sets the clock of the whole machine, under the feet of whatever comes after it.
         ("clock", clock::CASES),
     ];

@@ -12,6 +12,7 @@ use super::buildkit::Progress;
 use super::{Context, Error, doing};
 use crate::engine::command::{Build, ContainerSpec, EngineCommand, Run, SecretSource};
 use crate::printer::Phase;
+use crate::versions;
 
 /// Targets of the Dockerfile that are images of the control plane.
 const TARGETS: [&str; 7] =
@@ -75,6 +76,10 @@ pub(super) fn build(context: &mut Context<'_>, phase: &Phase) -> Result<String, 
     };
     let wanted = context.engine.run_captured(&list).map_err(doing("ask kubeadm for the names of its images"))?;
     let wanted = targets(&wanted, &version)?;
+    let source = context.source()?;
+    for (target, tag) in &wanted {
+        versions::check_tag(&source, &version, target, tag)?;
+    }
     context.appliance = Some(appliance);
     context.control_plane.clear();
     for (target, tag) in &wanted {
@@ -113,7 +118,7 @@ fn build_one(context: &Context<'_>, phase: &Phase, target: &str, name: String) -
         args,
         secrets: ca_bundle().map(|path| ("ca".to_owned(), SecretSource::File(path))).into_iter().collect(),
         labels: labels_of(target, version),
-        ..Build::new(context.engine.builder()?, context.default_directory(|checkout| checkout.root().to_owned()))
+        ..Build::new(context.engine.builder()?, context.source()?.root().to_owned())
     });
     let look = || context.engine.image(&name).map_err(doing(format!("look for the image `{name}`")));
     let before = look()?;

@@ -109,6 +109,7 @@ pub(super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Recipe<'_>) ->
             settings: &context.settings.cluster,
             engine: engine.program(),
             timeout: context.settings.hook_timeout,
+            failure: context.settings.hook_failure,
         };
         hooks::run(engine.runner(), moment, &id, &given, phase)
     };
@@ -273,6 +274,7 @@ impl<'a> Follower<'a> {
                 // Hooks speak through notes, and what they said last is what an error needs.
                 self.remember(&text);
             }
+            Ok(Event::Warning { text }) => self.phase.warn(text),
             Err(_) => self.log(line),
         }
     }
@@ -368,6 +370,7 @@ mod tests {
             r#"{"event":"phase-started","name":"kubeadm","index":3,"count":7}"#,
             r#"{"event":"phase-done","name":"kubeadm","elapsed_ms":1500}"#,
             r#"{"event":"phase-started","name":"hooks","index":4,"count":7}"#,
+            r#"{"event":"warning","text":"hook 05-y failed"}"#,
             r#"{"event":"note","text":"10-x | oh no"}"#,
             "not an event",
             r#"{"event":"phase-failed","name":"hooks","elapsed_ms":5,"reason":"hook 10-x failed"}"#,
@@ -381,6 +384,6 @@ mod tests {
             error.to_string(),
             "bake-cluster failed in hooks: hook 10-x failed\n  | 10-x | oh no\n  | not an event\n  | last words"
         );
-        assert_eq!(printer.captured(), "• cluster\n  ✓ kubeadm 1.5s\n");
+        assert_eq!(printer.captured(), "• cluster\n  ✓ kubeadm 1.5s\nwarning: hook 05-y failed\n");
     }
 }

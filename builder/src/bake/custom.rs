@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use kubake_init::contract::{BakeRequest, ClusterSettings, labels, paths, roles};
+use kubake_init::hooks::Failure;
 
 use super::{Baked, Context, Error, Options, RECIPE, Step, container, doing, inputs};
 use super::{check_inputs, directory, drop_untagged, hooks_inputs, is_there_already, look, request_file};
@@ -83,6 +84,7 @@ fn bake_custom(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
     let request = BakeRequest {
         names: images.names,
         hook_timeout_seconds: settings.hook_timeout.as_secs(),
+        reports_failed_hooks: settings.hook_failure == Failure::Report,
         keeps_packed_layers: settings.packed_layers,
     };
     let mut files = vec![request_file(&request)];

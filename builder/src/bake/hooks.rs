@@ -7,11 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use kubake_init::contract::{ClusterSettings, hook_env, moments};
-use kubake_init::hooks::{Hook, find};
+use kubake_init::hooks::{Failure, Hook, find};
 
 use super::Error;
 use crate::engine::{Call, Runner};
-use crate::printer::Phase;
+use crate::printer::{Phase, chain};
 
 /// What hooks on the host are given.
 #[derive(Debug)]
@@ -24,9 +24,11 @@ pub(super) struct Surroundings<'a> {
     pub(super) engine: &'a Path,
     /// How long each may take.
     pub(super) timeout: Duration,
+    /// What it means when one fails.
+    pub(super) failure: Failure,
 }
 
-/// Runs the hooks of one moment with the container's id as their argument; the first that fails is the last that runs.
+/// Runs the hooks of one moment with the container's id as their argument.
 pub(super) fn run(
     runner: &Runner,
     moment: &str,
@@ -43,7 +45,11 @@ pub(super) fn run(
             phase.message(format_args!("{} | {}", hook.name, line.text));
             ControlFlow::Continue(())
         });
-        ended.map_err(|source| Error::Hook { hook: hook.name.clone(), retained: None, source })?;
+        let ended = ended.map_err(|source| Error::Hook { hook: hook.name.clone(), retained: None, source });
+        match ended {
+            Err(error) if given.failure == Failure::Report && !error.is_interrupted() => phase.warn(chain(&error)),
+            ended => drop(ended?),
+        }
     }
     Ok(())
 }
@@ -65,7 +71,7 @@ mod tests {
 
     use super::*;
     use crate::engine::Cancel;
-    use crate::printer::{Printer, Verbosity, chain};
+    use crate::printer::{Printer, Verbosity};
 
     fn script(path: &Path, text: &str) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -77,7 +83,7 @@ mod tests {
         assert!(write.status().unwrap().success());
     }
 
-    fn run_in(directory: &Path, moment: &str) -> (Result<(), Error>, String) {
+    fn run_in(directory: &Path, moment: &str, failure: Failure) -> (Result<(), Error>, String) {
         let printer = Printer::capturing(Verbosity::Verbose);
         let phase = printer.phase("cluster");
         let settings = ClusterSettings::default();
@@ -86,6 +92,7 @@ mod tests {
             settings: &settings,
             engine: Path::new("/usr/bin/engine"),
             timeout: Duration::from_secs(20),
+            failure,
         };
         let outcome = run(&Runner::new(Cancel::new()), moment, "0123abc", &given, &phase);
         drop(phase);
@@ -98,22 +105,26 @@ mod tests {
         let out = directory.path().join("out");
         let text = "echo \"$1 $KUBAKE_HOOK $KUBERNETES_VERSION $STATIC_IP $KUBAKE_ENGINE\"\npwd > ../out\n";
         script(&directory.path().join("before-setup/10-x"), text);
-        let (outcome, shown) = run_in(directory.path(), moments::BEFORE_SETUP);
+        let (outcome, shown) = run_in(directory.path(), moments::BEFORE_SETUP, Failure::Fail);
         outcome.unwrap();
         let line = "before-setup/10-x | 0123abc before-setup v1.36.3 172.30.99.1 /usr/bin/engine";
         assert!(shown.contains(line), "{shown}");
         assert!(fs::read_to_string(out).unwrap().trim().ends_with("/before-setup"));
-        run_in(directory.path(), moments::AFTER_SETUP).0.unwrap();
+        run_in(directory.path(), moments::AFTER_SETUP, Failure::Fail).0.unwrap();
     }
 
     #[test]
-    fn the_first_that_fails_is_the_last() {
+    fn the_first_that_fails_is_the_last_or_is_reported() {
         let directory = tempfile::tempdir().unwrap();
         script(&directory.path().join("after-setup/10-bad"), "echo no luck >&2\nexit 3\n");
         script(&directory.path().join("after-setup/20-next"), "touch ../out\n");
-        let error = run_in(directory.path(), moments::AFTER_SETUP).0.unwrap_err();
+        let error = run_in(directory.path(), moments::AFTER_SETUP, Failure::Fail).0.unwrap_err();
         let text = chain(&error);
         assert!(text.starts_with("hook after-setup/10-bad failed") && text.contains("no luck"), "{text}");
         assert!(!directory.path().join("out").exists());
+        let (outcome, shown) = run_in(directory.path(), moments::AFTER_SETUP, Failure::Report);
+        outcome.unwrap();
+        assert!(shown.contains("warning: hook after-setup/10-bad failed") && shown.contains("no luck"), "{shown}");
+        assert!(directory.path().join("out").exists(), "the next one ran");
     }
 }

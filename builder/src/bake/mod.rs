@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kubake_init::contract::{BakeRequest, CONTROL_PLANE_ARCHIVE, labels, paths, roles};
-use kubake_init::hooks::HookError;
+use kubake_init::hooks::{Failure, HookError};
 use thiserror::Error;
 
 use crate::base_image::{self, BaseImage, BaseImageError};
@@ -31,6 +31,7 @@ use crate::engine::command::{Pull, RemoveImage, Save, Tag};
 use crate::engine::{Engine, EngineError, Image, ImageGuard, RunError, command};
 use crate::printer::{Phase, Printer, chain};
 use crate::settings::{Settings, minor};
+use crate::versions;
 use inputs::{Archive, Content, Hooks, Images, Listed, Packed, Platform, Problem, Watch};
 pub use secrets::{Error as HookSecretsError, HookSecrets};
 
@@ -49,6 +50,9 @@ pub enum Error {
     /// No sources.
     #[error(transparent)]
     Checkout(#[from] checkout::Error),
+    /// Kubernetes cannot be built in this version.
+    #[error(transparent)]
+    Version(#[from] versions::Error),
     /// What the user adds is not in order.
     #[error(transparent)]
     Inputs(#[from] inputs::Error),
@@ -163,6 +167,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Version(error) => error.hint(),
             Self::Inputs(error) => error.hint(),
             Self::Checkout(_) => Some(
                 "run kubake in a checkout of its source, or run an image that is already baked with `--image`"
@@ -272,6 +277,14 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// The source to build from, looked for where this bake did not need one so far.
+    fn source(&self) -> Result<Checkout, Error> {
+        match &self.checkout {
+            Some(checkout) => Ok(checkout.clone()),
+            None => Ok(Checkout::find()?),
+        }
+    }
+
     /// Where the user's images or hooks are unless a setting says so: in the checkout, or here.
     fn default_directory(&self, of: fn(&Checkout) -> PathBuf) -> PathBuf {
         of(self.checkout.as_ref().unwrap_or(&Checkout::here()))
@@ -299,7 +312,11 @@ const STEPS: [Step; 6] = [
 /// See [`Error`].
 pub fn bake(engine: &Engine, settings: &Settings, options: Options, printer: &Printer) -> Result<Baked, Error> {
     match options.from.clone() {
-        None => run(&STEPS, engine, settings, options, Some(Checkout::find()?), printer),
+        None => {
+            let checkout = Checkout::find()?;
+            versions::check(&checkout, &settings.cluster.kubernetes_version)?;
+            run(&STEPS, engine, settings, options, Some(checkout), printer)
+        }
         Some(from) => custom::bake(engine, settings, &from, options, printer),
     }
 }
@@ -494,11 +511,16 @@ fn users_inputs(context: &Context<'_>, phase: &Phase) -> Result<Vec<String>, Err
 }
 
 fn hooks_inputs(context: &Context<'_>) -> Result<[String; 3], Error> {
+    // Their names, because a hash of a value is a help to whoever wants to guess it.
+    let mut given: Vec<&str> = context.options.secrets.names().collect();
+    if context.settings.hook_failure == Failure::Report {
+        // No name of a variable.
+        given.push("failed hooks are reported");
+    }
     Ok([
         inputs::digest_packed(&context.hooks.packed)?,
         inputs::digest_packed(&context.hooks.host)?,
-        // Their names, because a hash of a value is a help to whoever wants to guess it.
-        inputs::digest(&context.options.secrets.names().collect::<Vec<_>>()),
+        inputs::digest(&given),
     ])
 }
 
@@ -624,7 +646,11 @@ fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<String, Erro
         return Ok(remark);
     }
     let mut files = vec![file];
-    let request = BakeRequest { hook_timeout_seconds: settings.hook_timeout.as_secs(), ..BakeRequest::default() };
+    let request = BakeRequest {
+        hook_timeout_seconds: settings.hook_timeout.as_secs(),
+        reports_failed_hooks: settings.hook_failure == Failure::Report,
+        ..BakeRequest::default()
+    };
     files.extend([request_file(&request), directory(paths::INBOX_HOOKS), directory(paths::HOOKS)]);
     files.extend(context.hooks.packed.iter().cloned());
     let settings_json = serde_json::to_string(&settings.cluster).unwrap_or_default();

@@ -5,6 +5,7 @@ use crate::bake;
 use crate::cli::{Baking, Global, SettingFlags};
 use crate::printer::Printer;
 use crate::settings::{Key, Origin};
+use crate::versions;
 
 /// Arguments of `kubake bake`.
 #[derive(Debug, clap::Args)]
@@ -24,6 +25,9 @@ pub struct Args {
     /// Start from a baked image and add to it, instead of making one from source; give the new one a name with `-t`
     #[arg(long, value_name = "BAKED")]
     pub from: Option<String>,
+    /// Bake every version of Kubernetes that can be built, an image each; it goes by its minor release and by its version
+    #[arg(long, conflicts_with_all = ["from", "image", "kubernetes-version"])]
+    pub all_versions: bool,
     /// The settings.
     #[command(flatten)]
     pub settings: SettingFlags<Baking>,
@@ -35,8 +39,20 @@ pub(super) fn run(args: &Args, global: &Global, printer: &Printer) -> Result<(),
     if let (Some(from), Origin::Default) = (&args.from, settings.origin(Key::Image)) {
         return Err(Error::NoName { from: from.clone() });
     }
+    if args.all_versions && *settings.origin(Key::Image) != Origin::Default {
+        return Err(Error::OneName { image: settings.image });
+    }
     let engine = find_engine(printer, args.yes)?;
     let options = bake::Options { force: args.force, retain: args.retain, secrets, from: args.from.clone() };
+    if args.all_versions {
+        let mut baked = Vec::new();
+        for version in versions::PINNED {
+            printer.line(format_args!("Kubernetes {version}"));
+            baked.push(bake::bake(&engine, &settings.with_version(version), options.clone(), printer)?);
+        }
+        printer.next(&["kubake up --kubernetes-version 1.NN".to_owned()]);
+        return if printer.is_json() { printer.json(&baked).map_err(Error::Output) } else { Ok(()) };
+    }
     let baked = bake::bake(&engine, &settings, options, printer)?;
     let image = match settings.origin(Key::Image) {
         // From the file or the environment `up` reads it, too.

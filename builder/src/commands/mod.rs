@@ -21,6 +21,7 @@ use crate::engine::install::{self, InstallError};
 use crate::engine::{Cancel, Engine, EngineError, Runner};
 use crate::printer::{Printer, chain};
 use crate::settings::{Settings, Sources};
+use crate::versions::Error as VersionError;
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,12 @@ impl From<ExitCode> for std::process::ExitCode {
 impl From<&Error> for ExitCode {
     fn from(error: &Error) -> Self {
         match error {
-            Error::Settings(_) | Error::Token(_) | Error::HookSecrets(_) | Error::NoName { .. } => Self::Usage,
+            Error::Settings(_)
+            | Error::Token(_)
+            | Error::HookSecrets(_)
+            | Error::NoName { .. }
+            | Error::OneName { .. } => Self::Usage,
+            Error::Bake(crate::bake::Error::Version(VersionError::NotPinned { .. })) => Self::Usage,
             error if error.is_interrupted() => Self::Interrupted,
             _ => Self::Failed,
         }
@@ -69,6 +75,12 @@ pub enum Error {
     NoName {
         /// What it starts from.
         from: String,
+    },
+    /// Several images would take one name.
+    #[error("images of several versions cannot all be called `{image}`; leave the setting `image` out")]
+    OneName {
+        /// The name.
+        image: String,
     },
     /// There is no engine.
     #[error(transparent)]

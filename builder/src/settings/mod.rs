@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kubake_init::contract::{BAKE_HOOK_TIMEOUT, ClusterSettings};
+use kubake_init::hooks::Failure;
 use thiserror::Error;
 
+use crate::versions;
 pub use table::{Key, Row, Shape, TABLE, reference};
 pub use value::{DEFAULT_VALIDITY, HostPort, Protocol, Publish, has_registry, print_duration, print_validity};
 
@@ -158,6 +160,8 @@ pub struct Settings {
     pub hooks_dir: Option<PathBuf>,
     /// How long one hook of the bake may take.
     pub hook_timeout: Duration,
+    /// What it means when one fails.
+    pub hook_failure: Failure,
     /// Whether images that are baked in keep their packed layers beside the unpacked ones.
     pub packed_layers: bool,
     /// The appliance's base image: `auto`, `mmdebstrap` or a name.
@@ -216,7 +220,7 @@ impl Settings {
         let mut cluster = ClusterSettings::default();
         let defaults = ClusterSettings::default();
         cluster.kubernetes_version =
-            resolver.one(Key::KubernetesVersion, defaults.kubernetes_version, |text| Ok(with_v(text)));
+            resolver.one(Key::KubernetesVersion, defaults.kubernetes_version, |text| Ok(versions::complete(text)));
         cluster.static_ip = resolver.one(Key::StaticIp, defaults.static_ip, |text| {
             text.parse().map_err(|_| format!("`{text}` is not an IPv4 address"))
         });
@@ -249,6 +253,7 @@ impl Settings {
             images_dir: resolver.one(Key::ImagesDir, None, path),
             hooks_dir: resolver.one(Key::HooksDir, None, path),
             hook_timeout: resolver.one(Key::HookTimeout, BAKE_HOOK_TIMEOUT, value::parse_timeout),
+            hook_failure: resolver.one(Key::HookFailure, Failure::Fail, value::parse_failure),
             packed_layers: resolver.one(Key::PackedLayers, false, value::parse_switch),
             base_image: resolver.one(Key::BaseImage, "auto".to_owned(), |text| Ok(text.to_owned())),
             go_proxy: resolver.one(Key::GoProxy, None, text),
@@ -258,6 +263,17 @@ impl Settings {
             origins: resolver.origins,
         };
         if resolver.problems.is_empty() { Ok(settings) } else { Err(Error::Problems(resolver.problems)) }
+    }
+
+    /// The same for another version of Kubernetes; an image that was not named goes by that version, too.
+    #[must_use]
+    pub fn with_version(&self, version: &str) -> Self {
+        let mut settings = self.clone();
+        version.clone_into(&mut settings.cluster.kubernetes_version);
+        if *self.origin(Key::Image) == Origin::Default {
+            settings.image = default_image(version);
+        }
+        settings
     }
 
     /// Where a setting's value comes from.
@@ -309,6 +325,7 @@ impl Settings {
                     Key::ImagesDir => path(&self.images_dir),
                     Key::HooksDir => path(&self.hooks_dir),
                     Key::HookTimeout => one(print_duration(self.hook_timeout)),
+                    Key::HookFailure => one(value::print_failure(self.hook_failure).to_owned()),
                     Key::PackedLayers => one(if self.packed_layers { "on" } else { "off" }.to_owned()),
                     Key::BaseImage => one(self.base_image.clone()),
                     Key::GoProxy => self.go_proxy.clone().map(Value::One),
@@ -332,10 +349,6 @@ pub fn default_image(kubernetes_version: &str) -> String {
 pub fn minor(kubernetes_version: &str) -> String {
     let version = kubernetes_version.trim_start_matches('v');
     version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".")
-}
-
-fn with_v(text: &str) -> String {
-    if text.starts_with(|first: char| first.is_ascii_digit()) { format!("v{text}") } else { text.to_owned() }
 }
 
 fn home_kubeconfig(env: &BTreeMap<String, String>) -> Option<PathBuf> {
@@ -536,7 +549,7 @@ mod tests {
         let error = Settings::resolve(&sources(
             file,
             &[("KUBAKE_CERT_SANS", "good.example,-bad name!"), ("KUBAKE_API_PORT", "x")],
-            &[(Key::ReadyTimeout, "soon"), (Key::KubernetesVersion, "1.36"), (Key::DockerPort, "99999")],
+            &[(Key::ReadyTimeout, "soon"), (Key::KubernetesVersion, "1.20"), (Key::DockerPort, "99999")],
         ))
         .unwrap_err();
         insta::assert_snapshot!(error);

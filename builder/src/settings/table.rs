@@ -27,6 +27,7 @@ pub enum Key {
     ImagesDir,
     HooksDir,
     HookTimeout,
+    HookFailure,
     PackedLayers,
     BaseImage,
     GoProxy,
@@ -119,7 +120,7 @@ pub const TABLE: &[Row] = &[
         "--kubernetes-version",
         &["KUBAKE_KUBERNETES_VERSION"],
         "v1.36.3",
-        "version of Kubernetes",
+        "version of Kubernetes; a minor release such as `1.35` is the patch release of it that can be built",
     ),
     row(
         Key::StaticIp,
@@ -256,6 +257,14 @@ pub const TABLE: &[Row] = &[
         &["KUBAKE_HOOK_TIMEOUT"],
         "30m",
         "how long one hook of the bake may take",
+    ),
+    row(
+        Key::HookFailure,
+        &["hookFailure"],
+        "--hook-failure",
+        &["KUBAKE_HOOK_FAILURE"],
+        "fail",
+        "what a failed hook means: `fail` ends the bake, `report` tells it and goes on",
     ),
     row(
         Key::PackedLayers,

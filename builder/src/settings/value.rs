@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use kubake_init::hooks::Failure;
+
 /// Where a port of the container appears on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostPort {
@@ -176,6 +178,22 @@ pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
         Duration::ZERO => Err(format!("`{text}` leaves no time; give it some, such as `30m`")),
         timeout => Ok(timeout),
+    }
+}
+
+/// Reads what a failed hook means.
+pub(super) fn parse_failure(text: &str) -> Result<Failure, String> {
+    [Failure::Fail, Failure::Report]
+        .into_iter()
+        .find(|failure| print_failure(*failure) == text)
+        .ok_or_else(|| format!("`{text}` is neither `fail` nor `report`"))
+}
+
+/// Prints it as [`parse_failure`] reads it.
+pub(super) const fn print_failure(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Fail => "fail",
+        Failure::Report => "report",
     }
 }
 

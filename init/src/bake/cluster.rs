@@ -12,7 +12,7 @@ use super::{flatten, freeze, images, jobs, manifests, remove, request, trust};
 use crate::boot::{api_client, start_kubelet};
 use crate::command::Run;
 use crate::contract::{moments, paths};
-use crate::hooks::{self, Secrets, Surroundings};
+use crate::hooks::{self, Failure, Secrets, Surroundings};
 use crate::phases::{BoxError, Events, PhaseError, Phases};
 use crate::stage::Stage;
 use crate::status::Board;
@@ -102,13 +102,22 @@ pub(super) struct Bake<'a> {
     begun: (Instant, SystemTime),
     secrets: Secrets,
     hook_timeout: Duration,
+    hook_failure: Failure,
 }
 
 impl<'a> Bake<'a> {
     pub(super) fn new(stage: &'a mut Stage, phases: &'static [&'static str], events: Events) -> Self {
         let phases = Phases::new(stage.board.clone(), phases, events);
         let begun = (Instant::now(), SystemTime::now());
-        Self { stage, phases, events, begun, secrets: Secrets::default(), hook_timeout: Duration::ZERO }
+        Self {
+            stage,
+            phases,
+            events,
+            begun,
+            secrets: Secrets::default(),
+            hook_timeout: Duration::ZERO,
+            hook_failure: Failure::Fail,
+        }
     }
 
     /// The phases `host` and `network`.
@@ -125,6 +134,7 @@ impl<'a> Bake<'a> {
             .await?;
         self.secrets = secrets;
         self.hook_timeout = Duration::from_secs(request.hook_timeout_seconds);
+        self.hook_failure = if request.reports_failed_hooks { Failure::Report } else { Failure::Fail };
         self.phases.run(self.stage.attach_network(false)).await
     }
 
@@ -138,11 +148,11 @@ impl<'a> Bake<'a> {
             timeout: self.hook_timeout,
             timeout_setting: "--hook-timeout",
         };
-        let events = self.events;
+        let (events, failure) = (self.events, self.hook_failure);
         self.phases
             .run(async {
                 let found = hooks::find(Path::new(paths::INBOX_HOOKS), moment)?;
-                Ok::<_, BoxError>(hooks::run_for_bake(&found, &given, events).await?)
+                Ok::<_, BoxError>(hooks::run_for_bake(&found, &given, failure, events).await?)
             })
             .await
     }

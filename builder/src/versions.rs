@@ -1,0 +1,185 @@
+//! Which versions of Kubernetes can be baked from source. Owns their list and how one is named; what each consists of is
+//! pinned in `builder/components/versions`, a directory each.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::checkout::Checkout;
+
+/// Those of this checkout, newest first; the first is the default.
+pub const PINNED: [&str; 3] = ["v1.36.3", "v1.35.4", "v1.34.4"];
+
+/// Where they are pinned, relative to a checkout's top.
+const DIRECTORY: &str = "builder/components/versions";
+
+/// Why a version cannot be baked.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// It is not pinned.
+    #[error("Kubernetes {version} cannot be built: there is no `{}`", .path.display())]
+    NotPinned {
+        /// The version.
+        version: String,
+        /// Where it would be pinned.
+        path: PathBuf,
+        /// Those that are.
+        pinned: Vec<String>,
+    },
+    /// What kubeadm asks for is not what is pinned.
+    #[error("kubeadm {version} wants {component} {wanted}, and `{}` pins {}", .path.display(), .pinned.as_deref().unwrap_or("none"))]
+    Mismatch {
+        /// The version of Kubernetes.
+        version: String,
+        /// etcd or CoreDNS.
+        component: &'static str,
+        /// The tag that kubeadm asks for.
+        wanted: String,
+        /// What there is.
+        pinned: Option<String>,
+        /// The file that pins it.
+        path: PathBuf,
+    },
+    /// What is pinned cannot be read.
+    #[error("read `{}`", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// What the user can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotPinned { pinned, .. } => {
+                Some(format!("choose one of {}, or pin it as builder/components/README.md says", pinned.join(", ")))
+            }
+            Self::Mismatch { .. } => Some("builder/components/README.md says how a version is pinned".to_owned()),
+            Self::Read { .. } => None,
+        }
+    }
+}
+
+/// The version that is meant by `1.36`, `v1.36`, `1.36.3` or `v1.36.3`: a minor release means the one that is pinned. What
+/// is none of these is left as it is, for whoever checks it.
+#[must_use]
+pub fn complete(text: &str) -> String {
+    let number = text.strip_prefix('v').unwrap_or(text);
+    let is_of_minor = |version: &&&str| {
+        version.strip_prefix('v').and_then(|version| version.rsplit_once('.')).is_some_and(|(minor, _)| minor == number)
+    };
+    match PINNED.iter().find(is_of_minor) {
+        Some(version) => (*version).to_owned(),
+        None if number.starts_with(|first: char| first.is_ascii_digit()) => format!("v{number}"),
+        None => text.to_owned(),
+    }
+}
+
+/// That the checkout pins a version.
+///
+/// # Errors
+/// [`Error::NotPinned`].
+pub fn check(checkout: &Checkout, version: &str) -> Result<(), Error> {
+    let directory = checkout.root().join(DIRECTORY);
+    let path = directory.join(version);
+    if path.is_dir() {
+        return Ok(());
+    }
+    let names = std::fs::read_dir(&directory).into_iter().flatten().flatten();
+    let mut pinned: Vec<String> = names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    pinned.sort();
+    pinned.reverse();
+    Err(Error::NotPinned { version: version.to_owned(), path, pinned })
+}
+
+/// That etcd or CoreDNS is pinned in the version whose tag kubeadm asks for. Nothing is to be checked of other images,
+/// which are Kubernetes' own or have no version.
+///
+/// # Errors
+/// [`Error::Mismatch`], or when the file cannot be read.
+pub fn check_tag(checkout: &Checkout, version: &str, target: &str, tag: &str) -> Result<(), Error> {
+    let (component, module) = match target {
+        "etcd" => ("etcd", "go.etcd.io/etcd/server/v3"),
+        "coredns" => ("coredns", "github.com/coredns/coredns"),
+        _ => return Ok(()),
+    };
+    let path = checkout.root().join(DIRECTORY).join(version).join(component).join("go.mod");
+    let text = std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+    let pinned = required(&text, module);
+    // `v1.14.2`, and `3.6.8-0` with the number of the image's build.
+    let wanted = tag.trim_start_matches('v').split('-').next().unwrap_or(tag);
+    if pinned.as_deref().map(|version| version.trim_start_matches('v')) == Some(wanted) {
+        return Ok(());
+    }
+    Err(Error::Mismatch { version: version.to_owned(), component, wanted: tag.to_owned(), pinned, path })
+}
+
+/// The version of a module that a `go.mod` requires.
+fn required(go_mod: &str, module: &str) -> Option<String> {
+    go_mod.lines().find_map(|line| {
+        let mut words = line.trim().trim_start_matches("require ").split_whitespace();
+        (words.next() == Some(module)).then(|| words.next().map(str::to_owned)).flatten()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use kubake_init::contract::ClusterSettings;
+
+    use super::*;
+
+    fn checkout() -> Checkout {
+        Checkout::find().unwrap()
+    }
+
+    #[test]
+    fn the_list_is_what_the_checkout_pins() {
+        let checkout = checkout();
+        let read = std::fs::read_dir(checkout.root().join(DIRECTORY)).unwrap();
+        let mut found: Vec<String> = read.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        found.sort();
+        found.reverse();
+        assert_eq!(found, PINNED);
+        for version in PINNED {
+            let path = checkout.root().join(DIRECTORY).join(version).join("kubernetes/go.mod");
+            let text = std::fs::read_to_string(path).unwrap();
+            assert_eq!(required(&text, "k8s.io/kubernetes").as_deref(), Some(version));
+        }
+        assert_eq!(ClusterSettings::default().kubernetes_version, PINNED[0]);
+        let dockerfile = std::fs::read_to_string(checkout.root().join("Dockerfile")).unwrap();
+        assert!(dockerfile.contains(&format!("\nARG KUBERNETES_VERSION={}\n", PINNED[0])));
+    }
+
+    #[test]
+    fn a_minor_release_is_the_one_that_is_pinned() {
+        for text in ["1.36", "v1.36", "1.36.3", "v1.36.3"] {
+            assert_eq!(complete(text), "v1.36.3");
+        }
+        assert_eq!(complete("v1.33"), "v1.33");
+        assert_eq!(complete("1.36.1"), "v1.36.1");
+        assert_eq!(complete("newest"), "newest");
+    }
+
+    #[test]
+    fn what_is_not_pinned_is_told_with_what_is() {
+        check(&checkout(), PINNED[1]).unwrap();
+        let error = check(&checkout(), "v1.20.0").unwrap_err();
+        assert!(error.to_string().starts_with("Kubernetes v1.20.0 cannot be built"), "{error}");
+        assert!(error.hint().unwrap().starts_with(&format!("choose one of {}", PINNED.join(", "))), "{error:?}");
+    }
+
+    #[test]
+    fn a_tag_that_is_not_what_is_pinned_is_refused() {
+        let checkout = checkout();
+        check_tag(&checkout, "v1.34.4", "etcd", "3.6.5-0").unwrap();
+        check_tag(&checkout, "v1.34.4", "coredns", "v1.12.1").unwrap();
+        check_tag(&checkout, "v1.34.4", "pause", "3.10.1").unwrap();
+        let error = check_tag(&checkout, "v1.34.4", "etcd", "3.6.50-0").unwrap_err().to_string();
+        assert!(error.contains("kubeadm v1.34.4 wants etcd 3.6.50-0") && error.ends_with("pins v3.6.5"), "{error}");
+    }
+}
