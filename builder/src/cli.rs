@@ -104,6 +104,10 @@ impl Subset for All {
         Key::ExtraPorts,
         Key::TokenFile,
         Key::Network,
+        Key::RegistriesFile,
+        Key::ExtraCaCerts,
+        Key::Cpus,
+        Key::Memory,
         Key::ImagesDir,
         Key::HooksDir,
         Key::HookTimeout,
@@ -229,7 +233,9 @@ fn placeholder(key: Key) -> &'static str {
         Key::ImagesDir | Key::HooksDir => "DIR",
         Key::GoProxy => "URL",
         Key::CertValidity | Key::HookTimeout | Key::ReadyTimeout => "DURATION",
-        Key::TokenFile | Key::Kubeconfig => "FILE",
+        Key::TokenFile | Key::RegistriesFile | Key::ExtraCaCerts | Key::Kubeconfig => "FILE",
+        Key::Cpus => "NUMBER",
+        Key::Memory => "SIZE",
     }
 }
 
