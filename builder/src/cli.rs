@@ -133,6 +133,7 @@ impl Subset for Baking {
         Key::CertSans,
         Key::EtcdSync,
         Key::Network,
+        Key::ExtraCaCerts,
         Key::ImagesDir,
         Key::HooksDir,
         Key::HookTimeout,

@@ -486,6 +486,49 @@ fn more_processors_than_there_are_are_told_before_anything_is_made() {
 }
 
 #[test]
+fn a_bake_hands_on_proxies_and_authorities_and_commits_neither() {
+    let authority = include_str!("fixtures/ca.pem");
+    let test = Test::new(&["bake", "-v", "--from", "baked", "-t", "mine", "--extra-ca-certs", "ca.pem"])
+        .file("ca.pem", authority)
+        .env("HTTP_PROXY", "http://me:hunter22@proxy.example:3128");
+    let path = |name: &str| test.path().join(name).display().to_string();
+    let (noted, tars) = (path("environment"), path("tar"));
+    let image = r#"[{"Id":"sha256:1","Config":{"Labels":{"io.kubake.stage":"baked","io.kubake.settings":"{}"}}}]"#;
+    // As if the engine's client had added one of its own configuration.
+    let container = r#"[{"Id":"abc","Config":{"Env":["HTTP_PROXY=x","http_proxy=x","FTP_PROXY=y","PATH=/bin"]}}]"#;
+    let test = test.docker(&format!(
+        r#"case "$*" in
+        'image inspect baked'|'image inspect sha256:1') echo '{image}';;
+        'image inspect'*) echo 'Error: No such image' >&2; exit 1;;
+        create*) echo "$HTTP_PROXY $http_proxy" > '{noted}';;
+        cp*) cat >> '{tars}';;
+        'container inspect'*) echo '{container}';;
+        commit*) echo sha256:2;;
+        *) ;;
+        esac"#
+    ));
+    let (code, stdout, stderr) = test.outcome();
+    assert_eq!(code, 0, "{stderr}");
+    let proxy = "http://me:hunter22@proxy.example:3128";
+    assert_eq!(fs::read_to_string(noted).unwrap(), format!("{proxy} {proxy}\n"));
+    let calls = test.calls();
+    let call =
+        |name: &str| calls.lines().find(|call| call.starts_with(name)).unwrap_or_else(|| panic!("{name}: {calls}"));
+    assert!(call("create ").contains("--env HTTP_PROXY --env http_proxy --label "), "{calls}");
+    let commit = call("commit ");
+    for part in ["--change ENV HTTP_PROXY= ", "--change ENV http_proxy= ", "--change ENV FTP_PROXY= "] {
+        assert!(commit.contains(part), "{part}: {commit}");
+    }
+    assert!(!commit.contains("ENV PATH"), "{commit}");
+    // In the request, which the bake removes, and nowhere else.
+    let copied = fs::read_to_string(tars).unwrap();
+    assert_eq!(copied.matches("BEGIN CERTIFICATE").count(), 1, "{copied}");
+    for text in [&calls, &stdout, &stderr, &copied] {
+        assert!(!text.contains("hunter22"), "{text}");
+    }
+}
+
+#[test]
 fn a_token_that_does_not_fit_the_cluster_is_told() {
     let test = Test::new(&["up", "--api-port", "auto", "--http-port", "auto"]).env("KUBAKE_TOKEN", "another-token");
     let test = engine_for_up(test, guarded_cluster("open-sesame-1"));

@@ -239,6 +239,10 @@ pub struct BakeRequest {
     pub names: std::collections::BTreeMap<String, String>,
     /// Whether the user's images keep their packed layers beside the unpacked ones.
     pub keeps_packed_layers: bool,
+    /// CAs that programs in the build container trust beside Debian's, as PEM. Left out where there are none, because a
+    /// baked image that is older than this does not know it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub authorities: Vec<String>,
 }
 
 impl Default for BakeRequest {
@@ -247,6 +251,7 @@ impl Default for BakeRequest {
             hook_timeout_seconds: BAKE_HOOK_TIMEOUT.as_secs(),
             names: std::collections::BTreeMap::new(),
             keeps_packed_layers: false,
+            authorities: Vec::new(),
         }
     }
 }

@@ -84,6 +84,7 @@ fn bake_custom(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
         names: images.names,
         hook_timeout_seconds: settings.hook_timeout.as_secs(),
         keeps_packed_layers: settings.packed_layers,
+        authorities: context.options.handed_on.authorities().to_vec(),
     };
     let mut files = vec![request_file(&request)];
     files.extend([paths::INBOX_IMAGES, paths::INBOX_HOOKS, paths::HOOKS].map(directory));

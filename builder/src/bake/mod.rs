@@ -29,6 +29,7 @@ use crate::base_image::{self, BaseImage, BaseImageError};
 use crate::checkout::{self, Checkout};
 use crate::engine::command::{Pull, RemoveImage, Save, Tag};
 use crate::engine::{Engine, EngineError, Image, ImageGuard, RunError, command};
+use crate::handed_on::HandedOn;
 use crate::printer::{Phase, Printer, chain};
 use crate::settings::{Settings, minor};
 use inputs::{Archive, Content, Hooks, Images, Listed, Packed, Platform, Problem, Watch};
@@ -229,6 +230,8 @@ pub struct Options {
     pub secrets: HookSecrets,
     /// A baked image to take further, instead of making one from source.
     pub from: Option<String>,
+    /// What the build container is told of this machine's surroundings.
+    pub handed_on: HandedOn,
 }
 
 /// What a bake made.
@@ -624,7 +627,11 @@ fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<String, Erro
         return Ok(remark);
     }
     let mut files = vec![file];
-    let request = BakeRequest { hook_timeout_seconds: settings.hook_timeout.as_secs(), ..BakeRequest::default() };
+    let request = BakeRequest {
+        hook_timeout_seconds: settings.hook_timeout.as_secs(),
+        authorities: context.options.handed_on.authorities().to_vec(),
+        ..BakeRequest::default()
+    };
     files.extend([request_file(&request), directory(paths::INBOX_HOOKS), directory(paths::HOOKS)]);
     files.extend(context.hooks.packed.iter().cloned());
     let settings_json = serde_json::to_string(&settings.cluster).unwrap_or_default();

@@ -3,6 +3,7 @@
 use super::{Error, find_engine, resolve};
 use crate::bake;
 use crate::cli::{Baking, Global, SettingFlags};
+use crate::handed_on::HandedOn;
 use crate::printer::Printer;
 use crate::settings::{Key, Origin};
 
@@ -35,8 +36,10 @@ pub(super) fn run(args: &Args, global: &Global, printer: &Printer) -> Result<(),
     if let (Some(from), Origin::Default) = (&args.from, settings.origin(Key::Image)) {
         return Err(Error::NoName { from: from.clone() });
     }
+    let handed_on = HandedOn::for_bake(&settings, |name| std::env::var(name).ok())?;
+    handed_on.warn(printer);
     let engine = find_engine(printer, args.yes)?;
-    let options = bake::Options { force: args.force, retain: args.retain, secrets, from: args.from.clone() };
+    let options = bake::Options { force: args.force, retain: args.retain, secrets, from: args.from.clone(), handed_on };
     let baked = bake::bake(&engine, &settings, options, printer)?;
     let image = match settings.origin(Key::Image) {
         // From the file or the environment `up` reads it, too.

@@ -484,8 +484,8 @@ fn ensure_image(engine: &Engine, settings: &Settings, options: Options<'_>, prin
     } else {
         printer
             .line(format_args!("there is no image `{name}` yet: baking it, which compiles Kubernetes the first time"));
-        let secrets = options.hook_secrets.clone();
-        bake::bake(engine, settings, bake::Options { secrets, ..bake::Options::default() }, printer)?;
+        let (secrets, handed_on) = (options.hook_secrets.clone(), options.handed_on.clone());
+        bake::bake(engine, settings, bake::Options { secrets, handed_on, ..bake::Options::default() }, printer)?;
     }
     look()?.ok_or_else(|| Error::NoImage { image: name.clone() })
 }
