@@ -104,6 +104,10 @@ impl Subset for All {
         Key::ExtraPorts,
         Key::TokenFile,
         Key::Network,
+        Key::RegistriesFile,
+        Key::ExtraCaCerts,
+        Key::Cpus,
+        Key::Memory,
         Key::ImagesDir,
         Key::HooksDir,
         Key::HookTimeout,
@@ -130,6 +134,7 @@ impl Subset for Baking {
         Key::CertSans,
         Key::EtcdSync,
         Key::Network,
+        Key::ExtraCaCerts,
         Key::ImagesDir,
         Key::HooksDir,
         Key::HookTimeout,
@@ -232,7 +237,9 @@ fn placeholder(key: Key) -> &'static str {
         Key::ImagesDir | Key::HooksDir => "DIR",
         Key::GoProxy => "URL",
         Key::CertValidity | Key::HookTimeout | Key::ReadyTimeout => "DURATION",
-        Key::TokenFile | Key::Kubeconfig => "FILE",
+        Key::TokenFile | Key::RegistriesFile | Key::ExtraCaCerts | Key::Kubeconfig => "FILE",
+        Key::Cpus => "NUMBER",
+        Key::Memory => "SIZE",
     }
 }
 

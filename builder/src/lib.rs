@@ -9,6 +9,7 @@ pub mod cli;
 pub mod commands;
 pub mod doctor;
 pub mod engine;
+pub mod handed_on;
 pub mod kubeconfig;
 pub mod printer;
 pub mod settings;

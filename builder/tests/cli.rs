@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// An answer to `docker info` that is good enough.
-const INFO: &str = r#"{"ServerVersion":"28.0.0","OSType":"linux","Architecture":"x86_64","CgroupVersion":"2","KernelVersion":"KERNEL","ClientInfo":{"Version":"28.0.0","Plugins":[{"Name":"buildx","Version":"v0.13.1"}]}}"#;
+const INFO: &str = r#"{"ServerVersion":"28.0.0","NCPU":2,"OSType":"linux","Architecture":"x86_64","CgroupVersion":"2","KernelVersion":"KERNEL","ClientInfo":{"Version":"28.0.0","Plugins":[{"Name":"buildx","Version":"v0.13.1"}]}}"#;
 
 /// What makes a directory a checkout, beside a Dockerfile, with what pins the default version of Kubernetes.
 const COMPONENTS: &str = "builder/components/versions/v1.36.3";
@@ -335,7 +335,8 @@ const KUBECONFIG: &str = "apiVersion: v1\nkind: Config\ncurrent-context: kind\n\
     contexts: [{name: kind, context: {cluster: kind, user: kind}}]\n\
     users: [{name: kind, user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}}]\n";
 
-/// An engine with a baked image and no container, which notes the token that `run` finds in its environment.
+/// An engine with a baked image and no container, which notes the token that `run` finds in its environment, and what
+/// `create` finds there and `cp` gets. It has two processors.
 fn engine_for_up(test: Test, port: u16) -> Test {
     let up = test.path().join("up").display().to_string();
     let image = r#"[{"Id":"sha256:1","Config":{"Labels":{"io.kubake.stage":"baked"}}}]"#;
@@ -351,6 +352,9 @@ fn engine_for_up(test: Test, port: u16) -> Test {
         r#"case "$*" in
         'image inspect'*) echo '{image}';;
         run*) echo "$KUBAKE_TOKEN" > '{up}'; echo abc;;
+        create*) echo "$REGISTRY $REGISTRY_USER $REGISTRY_PASSWORD $HTTPS_PROXY $https_proxy" > '{up}.environment'; echo abc;;
+        cp*) cat > '{up}.tar';;
+        start*) touch '{up}';;
         wait*) exec sleep 60;;
         'container inspect'*) if [ -e '{up}' ]; then echo '{container}'; else echo 'Error: No such container' >&2; exit 1; fi;;
         *) ;;
@@ -382,6 +386,150 @@ fn up_hands_the_token_over_and_shows_it_to_nobody() {
         "{stderr}"
     );
     assert!(fs::read_to_string(test.path().join(".kube/config")).unwrap().contains("S0VZ"));
+}
+
+#[test]
+fn up_hands_on_registries_authorities_proxies_and_limits_and_shows_no_secret() {
+    const TOKEN: &str = "open-sesame-1";
+    let authority = include_str!("fixtures/ca.pem");
+    let test = Test::new(&["up", "-v", "--api-port", "auto", "--http-port", "auto", "--cpus", "1.50"])
+        .file("secret", "hunter22\n")
+        .file("ca.pem", authority)
+        .file("registries.yaml", "registries:\n- {host: a.example, user: ci, passwordFile: secret, caFile: ca.pem}\n")
+        .file("kubake.yaml", "version: 1\nregistriesFile: registries.yaml\nextraCaCerts: ca.pem\nmemory: 2048m\n")
+        .env("KUBAKE_TOKEN", TOKEN)
+        .env("REGISTRY", "b.example")
+        .env("REGISTRY_USER", "me")
+        .env("REGISTRY_PASSWORD", "hunter23")
+        .env("http_proxy", "http://localhost:3128")
+        .env("https_proxy", "http://me:hunter24@proxy.example:3128");
+    let test = engine_for_up(test, guarded_cluster(TOKEN));
+    let (code, stdout, stderr) = test.outcome();
+    assert_eq!(code, 0, "{stderr}");
+    let calls = test.calls();
+    let call =
+        |name: &str| calls.lines().find(|call| call.starts_with(name)).unwrap_or_else(|| panic!("{name}: {calls}"));
+    let create = call("create ");
+    for part in [
+        "--memory 2g ",
+        "--cpus 1.5 ",
+        "--env KUBAKE_REGISTRIES_FILE=/etc/kubake/handed-on/registries.yaml ",
+        "--env KUBAKE_EXTRA_CA_CERTS=/etc/kubake/handed-on/extra-ca.crt ",
+        "--env ENFORCE_CAPACITY=on ",
+        "--env KUBAKE_TOKEN --env REGISTRY --env REGISTRY_USER --env REGISTRY_PASSWORD ",
+        "--env HTTPS_PROXY --env https_proxy --label ",
+    ] {
+        assert!(create.contains(part), "{part}: {create}");
+    }
+    assert!(!create.to_lowercase().contains("--env http_proxy"), "{create}");
+    let order: Vec<&str> = calls.lines().map(|call| call.split(' ').next().unwrap()).collect();
+    assert!(order.windows(3).any(|calls| calls == ["create", "cp", "start"]), "{calls}");
+    assert!(!order.contains(&"run"), "{calls}");
+
+    let environment = fs::read_to_string(test.path().join("up.environment")).unwrap();
+    let proxy = "http://me:hunter24@proxy.example:3128";
+    assert_eq!(environment, format!("b.example me hunter23 {proxy} {proxy}\n"));
+    let unpacked = test.path().join("unpacked");
+    tar::Archive::new(fs::File::open(test.path().join("up.tar")).unwrap()).unpack(&unpacked).unwrap();
+    let read = |name: &str| fs::read_to_string(unpacked.join("etc/kubake/handed-on").join(name)).unwrap();
+    assert!(read("registries.yaml").contains("hunter22"), "{}", read("registries.yaml"));
+    assert_eq!((read("registry-0.crt").as_str(), read("extra-ca.crt").as_str()), (authority, authority));
+    for text in [&calls, &stdout, &stderr] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    assert_eq!(stderr.matches("http_proxy leads to a loopback address").count(), 1, "{stderr}");
+}
+
+#[test]
+fn what_comes_too_late_for_a_cluster_is_told() {
+    let test = Test::new(&["up", "--api-port", "auto", "--http-port", "auto", "--memory", "2g"])
+        .env("HTTP_PROXY", "http://proxy.example:3128")
+        .env("KUBAKE_TOKEN", "open-sesame-1");
+    let test = engine_for_up(test, guarded_cluster("open-sesame-1"));
+    fs::write(test.path().join("up"), "").unwrap();
+    let (code, _, stderr) = test.outcome();
+    assert_eq!(code, 0, "{stderr}");
+    let told =
+        "`kubake` was made without these, or with others: HTTP_PROXY, memory\nhint: they count for a new container";
+    assert!(stderr.contains(told), "{stderr}");
+    assert!(!test.calls().contains("create"), "{}", test.calls());
+}
+
+#[test]
+fn mistakes_in_what_is_handed_on_are_told_before_anything_runs() {
+    let test = Test::new(&["up", "--registries-file", "registries.yaml", "--extra-ca-certs", "none.pem"])
+        .docker("exit 1")
+        .file("registries.yaml", "registries:\n- {host: a.example, user: ci, passwordFile: none}\n")
+        .env("REGISTRY", "ghcr.io")
+        .env("REGISTRY_USER", "ci")
+        .env("HTTPS_PROXY", "http://me:hunter22@proxy:port");
+    let (code, _, stderr) = test.outcome();
+    assert_eq!((code, test.calls().as_str()), (64, ""));
+    for part in [
+        "error: 4 problems with the settings:\n",
+        "\n  --registries-file: registries[0].passwordFile: cannot read `none`; put a readable file there: No such file",
+        "\n  --extra-ca-certs: cannot read `none.pem`; ",
+        "\n  the environment: REGISTRY and REGISTRY_USER are set and REGISTRY_PASSWORD is not, or empty; set all three",
+        "\n  the environment: HTTPS_PROXY: this is not the URL of a proxy",
+    ] {
+        assert!(stderr.contains(part), "{part}: {stderr}");
+    }
+    assert!(!stderr.contains("hunter22"), "{stderr}");
+}
+
+#[test]
+fn more_processors_than_there_are_are_told_before_anything_is_made() {
+    let test = engine_for_up(Test::new(&["up", "--api-port", "auto", "--http-port", "auto", "--cpus", "2.5"]), 1);
+    let (code, _, stderr) = test.outcome();
+    assert_eq!(code, 1);
+    assert!(
+        stderr.contains("error: 2.5 processors were asked for, and the engine's machine has 2\nhint: "),
+        "{stderr}"
+    );
+    assert!(!test.calls().contains("run") && !test.calls().contains("create"), "{}", test.calls());
+}
+
+#[test]
+fn a_bake_hands_on_proxies_and_authorities_and_commits_neither() {
+    let authority = include_str!("fixtures/ca.pem");
+    let test = Test::new(&["bake", "-v", "--from", "baked", "-t", "mine", "--extra-ca-certs", "ca.pem"])
+        .file("ca.pem", authority)
+        .env("HTTP_PROXY", "http://me:hunter22@proxy.example:3128");
+    let path = |name: &str| test.path().join(name).display().to_string();
+    let (noted, tars) = (path("environment"), path("tar"));
+    let image = r#"[{"Id":"sha256:1","Config":{"Labels":{"io.kubake.stage":"baked","io.kubake.settings":"{}"}}}]"#;
+    // As if the engine's client had added one of its own configuration.
+    let container = r#"[{"Id":"abc","Config":{"Env":["HTTP_PROXY=x","http_proxy=x","FTP_PROXY=y","PATH=/bin"]}}]"#;
+    let test = test.docker(&format!(
+        r#"case "$*" in
+        'image inspect baked'|'image inspect sha256:1') echo '{image}';;
+        'image inspect'*) echo 'Error: No such image' >&2; exit 1;;
+        create*) echo "$HTTP_PROXY $http_proxy" > '{noted}';;
+        cp*) cat >> '{tars}';;
+        'container inspect'*) echo '{container}';;
+        commit*) echo sha256:2;;
+        *) ;;
+        esac"#
+    ));
+    let (code, stdout, stderr) = test.outcome();
+    assert_eq!(code, 0, "{stderr}");
+    let proxy = "http://me:hunter22@proxy.example:3128";
+    assert_eq!(fs::read_to_string(noted).unwrap(), format!("{proxy} {proxy}\n"));
+    let calls = test.calls();
+    let call =
+        |name: &str| calls.lines().find(|call| call.starts_with(name)).unwrap_or_else(|| panic!("{name}: {calls}"));
+    assert!(call("create ").contains("--env HTTP_PROXY --env http_proxy --label "), "{calls}");
+    let commit = call("commit ");
+    for part in ["--change ENV HTTP_PROXY= ", "--change ENV http_proxy= ", "--change ENV FTP_PROXY= "] {
+        assert!(commit.contains(part), "{part}: {commit}");
+    }
+    assert!(!commit.contains("ENV PATH"), "{commit}");
+    // In the request, which the bake removes, and nowhere else.
+    let copied = fs::read_to_string(tars).unwrap();
+    assert_eq!(copied.matches("BEGIN CERTIFICATE").count(), 1, "{copied}");
+    for text in [&calls, &stdout, &stderr, &copied] {
+        assert!(!text.contains("hunter22"), "{text}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! Go reads the first bundle that there is, and then every file of `/etc/ssl/certs` (`crypto/x509/root_unix.go`), once
 //! in a program's life: so this is done before a daemon starts. OpenSSL and all others read the bundle alone, therefore
 //! that one has the block. Copies lie in `/usr/local/share/ca-certificates`, from where `update-ca-certificates(8)`
-//! makes the bundle anew when somebody installs a package.
+//! makes the bundle anew when somebody installs a package. What it has spread by then is taken back, too.
 
 use std::fs;
 use std::io;
@@ -32,6 +32,29 @@ pub enum RequestError {
     /// It holds something else.
     #[error("{}", env::EXTRA_CA_CERTS)]
     Certificates(#[source] NoCertificates),
+}
+
+/// A file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It cannot be read.
+    #[error("cannot read `{}`; put a readable file there", path.display())]
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It holds something else.
+    #[error("`{}`", path.display())]
+    Certificates {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: NoCertificates,
+    },
 }
 
 /// What [`apply_at`] can fail with.
@@ -65,6 +88,15 @@ pub fn from_variable(value: Option<String>) -> Result<Vec<String>, RequestError>
     }
 }
 
+/// Reads a file of PEM for whoever hands it on. Answers with the certificates, a block each.
+///
+/// # Errors
+/// [`FileError`].
+pub fn from_file(path: &Path) -> Result<Vec<String>, FileError> {
+    let text = pem::read(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
+    pem::certificates(&text).map_err(|source| FileError::Certificates { path: path.to_owned(), source })
+}
+
 /// Makes exactly these certificates trusted below `root` (`/` in a container), and those of an earlier boot no more.
 ///
 /// # Errors
@@ -82,13 +114,19 @@ pub fn apply_at(root: &Path, certificates: &[String]) -> Result<(), AuthoritiesE
         // Whatever bundle there is, it is none of our business.
         return Ok(());
     }
+    let bundle = under(root, BUNDLE);
+    for path in &there {
+        let certificate = fs::read_to_string(path).map_err(failed(path))?;
+        if !wanted.iter().zip(certificates).any(|wanted| wanted == (path, &certificate)) {
+            take_back(&bundle, path, &certificate)?;
+        }
+    }
     if !wanted.is_empty() {
         fs::create_dir_all(&local).map_err(failed(&local))?;
     }
     for (path, certificate) in wanted.iter().zip(certificates) {
         fs::write(path, certificate).map_err(failed(path))?;
     }
-    let bundle = under(root, BUNDLE);
     if let Some(directory) = bundle.parent() {
         fs::create_dir_all(directory).map_err(failed(directory))?;
     }
@@ -98,6 +136,37 @@ pub fn apply_at(root: &Path, certificates: &[String]) -> Result<(), AuthoritiesE
         fs::remove_file(path).map_err(failed(path))?;
     }
     Ok(())
+}
+
+/// Takes back what `update-ca-certificates` made of one of our files, if it has seen it: a link in the bundle's directory
+/// and others, by hash, that lead to that one, and the certificate in the bundle.
+fn take_back(bundle: &Path, local: &Path, certificate: &str) -> Result<(), AuthoritiesError> {
+    let Some(directory) = bundle.parent() else { return Ok(()) };
+    let name = local.with_extension("pem").file_name().map(PathBuf::from).unwrap_or_default();
+    let link = directory.join(&name);
+    if fs::symlink_metadata(&link).is_err() {
+        return Ok(());
+    }
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |source| AuthoritiesError::Local { path, source }
+    };
+    // Without our block, because what stands there is no trace of anybody else's.
+    block::apply(bundle, "").map_err(AuthoritiesError::Bundle)?;
+    let mut text = fs::read_to_string(bundle).map_err(at(bundle))?;
+    // The last one: if Debian has it as well, that one stands before those of the administrator.
+    if let Some(start) = text.rfind(certificate) {
+        text.replace_range(start..start + certificate.len(), "");
+        fs::write(bundle, text).map_err(at(bundle))?;
+    }
+    for entry in fs::read_dir(directory).map_err(at(directory))? {
+        let path = entry.map_err(at(directory))?.path();
+        if fs::read_link(&path).is_ok_and(|target| target == name) {
+            fs::remove_file(&path).map_err(at(&path))?;
+        }
+    }
+    // After those that lead to it: as long as it is there, a later boot comes by here again.
+    fs::remove_file(&link).map_err(at(&link))
 }
 
 /// Our files in a directory; none where there is no directory.
@@ -162,6 +231,56 @@ mod tests {
         }
         assert_eq!(fs::read_to_string(&bundle).unwrap(), debians, "as it was before");
         assert_eq!(names(root.path()), ["users.crt"]);
+    }
+
+    /// What `update-ca-certificates` does: a link for each local file and one by hash, and a bundle of all.
+    fn update_ca_certificates(root: &Path, debians: &str) {
+        let bundle = under(root, BUNDLE);
+        let directory = bundle.parent().unwrap();
+        let mut text = debians.to_owned();
+        for (number, name) in names(root).iter().enumerate() {
+            let pem = name.replace(".crt", ".pem");
+            std::os::unix::fs::symlink(format!("{LOCAL}/{name}"), directory.join(&pem)).unwrap();
+            std::os::unix::fs::symlink(&pem, directory.join(format!("0000000{number}.0"))).unwrap();
+            text += &fs::read_to_string(under(root, LOCAL).join(name)).unwrap();
+        }
+        fs::write(&bundle, text).unwrap();
+    }
+
+    #[test]
+    fn what_a_package_has_spread_is_taken_back() {
+        let root = tempfile::tempdir().unwrap();
+        let bundle = under(root.path(), BUNDLE);
+        // The one that is given is among Debian's, too, and stays there.
+        let (one, users) = (pair("one.example").0, pair("users.example").0);
+        let debians = pair("debian.example").0 + &one;
+        crate::services::write(&bundle, &debians).unwrap();
+        crate::services::write(&under(root.path(), LOCAL).join("users.crt"), &users).unwrap();
+        apply_at(root.path(), &[one, pair("other.example").0]).unwrap();
+        update_ca_certificates(root.path(), &debians);
+        apply_at(root.path(), &[]).unwrap();
+        assert_eq!(fs::read_to_string(&bundle).unwrap(), debians + &users);
+        assert_eq!(names(root.path()), ["users.crt"]);
+        let mut left: Vec<String> = fs::read_dir(bundle.parent().unwrap())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["00000002.0", "ca-certificates.crt", "users.pem"]);
+    }
+
+    #[test]
+    fn a_file_is_read_for_whoever_hands_it_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.pem");
+        let (certificate, key) = pair("corporate.example");
+        fs::write(&path, format!("# ours\n{certificate}")).unwrap();
+        assert_eq!(from_file(&path).unwrap(), [certificate]);
+        fs::write(&path, key).unwrap();
+        let told = chain(&from_file(&path).unwrap_err());
+        assert_eq!(told, format!("`{}`: there is a `PRIVATE KEY` in it; it takes certificates only", path.display()));
+        let told = chain(&from_file(&directory.path().join("none")).unwrap_err());
+        assert!(told.contains("/none`; put a readable file there: "), "{told}");
     }
 
     #[test]

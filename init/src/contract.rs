@@ -167,6 +167,9 @@ pub mod paths {
     /// What port 2376 is served with, and what its clients need: `ca.pem`, `server-cert.pem`, `server-key.pem`,
     /// `cert.pem`, `key.pem`. Made at first boot.
     pub const DOCKER_PKI: &str = "/etc/kubake/docker";
+    /// Where `kubake up` puts the files that the container was told about, before its first start: in the container's own
+    /// layer, so that they are there at every boot, and root's alone.
+    pub const HANDED_ON: &str = "/etc/kubake/handed-on";
     /// Which identity this container has; made at first boot, and never part of an image.
     pub const IDENTITY: &str = "/etc/kubake/identity.yaml";
     /// Static pod manifests.
@@ -238,6 +241,10 @@ pub struct BakeRequest {
     pub names: std::collections::BTreeMap<String, String>,
     /// Whether the user's images keep their packed layers beside the unpacked ones.
     pub keeps_packed_layers: bool,
+    /// CAs that programs in the build container trust beside Debian's, as PEM. Left out where there are none, because a
+    /// baked image that is older than this does not know it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub authorities: Vec<String>,
 }
 
 impl Default for BakeRequest {
@@ -247,6 +254,7 @@ impl Default for BakeRequest {
             reports_failed_hooks: false,
             names: std::collections::BTreeMap::new(),
             keeps_packed_layers: false,
+            authorities: Vec::new(),
         }
     }
 }
@@ -295,6 +303,8 @@ pub mod labels {
     pub const BUILD: &str = "io.kubake.build";
     /// On containers: `token` when one guards their credentials.
     pub const GUARD: &str = "io.kubake.guard";
+    /// On containers: what `kubake up` handed on to them, as a map of JSON from what it is called to what can be told of it.
+    pub const HANDED_ON: &str = "io.kubake.handed-on";
     /// On images: the version of Kubernetes.
     pub const KUBERNETES_VERSION: &str = "io.kubake.kubernetes-version";
     /// On images: `appliance`, `images` or `baked`.

@@ -17,6 +17,8 @@ use crate::host::hosts::NODE;
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const NONE: [&str; 2] = ["NO_PROXY", "no_proxy"];
+/// The variables that are understood, each in its two spellings, of which the first that is set counts.
+pub const UNDERSTOOD: [[&str; 2]; 3] = [HTTP, HTTPS, NONE];
 /// Every variable that tells of proxies: the engine may hand these on from its user's configuration.
 pub const VARIABLES: [&str; 10] = [
     "HTTP_PROXY",
@@ -123,10 +125,7 @@ impl Proxies {
     /// under this address, reaches the container in here.
     #[must_use]
     pub fn is_on_loopback(&self) -> bool {
-        let is_loopback = |host: &str| {
-            host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        };
-        [&self.http, &self.https].into_iter().flatten().filter_map(|url| host(url)).any(is_loopback)
+        [&self.http, &self.https].into_iter().flatten().any(|url| is_on_loopback(url))
     }
 
     fn exceptions(&self, around: &Surroundings) -> Vec<String> {
@@ -150,6 +149,14 @@ impl Proxies {
         }
         all
     }
+}
+
+/// Whether a proxy's URL leads to the loopback of whoever uses it.
+#[must_use]
+pub fn is_on_loopback(url: &str) -> bool {
+    host(url).is_some_and(|host| {
+        host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    })
 }
 
 /// The host of a proxy's URL, whose scheme may be left out; none where it is no such URL.

@@ -4,17 +4,17 @@ use anyhow::{Result, ensure};
 use kubake_e2e::cluster::Cluster;
 use kubake_e2e::lab::lab;
 use kubake_e2e::{PREFIX, engine};
-use kubake_init::contract::{env, names};
+use kubake_init::contract::names;
 
 use crate::Case;
 
 pub(crate) const CASES: &[Case] =
-    &[("with ENFORCE_CAPACITY pods get what the container may use, and the log says how much", enforced)];
+    &[("a cluster with limits promises pods what its container may use, and the log says how much", enforced)];
 
 fn enforced() -> Result<()> {
     lab()?.retire_other();
-    let ask = format!("--env={}=1", env::ENFORCE_CAPACITY);
-    let cluster = Cluster::run(lab()?, &format!("{PREFIX}-capacity"), &["--cpus=1.5", "--memory=3g", &ask])?;
+    let arguments = ["--image", lab()?.image()?, "--cpus", "1.5", "--memory", "3g"];
+    let cluster = Cluster::up(lab()?, &format!("{PREFIX}-capacity"), &arguments)?;
     let node = cluster.kubectl()?.json(["get", "node", names::CLUSTER])?;
     let allocatable = &node["status"]["allocatable"];
     ensure!(allocatable["cpu"] == "1500m", "{allocatable}");

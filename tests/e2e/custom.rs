@@ -8,15 +8,19 @@ use anyhow::{Context, Result, ensure};
 use kubake_e2e::cluster::Cluster;
 use kubake_e2e::engine::{self, Images};
 use kubake_e2e::lab::{self, lab};
+use kubake_e2e::openssl::{Authority, KeyForm};
 use kubake_e2e::probe::{self, Recipe};
-use kubake_e2e::{PREFIX, http, manifests, process};
+use kubake_e2e::{LABEL, PREFIX, http, manifests, process};
 use serde_json::Value;
 
 use crate::bake::hook;
 use crate::{Case, probe_program, secrets};
 
 pub(crate) const CASES: &[Case] = &[
-    ("a baked image with more in it is a thin layer on it, boots with that, and is not made twice", thin),
+    (
+        "a baked image with more in it is a thin layer on it, boots with that, keeps no proxy or CA, is not made twice",
+        thin,
+    ),
     ("what a Dockerfile puts on a baked image is baked in by one command", dockerfile),
     ("what is no baked image, and a new one without a name, are refused", refused),
 ];
@@ -25,6 +29,10 @@ const THIN: &str = "kubake-e2e/thin:1";
 const LARGE: &str = "kubake-e2e/large:1";
 const BUILT: &str = "kubake-e2e/built:1";
 const FINISHED: &str = "kubake-e2e/finished:1";
+/// What a bake is told, and no image may keep.
+const PROXY: &str = "http://kubake-e2e:hunter22@proxy.kubake-e2e.test:3128";
+/// Whom programs trust.
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// What the user's image has beside the probe.
 const LARGE_BYTES: u64 = 50_000_000;
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -52,15 +60,41 @@ fn thin() -> Result<()> {
          kubectl rollout status deployment/web --timeout=120s\n",
     )?;
 
+    let authority = Authority::make(KeyForm::Pkcs8)?.certificate;
+    let pem = directory.path().join("ca.pem");
+    lab::write(&pem, &authority)?;
+    // A line in the middle of it, as it stands in the bundle.
+    let line = authority.lines().nth(2).context("a certificate has lines")?;
+    hook(
+        &hooks.join("before-cluster/10-surroundings"),
+        &format!("test \"$HTTP_PROXY $https_proxy\" = \"{PROXY} {PROXY}\"\ngrep -q -F '{line}' {BUNDLE}\n"),
+    )?;
+
     let id = |image: &str| engine::run(["image", "inspect", "--format", "{{.Id}}", image]);
     let before = id(base)?;
-    let arguments = from(base, THIN, &images, &hooks);
-    let bake = || json(&lab()?.run(directory.path(), PATIENCE, &arguments)?.success()?);
+    let mut arguments = from(base, THIN, &images, &hooks);
+    arguments.extend(["--extra-ca-certs".to_owned(), pem.display().to_string()]);
+    let bake = || {
+        let mut command = lab()?.kubake(directory.path(), &arguments);
+        // Nobody is there, and nobody needs to be: the cluster's own addresses are exceptions.
+        command.env("HTTP_PROXY", PROXY).env("https_proxy", PROXY).env_remove("HTTPS_PROXY");
+        json(&process::run(&mut command, PATIENCE)?.success()?)
+    };
     let first = bake()?;
     ensure!(first["image"] == THIN && first["cached"] == false, "{first}");
     let second = bake()?;
     ensure!(second["cached"] == true && second["id"] == first["id"], "the same again: {second}");
     ensure!(id(base)? == before, "the image it started from is another one now");
+
+    let environment = engine::run(["image", "inspect", "--format", "{{json .Config.Env}}", THIN])?;
+    ensure!(!environment.contains("proxy.kubake-e2e.test"), "the image keeps a proxy: {environment}");
+    for command in [["cat", BUNDLE], ["ls", "/usr/local/share/ca-certificates"]] {
+        let say = |image: &str| {
+            let run = ["run", "--rm", "--label", LABEL, "--entrypoint", command[0], image, command[1]];
+            engine::run(run)
+        };
+        ensure!(say(THIN)? == say(base)?, "`{}` says something else than in {base}", command.join(" "));
+    }
 
     let size = |image: &str| -> Result<u64> {
         let size = engine::run(["image", "inspect", "--format", "{{.Size}}", image])?;

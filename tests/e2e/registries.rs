@@ -6,12 +6,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use kubake_e2e::cluster::Cluster;
+use kubake_e2e::cluster::{BOOT_PATIENCE, Cluster};
 use kubake_e2e::engine::{self, Container, Network};
 use kubake_e2e::lab::{self, lab};
+use kubake_e2e::openssl::{Authority, KeyForm};
 use kubake_e2e::registry::{self, Proxy, Registry};
 use kubake_e2e::{LABEL, PREFIX, manifests, poll};
-use kubake_init::contract::{env, exit};
+use kubake_init::contract::{env, exit, paths};
 use serde_json::json;
 
 use crate::{Case, PROBE, build_probe};
@@ -73,6 +74,7 @@ fn used() -> Result<()> {
     let registry = Registry::start(lab, &name("registry"), &inside, "registry.kubake-e2e.test")?;
     let image = format!("{}/probe:1", registry.host());
     told_by_file(&registry, &inside, &image).context("a cluster that was told by a file")?;
+    told_by_up(&registry, &inside, &image).context("a cluster that `kubake up` told by a file")?;
     not_told(&registry, &inside, &image).context("a cluster that knows the CA and no password")?;
     let proxy = Proxy::start(lab, &name("proxy"), &outside, &inside, "proxy.kubake-e2e.test")?;
     through_proxy(&registry, &proxy, &outside, &image).context("a cluster that reaches the registry through a proxy")
@@ -105,6 +107,54 @@ fn told_by_file(registry: &Registry, network: &Network, image: &str) -> Result<(
         let mode = cluster.node(&["stat", "--format", "%a", path])?;
         ensure!(mode == "600", "{path} has the mode {mode}");
     }
+    no_password_in_logs(&cluster)
+}
+
+/// What `kubake up` reads here is there, also after a restart, and nobody sees the password who asks the engine.
+fn told_by_up(registry: &Registry, network: &Network, image: &str) -> Result<()> {
+    let directory = lab()?.directory()?;
+    let path = |file: &str| directory.path().join(file).display().to_string();
+    let entry = json!({
+        "host": registry.host(),
+        "user": Registry::USER,
+        // Both are found beside the file.
+        "passwordFile": "password",
+        "caFile": "ca.crt",
+    });
+    let other = Authority::make(KeyForm::Pkcs8)?;
+    for (file, text) in [
+        ("registries.yaml", &json!({ "registries": [entry] }).to_string()),
+        ("password", &format!("{}\n", Registry::PASSWORD)),
+        ("ca.crt", &registry.authority().certificate),
+        ("other.crt", &other.certificate),
+    ] {
+        lab::write(&directory.path().join(file), text)?;
+    }
+    let (file, pem) = (path("registries.yaml"), path("other.crt"));
+    let told = ["--registries-file", &file, "--extra-ca-certs", &pem];
+    let arguments = ["--image", lab()?.image()?, "--network", network.name()].into_iter().chain(told);
+    let cluster = Cluster::up(lab()?, &name("up"), &arguments.collect::<Vec<_>>())?;
+    // Nothing of it leads to this machine any more.
+    drop(directory);
+    for is_restarted in [false, true] {
+        if is_restarted {
+            engine::run(["restart", cluster.container()])?;
+            cluster.wait_ready(BOOT_PATIENCE)?;
+        } else {
+            pulled(&cluster, image)?;
+        }
+        cluster.node(&["docker", "pull", image])?;
+        // A line in the middle of it, as it stands in the bundle.
+        let line = other.certificate.lines().nth(2).context("a certificate has lines")?;
+        cluster.node(&["grep", "--quiet", "--fixed-strings", line, "/etc/ssl/certs/ca-certificates.crt"])?;
+        let listing = ["find", paths::HANDED_ON, "-type", "f", "-printf", "%f %m %U\\n"];
+        let listing = cluster.node(&listing)?;
+        let mut files: Vec<&str> = listing.lines().collect();
+        files.sort_unstable();
+        ensure!(files == ["extra-ca.crt 600 0", "registries.yaml 600 0", "registry-0.crt 600 0"], "{files:?}");
+    }
+    let known = engine::run(["inspect", cluster.container()])?;
+    ensure!(!known.contains(Registry::PASSWORD), "the engine tells the password");
     no_password_in_logs(&cluster)
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use kubake_init::contract::{endpoints, env, ports};
+use kubake_init::proxies;
 use kubake_init::status::Status;
 use tempfile::TempDir;
 
@@ -39,6 +40,10 @@ impl Cluster {
         let guard = Removal(name.to_owned());
         let mut command = lab.kubake(directory.path(), ["up", "--name", name]);
         command.args(["--api-port", "auto", "--http-port", "auto", "--docker-port", "auto"]).args(arguments);
+        // It would hand these on, and what this machine needs to reach the world is nothing for a test's networks.
+        for variable in proxies::VARIABLES.iter().chain(&[env::REGISTRY, env::REGISTRY_USER, env::REGISTRY_PASSWORD]) {
+            command.env_remove(variable);
+        }
         process::run(&mut command, BOOT_PATIENCE)?.success()?;
         let containers = engine::containers(&engine::cluster_label(name))?;
         let [container] = containers.iter().collect::<Vec<_>>()[..] else {

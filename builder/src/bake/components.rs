@@ -111,11 +111,15 @@ fn build_one(context: &Context<'_>, phase: &Phase, target: &str, name: String) -
     let mut args =
         vec![("BASE_IMAGE".to_owned(), context.base.clone()), ("KUBERNETES_VERSION".to_owned(), version.clone())];
     args.extend(context.settings.go_proxy.iter().map(|proxy| ("GOPROXY".to_owned(), proxy.clone())));
-    args.extend(PROXY_VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))));
     let command = Plain(Build {
         target: Some(target.to_owned()),
         tags: vec![name.clone()],
         args,
+        args_of_environment: PROXY_VARIABLES
+            .iter()
+            .filter(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+            .map(|name| (*name).to_owned())
+            .collect(),
         secrets: ca_bundle().map(|path| ("ca".to_owned(), SecretSource::File(path))).into_iter().collect(),
         labels: labels_of(target, version),
         ..Build::new(context.engine.builder()?, context.source()?.root().to_owned())

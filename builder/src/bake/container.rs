@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use kubake_init::contract::{BOOT_TIMEOUT, Event, HEALTHCHECK_LIMIT, labels, moments, names, paths, roles};
+use kubake_init::proxies::VARIABLES;
 
 use super::inputs::{self, Archive, Packed};
 use super::{Context, Error, HookSecrets, doing, hooks};
@@ -48,7 +49,7 @@ pub(super) struct Recipe<'a> {
     pub(super) files: Vec<Packed>,
     /// Archives of images and what they are called in the inbox.
     pub(super) archives: Vec<(Archive, String)>,
-    /// Whether hooks of the host run and those of the container get their secrets.
+    /// Whether hooks of the host run, and those of the container get their secrets and know of proxies.
     pub(super) has_hooks: bool,
     /// Name of the image that is made.
     pub(super) name: &'a str,
@@ -72,6 +73,8 @@ pub(super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Recipe<'_>) ->
             labels: vec![(labels::BUILD.to_owned(), process)],
             hostname: Some(names::CLUSTER.to_owned()),
             network: context.settings.network.clone(),
+            // Variables nevertheless, since the engine's client adds such ones, too; the commit empties them all.
+            secret_env: if recipe.has_hooks { context.options.handed_on.proxies().to_vec() } else { Vec::new() },
             pull: Some("never".to_owned()),
             ..ContainerSpec::new(recipe.from)
         })
@@ -140,6 +143,8 @@ pub(super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Recipe<'_>) ->
     if recipe.has_hooks {
         on_host(moments::AFTER_SETUP).map_err(|error| error.retained_by(&mut keep))?;
     }
+    let found = engine.container(&container).map_err(doing("look for the build container"))?;
+    let variables = found.map(|container| container.variables).unwrap_or_default();
     phase.message(format_args!("committing {}", recipe.name));
     // Ctrl-C ends the command but not the engine's work: the image would appear a moment later. So the commit runs to its
     // end, under a name that goes away again, and the image gets its own one only if nobody wanted to stop meanwhile.
@@ -149,7 +154,7 @@ pub(super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Recipe<'_>) ->
         .run_captured(&Commit {
             container,
             image: unfinished.name().to_owned(),
-            changes: changes(recipe, &context.settings.cluster.kubernetes_version),
+            changes: changes(recipe, &context.settings.cluster.kubernetes_version, &variables),
             message: Some(format!("kubake {}", recipe.role)),
             // It has ended.
             pause: false,
@@ -230,9 +235,13 @@ pub(super) fn healthcheck(facts: &EngineFacts) -> Option<String> {
     Some(format!("HEALTHCHECK {options}--retries={HEALTH_RETRIES} CMD [\"{INIT}\",\"{}\"]", roles::HEALTHCHECK))
 }
 
-fn changes(recipe: &Recipe<'_>, version: &str) -> Vec<String> {
+/// What the image is to have beside the container's files. `variables` are those of the container, which it would keep.
+fn changes(recipe: &Recipe<'_>, version: &str, variables: &[String]) -> Vec<String> {
     let mut changes = vec![format!("ENTRYPOINT [\"{INIT}\"]"), "CMD []".to_owned()];
     changes.extend(recipe.healthcheck.map(str::to_owned));
+    // A commit can set a variable and not remove it; what is empty counts as not set (`kubake_init::proxies`).
+    let proxies = VARIABLES.iter().filter(|name| variables.iter().any(|variable| variable == *name));
+    changes.extend(proxies.map(|name| format!("ENV {name}=")));
     let fixed = [(labels::KUBERNETES_VERSION, version), (labels::BUILD, "")];
     for (name, value) in recipe.labels.iter().copied().chain(fixed) {
         changes.push(format!("LABEL {name}={}", quoted(value)));
@@ -306,6 +315,7 @@ impl<'a> Follower<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::EngineCommand;
     use crate::printer::{Printer, Verbosity};
 
     #[test]
@@ -335,6 +345,35 @@ mod tests {
     }
 
     #[test]
+    fn no_proxy_of_the_build_container_is_committed() {
+        let recipe = Recipe {
+            from: "a",
+            role: roles::BAKE_IMAGES,
+            files: Vec::new(),
+            archives: Vec::new(),
+            has_hooks: false,
+            name: "b",
+            healthcheck: None,
+            labels: Vec::new(),
+        };
+        let variables = ["PATH", "HTTP_PROXY", "no_proxy", "ALL_PROXY", "MY_HTTP_PROXY"].map(str::to_owned);
+        let changes = changes(&recipe, "v1.2.3", &variables);
+        let emptied: Vec<&str> = changes.iter().filter_map(|change| change.strip_prefix("ENV ")).collect();
+        assert_eq!(emptied, ["HTTP_PROXY=", "no_proxy=", "ALL_PROXY="]);
+        // As the engine gets it.
+        let commit = Commit {
+            container: "c".to_owned(),
+            image: "b".to_owned(),
+            changes: changes.clone(),
+            message: None,
+            pause: false,
+        };
+        let arguments: Vec<String> =
+            commit.args().iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+        assert!(arguments.windows(2).any(|pair| pair == ["--change", "ENV HTTP_PROXY="]), "{arguments:?}");
+    }
+
+    #[test]
     fn only_an_image_that_boots_is_asked_for_its_health() {
         let recipe = |healthcheck| Recipe {
             from: "a",
@@ -346,7 +385,7 @@ mod tests {
             healthcheck,
             labels: vec![(labels::STAGE, "baked")],
         };
-        let made = changes(&recipe(Some("HEALTHCHECK CMD [\"c\"]")), "v1.2.3");
+        let made = changes(&recipe(Some("HEALTHCHECK CMD [\"c\"]")), "v1.2.3", &[]);
         assert_eq!(
             made,
             [
@@ -358,7 +397,7 @@ mod tests {
                 "LABEL io.kubake.build=\"\"",
             ]
         );
-        assert!(!changes(&recipe(None), "v1.2.3").iter().any(|change| change.starts_with("HEALTHCHECK")));
+        assert!(!changes(&recipe(None), "v1.2.3", &[]).iter().any(|change| change.starts_with("HEALTHCHECK")));
     }
 
     #[test]

@@ -86,6 +86,7 @@ fn bake_custom(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
         hook_timeout_seconds: settings.hook_timeout.as_secs(),
         reports_failed_hooks: settings.hook_failure == Failure::Report,
         keeps_packed_layers: settings.packed_layers,
+        authorities: context.options.handed_on.authorities().to_vec(),
     };
     let mut files = vec![request_file(&request)];
     files.extend([paths::INBOX_IMAGES, paths::INBOX_HOOKS, paths::HOOKS].map(directory));

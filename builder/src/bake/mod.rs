@@ -29,6 +29,7 @@ use crate::base_image::{self, BaseImage, BaseImageError};
 use crate::checkout::{self, Checkout};
 use crate::engine::command::{Pull, RemoveImage, Save, Tag};
 use crate::engine::{Engine, EngineError, Image, ImageGuard, RunError, command};
+use crate::handed_on::HandedOn;
 use crate::printer::{Phase, Printer, chain};
 use crate::settings::{Settings, minor};
 use crate::versions;
@@ -234,6 +235,8 @@ pub struct Options {
     pub secrets: HookSecrets,
     /// A baked image to take further, instead of making one from source.
     pub from: Option<String>,
+    /// What the build container is told of this machine's surroundings.
+    pub handed_on: HandedOn,
 }
 
 /// What a bake made.
@@ -649,6 +652,7 @@ fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<String, Erro
     let request = BakeRequest {
         hook_timeout_seconds: settings.hook_timeout.as_secs(),
         reports_failed_hooks: settings.hook_failure == Failure::Report,
+        authorities: context.options.handed_on.authorities().to_vec(),
         ..BakeRequest::default()
     };
     files.extend([request_file(&request), directory(paths::INBOX_HOOKS), directory(paths::HOOKS)]);

@@ -347,6 +347,8 @@ pub struct Build {
     pub tags: Vec<String>,
     /// Build arguments.
     pub args: Vec<(String, String)>,
+    /// Build arguments whose values the engine's program takes from its environment, because they may hold a password.
+    pub args_of_environment: Vec<String>,
     /// Secrets: id and source.
     pub secrets: Vec<(String, SecretSource)>,
     /// Labels of the result.
@@ -374,6 +376,7 @@ impl Build {
             target: None,
             tags: Vec::new(),
             args: Vec::new(),
+            args_of_environment: Vec::new(),
             secrets: Vec::new(),
             labels: Vec::new(),
             contexts: Vec::new(),
@@ -414,6 +417,7 @@ impl EngineCommand for Build {
             .each("--tag", &self.tags)
             .pairs("--label", &self.labels)
             .pairs("--build-arg", &self.args)
+            .each("--build-arg", &self.args_of_environment)
             .pairs("--build-context", &self.contexts)
             .each("--secret", secrets)
             .flag("--no-cache", self.no_cache)

@@ -130,6 +130,8 @@ pub struct Container {
     pub networks: BTreeMap<String, Attachment>,
     /// Whether it is privileged.
     pub privileged: bool,
+    /// The names of its variables; values may be secrets.
+    pub variables: Vec<String>,
 }
 
 impl Container {
@@ -283,6 +285,7 @@ pub fn parse_containers(text: &str) -> serde_json::Result<Vec<Container>> {
             mounts: raw.mounts,
             networks: raw.network_settings.networks,
             privileged: raw.host_config.privileged,
+            variables: raw.config.env.iter().filter_map(|pair| pair.split('=').next()).map(str::to_owned).collect(),
         })
         .collect())
 }
@@ -333,7 +336,7 @@ mod tests {
         let text = r#"[{"Id":"abc","Created":"2026-11-22T09:00:00Z","Name":"/kubake-dev","Image":"sha256:1",
           "State":{"Status":"exited","Running":false,"OOMKilled":true,"ExitCode":137,"Error":"","Pid":0,
                    "Health":{"Status":"unhealthy","FailingStreak":3,"Log":[]}},
-          "Config":{"Image":"kubake:v1","Labels":{"io.kubake.cluster":"dev"},"Env":null,"Entrypoint":null},
+          "Config":{"Image":"kubake:v1","Labels":{"io.kubake.cluster":"dev"},"Env":["PATH=/bin","A=b=c","EMPTY="],"Entrypoint":null},
           "HostConfig":{"Privileged":true},
           "Mounts":[{"Type":"volume","Name":"v","Source":"/var/lib/docker/volumes/v/_data","Destination":"/d","RW":true}],
           "NetworkSettings":{"Ports":{"8443/tcp":[{"HostIp":"0.0.0.0","HostPort":"32769"},{"HostIp":"::","HostPort":"32769"}],
@@ -349,6 +352,7 @@ mod tests {
         assert_eq!(container.published(2375), None);
         assert_eq!(container.networks["bridge"].ip_address, "172.17.0.2");
         assert_eq!(container.mounts[0].kind, "volume");
+        assert_eq!(container.variables, ["PATH", "A", "EMPTY"]);
     }
 
     #[test]

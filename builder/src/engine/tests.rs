@@ -53,6 +53,7 @@ fn argument_vectors() {
     build.target = Some("appliance".into());
     build.tags = vec!["kubake/appliance:v1.36.3".into()];
     build.args = vec![("KUBERNETES".into(), "v1.36.3".into())];
+    build.args_of_environment = vec!["HTTPS_PROXY".into()];
     build.labels = vec![(labels::STAGE.into(), "appliance".into())];
     build.secrets = vec![
         ("ca".into(), SecretSource::File("/etc/ca.pem".into())),
@@ -131,9 +132,9 @@ fn argument_vectors() {
     docker save --output a.tar a b
     docker push --quiet a
     docker pull --quiet a
-    docker buildx build --load --progress rawjson --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --secret id=ca,src=/etc/ca.pem --secret id=token,env=TOKEN /src
-    DOCKER_BUILDKIT=1 docker build --progress plain --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --secret id=ca,src=/etc/ca.pem --secret id=token,env=TOKEN /src
-    docker build --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --secret id=ca,src=/etc/ca.pem --secret id=token,env=TOKEN /src
+    docker buildx build --load --progress rawjson --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --secret id=ca,src=/etc/ca.pem --secret id=token,env=TOKEN /src
+    DOCKER_BUILDKIT=1 docker build --progress plain --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --secret id=ca,src=/etc/ca.pem --secret id=token,env=TOKEN /src
+    docker build --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --secret id=ca,src=/etc/ca.pem --secret id=token,env=TOKEN /src
     docker create --name kubake-dev --privileged --pull never --network n --hostname kind --cgroupns private --stop-timeout 60 --restart no --env 'A=1 2' --env REGISTRY_PASSWORD --label io.kubake.cluster=dev --publish 127.0.0.1:8443:8443 --publish 127.0.0.1::10080 --publish '[::1]:1:2' --publish 2375 --publish 5:6 --volume /var/lib/containerd --volume v:/v --mount 'type=bind,"source=/a,b",target=/t,readonly' --tmpfs /run:exec,size=64m --tmpfs /tmp --entrypoint /bin/sh --ulimit=nofile=1 kubake:v1 --flag
     docker run --detach --rm a
     docker start --attach c

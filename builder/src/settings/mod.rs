@@ -18,7 +18,9 @@ use thiserror::Error;
 
 use crate::versions;
 pub use table::{Key, Row, Shape, TABLE, reference};
-pub use value::{DEFAULT_VALIDITY, HostPort, Protocol, Publish, has_registry, print_duration, print_validity};
+pub use value::{
+    Cpus, DEFAULT_VALIDITY, HostPort, Memory, Protocol, Publish, has_registry, print_duration, print_validity,
+};
 
 /// The file that is read where none is named.
 pub const DEFAULT_FILE: &str = "kubake.yaml";
@@ -41,6 +43,8 @@ pub enum Origin {
     },
     /// An environment variable.
     Env(&'static str),
+    /// The environment: variables that are no settings, and that are named by what is wrong with them.
+    Environment,
     /// A flag.
     Flag(&'static str),
 }
@@ -50,6 +54,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => formatter.write_str("default"),
             Self::Env(name) => write!(formatter, "{name}"),
+            Self::Environment => formatter.write_str("the environment"),
             Self::Flag(name) => write!(formatter, "{name}"),
             Self::File { path, line, key } => {
                 write!(formatter, "{}", path.display())?;
@@ -154,6 +159,14 @@ pub struct Settings {
     pub token_file: Option<PathBuf>,
     /// The engine's network; none is the engine's default.
     pub network: Option<String>,
+    /// A file about registries for the container.
+    pub registries_file: Option<PathBuf>,
+    /// A file of CAs that containers trust.
+    pub extra_ca_certs: Option<PathBuf>,
+    /// How many processors the container may use; none is all.
+    pub cpus: Option<Cpus>,
+    /// How much memory the container may use; none is all.
+    pub memory: Option<Memory>,
     /// Archives and lists of images; none is the checkout's.
     pub images_dir: Option<PathBuf>,
     /// Hooks; none is the checkout's.
@@ -250,6 +263,10 @@ impl Settings {
             ports,
             token_file: resolver.one(Key::TokenFile, None, path),
             network: resolver.one(Key::Network, None, text),
+            registries_file: resolver.one(Key::RegistriesFile, None, path),
+            extra_ca_certs: resolver.one(Key::ExtraCaCerts, None, value::parse_path_of_pem),
+            cpus: resolver.one(Key::Cpus, None, |text| Cpus::parse(text).map(Some)),
+            memory: resolver.one(Key::Memory, None, |text| Memory::parse(text).map(Some)),
             images_dir: resolver.one(Key::ImagesDir, None, path),
             hooks_dir: resolver.one(Key::HooksDir, None, path),
             hook_timeout: resolver.one(Key::HookTimeout, BAKE_HOOK_TIMEOUT, value::parse_timeout),
@@ -322,6 +339,10 @@ impl Settings {
                     Key::ExtraPorts => many(self.ports.extra.iter().map(ToString::to_string).collect()),
                     Key::TokenFile => path(&self.token_file),
                     Key::Network => self.network.clone().map(Value::One),
+                    Key::RegistriesFile => path(&self.registries_file),
+                    Key::ExtraCaCerts => path(&self.extra_ca_certs),
+                    Key::Cpus => self.cpus.map(|cpus| Value::One(cpus.to_string())),
+                    Key::Memory => self.memory.map(|memory| Value::One(memory.to_string())),
                     Key::ImagesDir => path(&self.images_dir),
                     Key::HooksDir => path(&self.hooks_dir),
                     Key::HookTimeout => one(print_duration(self.hook_timeout)),
@@ -586,6 +607,20 @@ mod tests {
         assert_eq!(settings.hook_timeout, Duration::from_secs(90));
         let error = Settings::resolve(&sources("", &[("KUBAKE_HOOK_TIMEOUT", "0")], &[])).unwrap_err();
         assert!(error.to_string().contains("KUBAKE_HOOK_TIMEOUT: `0` leaves no time"), "{error}");
+    }
+
+    #[test]
+    fn limits_that_leave_no_room_for_a_cluster_are_problems() {
+        let settings = Settings::resolve(&sources("version: 1\ncpus: 2.50\nmemory: 4GiB\n", &[], &[])).unwrap();
+        let limits = (settings.cpus.unwrap().to_string(), settings.memory.unwrap().to_string());
+        assert_eq!(limits, ("2.5".to_owned(), "4g".to_owned()));
+        let error =
+            Settings::resolve(&sources("version: 1\ncpus: 0.5\n", &[("KUBAKE_MEMORY", "512m")], &[])).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "2 problems with the settings:\n  dir/kubake.yaml:2 cpus: `0.5` is too little: the control plane's pods alone ask \
+             for 0.75 of a processor\n  KUBAKE_MEMORY: `512m` is too little: Kubernetes needs about 1g to boot"
+        );
     }
 
     #[test]

@@ -16,11 +16,14 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::bake::{self, HookSecrets};
-use crate::engine::command::{ContainerSpec, Filter, Pull, RemoveContainer, Run, Start, VolumeList, VolumeRemove};
-use crate::engine::{Container, ContainerGuard, Engine, Image, Location, RunError};
+use crate::engine::command::{
+    ContainerSpec, CopyInto, Create, Filter, Pull, RemoveContainer, Run, Start, VolumeList, VolumeRemove,
+};
+use crate::engine::{Container, ContainerGuard, Engine, Image, Input, Location, RunError};
+use crate::handed_on::HandedOn;
 use crate::kubeconfig::{self, Entries};
 use crate::printer::Printer;
-use crate::settings::{DEFAULT_VALIDITY, HostPort, Key, Origin, Settings, has_registry, print_validity};
+use crate::settings::{Cpus, DEFAULT_VALIDITY, HostPort, Key, Origin, Settings, has_registry, print_validity};
 use http::Server;
 use wait::Show;
 
@@ -77,6 +80,17 @@ pub enum Error {
         /// The image.
         image: String,
     },
+    /// More processors than there are.
+    #[error("{cpus} processors were asked for, and the engine's machine has {there}")]
+    TooManyCpus {
+        /// How many were asked for.
+        cpus: Cpus,
+        /// How many there are.
+        there: u64,
+    },
+    /// The files for the container cannot be packed.
+    #[error("pack the files that are handed on to the container")]
+    Pack(#[source] std::io::Error),
     /// The image was baked with other settings than those that were asked for.
     #[error("`{image}` was baked with other settings:{}", bake::differences_text(.different))]
     OtherSettings {
@@ -124,6 +138,7 @@ impl Error {
                  or begin anew with `kubake down`"
                     .to_owned(),
             ),
+            Self::TooManyCpus { .. } => Some("ask for less with `--cpus`, or leave it out".to_owned()),
             Self::OtherSettings { .. } => {
                 Some("`kubake bake` with the same settings makes it anew; `--image NAME` keeps both".to_owned())
             }
@@ -158,6 +173,8 @@ pub struct Options<'a> {
     pub token: Option<&'a Token>,
     /// What hooks get if there is something to bake.
     pub hook_secrets: &'a HookSecrets,
+    /// What a new container is told of this machine's surroundings.
+    pub handed_on: &'a HandedOn,
 }
 
 /// A published port.
@@ -219,11 +236,13 @@ pub fn up(engine: &Engine, settings: &Settings, options: Options<'_>, printer: &
             printer.line(format_args!("the cluster `{name}` is already running"));
             warn_if_replaced(engine, settings, container, printer);
             warn_if_open(settings, container, options, printer);
+            warn_if_not_told(settings, container, options, printer);
             true
         }
         Some(container) if matches!(container.state.status.as_str(), "exited" | "created") => {
             warn_if_replaced(engine, settings, container, printer);
             warn_if_open(settings, container, options, printer);
+            warn_if_not_told(settings, container, options, printer);
             let phase = printer.phase(format!("start the stopped cluster `{name}`"));
             engine.run(&Start { container: name.clone(), attach: false }).map_err(doing(format!("start `{name}`")))?;
             phase.done();
@@ -346,6 +365,23 @@ fn warn_if_open(settings: &Settings, container: &Container, options: Options<'_>
     }
 }
 
+/// What a container is told at its making it is not told later, and whoever asks for it now believes that it is.
+fn warn_if_not_told(settings: &Settings, container: &Container, options: Options<'_>, printer: &Printer) {
+    let missing =
+        untold(options.handed_on.marks(settings), container.labels.get(labels::HANDED_ON).map(String::as_str));
+    if !missing.is_empty() {
+        let name = &settings.name;
+        printer.warn(format_args!("`{name}` was made without these, or with others: {}", missing.join(", ")));
+        printer.hint("they count for a new container; `kubake down` and `kubake up` begin anew with them");
+    }
+}
+
+/// What is asked for now and was not, or not so, when the container got its label.
+fn untold(asked: BTreeMap<String, String>, label: Option<&str>) -> Vec<String> {
+    let made: BTreeMap<String, String> = label.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    asked.into_iter().filter(|(name, value)| made.get(name) != Some(value)).map(|(name, _)| name).collect()
+}
+
 fn create(
     engine: &Engine,
     settings: &Settings,
@@ -359,6 +395,10 @@ fn create(
         kubeconfig::check(path, name).map_err(Error::KubeconfigBefore)?;
     }
     ports::choose(&settings.ports, local)?;
+    let there = engine.facts().cpus;
+    if let Some(cpus) = settings.cpus.filter(|cpus| there > 0 && !cpus.fits(there)) {
+        return Err(Error::TooManyCpus { cpus, there });
+    }
     let image = ensure_image(engine, settings, options, printer)?;
     compare(settings, &image.labels)?;
 
@@ -366,6 +406,8 @@ fn create(
     let chosen = ports::choose(&settings.ports, local)?;
     let api = chosen.iter().find(|port| port.key == Key::ApiPort).and_then(|port| port.host);
     let mut env = certificates(settings);
+    env.extend(options.handed_on.variables());
+    env.extend(capacity(settings));
     if let Some(port) = api.filter(|port| *port != contract::ports::API) {
         env.push((contract::env::API_PORT.to_owned(), port.to_string()));
     }
@@ -376,28 +418,45 @@ fn create(
     let guard = ContainerGuard::new(engine, name);
     let mut labels = vec![(labels::CLUSTER.to_owned(), name.clone())];
     labels.extend(token.map(|_| (labels::GUARD.to_owned(), "token".to_owned())));
-    let run = Run {
-        spec: ContainerSpec {
-            name: Some(name.clone()),
-            privileged: true,
-            env,
-            secret_env: token
-                .map(|token| (contract::env::TOKEN.to_owned(), token.expose().to_owned()))
-                .into_iter()
-                .collect(),
-            labels,
-            network: settings.network.clone(),
-            hostname: Some(names::CLUSTER.to_owned()),
-            pull: Some("never".to_owned()),
-            extra: chosen.iter().flat_map(|port| ["--publish".to_owned(), port.option()]).collect(),
-            ..ContainerSpec::new(&settings.image)
-        },
-        detach: true,
-        remove: false,
+    let marks = options.handed_on.marks(settings);
+    if !marks.is_empty() {
+        labels.push((labels::HANDED_ON.to_owned(), serde_json::to_string(&marks).unwrap_or_default()));
+    }
+    let token = token.map(|token| (contract::env::TOKEN.to_owned(), token.expose().to_owned()));
+    let spec = ContainerSpec {
+        name: Some(name.clone()),
+        privileged: true,
+        env,
+        secret_env: token.into_iter().chain(options.handed_on.secret_variables()).collect(),
+        labels,
+        network: settings.network.clone(),
+        hostname: Some(names::CLUSTER.to_owned()),
+        pull: Some("never".to_owned()),
+        cpus: settings.cpus.map(|cpus| cpus.to_string()),
+        memory: settings.memory.map(|memory| memory.to_string()),
+        extra: chosen.iter().flat_map(|port| ["--publish".to_owned(), port.option()]).collect(),
+        ..ContainerSpec::new(&settings.image)
     };
-    engine.run(&run).map_err(doing(format!("run the container `{name}`")))?;
+    run(engine, spec, options.handed_on.pack().map_err(Error::Pack)?)
+        .map_err(doing(format!("run the container `{name}`")))?;
     phase.done();
     Ok(guard)
+}
+
+/// Runs it; with files that are to be there at its first start, and at all later ones.
+fn run(engine: &Engine, spec: ContainerSpec, files: Option<Vec<u8>>) -> Result<(), RunError> {
+    let Some(files) = files else { return engine.run(&Run { spec, detach: true, remove: false }) };
+    let container = spec.name.clone().unwrap_or_default();
+    engine.run(&Create(spec))?;
+    let copy = CopyInto { source: "-".into(), container: container.clone(), target: "/".to_owned(), archive: false };
+    engine.run_with_input(&copy, Input::Bytes(files))?;
+    engine.run(&Start { container, attach: false })
+}
+
+/// A container with limits is no larger a node than they allow: else pods would be promised what there is not.
+fn capacity(settings: &Settings) -> Option<(String, String)> {
+    let is_limited = settings.cpus.is_some() || settings.memory.is_some();
+    is_limited.then(|| (contract::env::ENFORCE_CAPACITY.to_owned(), "on".to_owned()))
 }
 
 /// What the container is to know about the certificates that it makes at its first boot.
@@ -425,8 +484,8 @@ fn ensure_image(engine: &Engine, settings: &Settings, options: Options<'_>, prin
     } else {
         printer
             .line(format_args!("there is no image `{name}` yet: baking it, which compiles Kubernetes the first time"));
-        let secrets = options.hook_secrets.clone();
-        bake::bake(engine, settings, bake::Options { secrets, ..bake::Options::default() }, printer)?;
+        let (secrets, handed_on) = (options.hook_secrets.clone(), options.handed_on.clone());
+        bake::bake(engine, settings, bake::Options { secrets, handed_on, ..bake::Options::default() }, printer)?;
     }
     look()?.ok_or_else(|| Error::NoImage { image: name.clone() })
 }
@@ -565,6 +624,27 @@ mod tests {
         let env: Vec<String> = env.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(env, ["KUBAKE_CERT_SANS=a.example,10.0.0.1", "KUBAKE_CERT_VALIDITY=2d"]);
         assert!(certificates(&settings(&[])).is_empty());
+    }
+
+    #[test]
+    fn limits_make_the_node_no_larger_than_they_are() {
+        assert_eq!(capacity(&settings(&[])), None);
+        for variable in [("KUBAKE_CPUS", "2"), ("KUBAKE_MEMORY", "4g")] {
+            assert_eq!(capacity(&settings(&[variable])), Some(("ENFORCE_CAPACITY".to_owned(), "on".to_owned())));
+        }
+    }
+
+    #[test]
+    fn what_a_container_was_not_told_at_its_making_is_named() {
+        let map = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
+        };
+        let asked = map(&[("memory", "4g"), ("registriesFile", "0a"), ("cpus", "2")]);
+        let label = serde_json::to_string(&map(&[("memory", "4g"), ("registriesFile", "0b")])).unwrap();
+        assert_eq!(untold(asked.clone(), Some(&label)), ["cpus", "registriesFile"]);
+        assert_eq!(untold(asked.clone(), None).len(), 3);
+        assert_eq!(untold(asked.clone(), Some(&serde_json::to_string(&asked).unwrap())), [""; 0]);
+        assert_eq!(untold(BTreeMap::new(), Some(&label)), [""; 0], "what is not asked for now is no matter");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::phases::{BoxError, Events, PhaseError, Phases};
 use crate::stage::Stage;
 use crate::status::Board;
 use crate::supervisor::Handle;
-use crate::{identity, kubeadm, readiness, services, stop, store};
+use crate::{authorities, identity, kubeadm, readiness, services, stop, store};
 
 /// The phases of the second half.
 pub const CLUSTER_PHASES: &[&str] = &[
@@ -129,7 +129,10 @@ impl<'a> Bake<'a> {
                 // First of all, so that they lie around for no longer than it takes to start this program.
                 let secrets = Secrets::take(Path::new(paths::INBOX_SECRETS))?;
                 stage.prepare_host()?;
-                Ok::<_, BoxError>((secrets, request()?))
+                let request = request()?;
+                // Before a daemon starts, which reads once whom it trusts.
+                authorities::apply_at(Path::new("/"), &request.authorities)?;
+                Ok::<_, BoxError>((secrets, request))
             })
             .await?;
         self.secrets = secrets;
@@ -180,7 +183,7 @@ impl<'a> Bake<'a> {
             .run(async {
                 store::freeze(Path::new(paths::CONTAINERD_ROOT), Path::new(paths::FROZEN_STORE))?;
                 freeze::leave_nothing_behind()?;
-                freeze::forget_who_we_are()?;
+                freeze::forget_who_we_are_at(Path::new("/"))?;
                 for path in [paths::INBOX_IMAGES, paths::INBOX_HOOKS, paths::INBOX_REQUEST] {
                     remove(Path::new(path))?;
                 }

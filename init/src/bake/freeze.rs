@@ -9,10 +9,10 @@ use serde::Deserialize;
 use super::remove;
 use crate::command::{CommandError, Run};
 use crate::contract::{ClusterSettings, names, paths};
-use crate::host::mountinfo;
-use crate::identity;
+use crate::host::{mountinfo, under};
 use crate::phases::BoxError;
 use crate::stop::crictl;
+use crate::{authorities, identity};
 
 /// Left by pods and daemons of the bake, made anew at boot.
 const TRACES: &[&str] = &[
@@ -150,14 +150,16 @@ fn trim(path: &Path) -> std::io::Result<()> {
     std::fs::OpenOptions::new().write(true).open(path)?.set_len(used.next_multiple_of(8) as u64)
 }
 
-/// Removes everything by which containers of the image would be the same one, and whatever hooks logged in with.
-pub(super) fn forget_who_we_are() -> Result<(), BoxError> {
-    identity::remove_at(Path::new("/"))?;
+/// Removes everything by which containers of the image would be the same one, whatever hooks logged in with, and the CAs
+/// that only the bake was to trust. Below `root`, which is `/` but for tests.
+pub(super) fn forget_who_we_are_at(root: &Path) -> Result<(), BoxError> {
+    identity::remove_at(root)?;
     for path in PERSONAL {
-        remove(Path::new(path))?;
+        remove(&under(root, path))?;
     }
+    authorities::apply_at(root, &[])?;
     // Empty and not absent: machine-id(5) takes that for a machine that was not booted yet.
-    std::fs::write(MACHINE_ID, "").map_err(|error| format!("cannot empty {MACHINE_ID}: {error}"))?;
+    std::fs::write(under(root, MACHINE_ID), "").map_err(|error| format!("cannot empty {MACHINE_ID}: {error}"))?;
     Ok(())
 }
 
@@ -188,6 +190,26 @@ mod tests {
         trim_logs(directory.path()).unwrap();
         assert_eq!(std::fs::read(log).unwrap(), content[..104]);
         assert_eq!(std::fs::read(other).unwrap(), content);
+    }
+
+    #[test]
+    fn whom_the_bake_trusted_and_with_what_it_logged_in_is_forgotten() {
+        let root = tempfile::tempdir().unwrap();
+        let bundle = under(root.path(), "/etc/ssl/certs/ca-certificates.crt");
+        let (debians, extra) =
+            (crate::pem::tests::pair("debian.example").0, crate::pem::tests::pair("extra.example").0);
+        crate::services::write(&bundle, &debians).unwrap();
+        for path in PERSONAL.iter().chain([&MACHINE_ID]) {
+            crate::services::write(&under(root.path(), path), "secret").unwrap();
+        }
+        authorities::apply_at(root.path(), std::slice::from_ref(&extra)).unwrap();
+        assert!(std::fs::read_to_string(&bundle).unwrap().contains(&extra), "it was not trusted at all");
+        forget_who_we_are_at(root.path()).unwrap();
+        assert_eq!(std::fs::read_to_string(&bundle).unwrap(), debians);
+        let local = under(root.path(), "/usr/local/share/ca-certificates");
+        assert_eq!(std::fs::read_dir(local).unwrap().count(), 0);
+        assert!(PERSONAL.iter().all(|path| !under(root.path(), path).exists()));
+        assert_eq!(std::fs::read_to_string(under(root.path(), MACHINE_ID)).unwrap(), "");
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! The file with several registries: YAML text to entries, or to everything that is wrong with it and where. Pure; the
-//! files that entries name are `request`'s to read. Never tells a value that could be a secret.
+//! The file with several registries: YAML text to entries, or to everything that is wrong with it and where, and the way
+//! back. Pure; the files that entries name are `request`'s to read. Never tells a value that could be a secret.
 //!
 //! The text is read as a tree and not straight into a struct because all mistakes are to be told at once: a derived
 //! deserializer stops at the first.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_yaml::{Mapping, Value};
 
@@ -31,9 +31,9 @@ pub(super) struct Problem {
     pub(super) what: String,
 }
 
-/// Reads the file's text.
-pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Vec<Problem>> {
-    let mut problems = Problems(Vec::new());
+/// Reads the file's text. Relative paths in it lead from `base`; without one they are mistakes.
+pub(super) fn parse(text: &str, base: Option<&Path>) -> Result<Vec<Entry>, Vec<Problem>> {
+    let mut problems = Problems { found: Vec::new(), base };
     let entries = match serde_yaml::from_str::<Value>(text) {
         Err(error) => {
             let place = error
@@ -51,14 +51,48 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Vec<Problem>> {
             Vec::new()
         }
     };
-    if problems.0.is_empty() { Ok(entries) } else { Err(problems.0) }
+    if problems.found.is_empty() { Ok(entries) } else { Err(problems.found) }
 }
 
-struct Problems(Vec<Problem>);
+/// The text of a file about these registries, with their passwords in it. Their CAs are not: `ca_file` names the file for
+/// those of the registry with this index.
+#[must_use]
+pub fn text(registries: &[Registry], ca_file: impl Fn(usize) -> String) -> String {
+    let mut list = Vec::new();
+    for (index, registry) in registries.iter().enumerate() {
+        let mut entry = Mapping::new();
+        let mut add = |key: &str, value: Value| entry.insert(key.into(), value);
+        add("host", registry.host.clone().into());
+        if let Some(Login { user, password }) = &registry.login {
+            add("user", user.clone().into());
+            add("password", password.clone().into());
+        }
+        if !registry.mirrors.is_empty() {
+            add("mirrors", registry.mirrors.clone().into());
+        }
+        for (key, is_set) in [("insecure", registry.is_insecure), ("plainHttp", registry.is_plain_http)] {
+            if is_set {
+                add(key, true.into());
+            }
+        }
+        if !registry.authorities.is_empty() {
+            add("caFile", ca_file(index).into());
+        }
+        list.push(Value::Mapping(entry));
+    }
+    let top = Mapping::from_iter([("registries".into(), Value::Sequence(list))]);
+    // Texts, switches and lists of them: there is nothing that YAML could not say.
+    serde_yaml::to_string(&top).unwrap_or_default()
+}
 
-impl Problems {
+struct Problems<'a> {
+    found: Vec<Problem>,
+    base: Option<&'a Path>,
+}
+
+impl Problems<'_> {
     fn add(&mut self, place: &str, what: impl Into<String>) {
-        self.0.push(Problem { place: place.to_owned(), what: what.into() });
+        self.found.push(Problem { place: place.to_owned(), what: what.into() });
     }
 
     fn top(&mut self, top: &Mapping) -> Vec<Entry> {
@@ -162,11 +196,14 @@ impl Problems {
 
     fn path(&mut self, place: &str, value: &Value) -> Option<PathBuf> {
         let path = PathBuf::from(self.text(place, value)?);
-        if path.is_absolute() {
-            return Some(path);
+        match self.base {
+            Some(base) => Some(base.join(path)),
+            None if path.is_absolute() => Some(path),
+            None => {
+                self.add(place, "must be an absolute path in the container");
+                None
+            }
         }
-        self.add(place, "must be an absolute path in the container");
-        None
     }
 
     fn switch(&mut self, place: &str, value: &Value) -> bool {
@@ -202,10 +239,12 @@ fn shown(key: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn problems(text: &str) -> Vec<String> {
-        let problems = parse(text).unwrap_err();
+        let problems = parse(text, None).unwrap_err();
         problems.into_iter().map(|problem| format!("{}: {}", problem.place, problem.what)).collect()
     }
 
@@ -224,7 +263,7 @@ registries:
   insecure: true
 - {host: plain.example, plainHttp: true}
 ";
-        let entries = parse(text).unwrap();
+        let entries = parse(text, None).unwrap();
         let [one, hub, plain] = entries.as_slice() else { panic!("{entries:?}") };
         assert_eq!(one.registry.host, "registry.example:5000");
         assert_eq!(one.password_file.as_deref(), Some("/run/secrets/password".as_ref()));
@@ -233,7 +272,7 @@ registries:
         assert_eq!(hub.registry.mirrors, ["https://mirror.example", "http://other:5000"]);
         assert!(hub.registry.is_insecure && !hub.registry.is_plain_http);
         assert!(plain.registry.is_plain_http && plain.registry.login.is_none());
-        assert_eq!(parse("registries:\n").unwrap(), [], "all of it commented out");
+        assert_eq!(parse("registries:\n", None).unwrap(), [], "all of it commented out");
     }
 
     #[test]
@@ -241,7 +280,7 @@ registries:
         let readme = include_str!("../../../README.md");
         let (_, example) = readme.split_once("```yaml\nregistries:").expect("an example");
         let (example, _) = example.split_once("```").expect("its end");
-        let entries = parse(&format!("registries:{example}")).unwrap();
+        let entries = parse(&format!("registries:{example}"), None).unwrap();
         let hosts: Vec<&str> = entries.iter().map(|entry| entry.registry.host.as_str()).collect();
         assert_eq!(hosts, ["registry.example:5000", "docker.io", "test.example:5000"]);
         assert!(entries[0].ca_file.is_some() && !entries[1].registry.mirrors.is_empty());
@@ -286,6 +325,35 @@ registries:
         assert_eq!(told.len(), expected.len(), "{told:#?}");
         let told = told.join("\n");
         assert!(!told.contains("hunter22") && !told.contains("12345"), "{told}");
+    }
+
+    #[test]
+    fn relative_paths_lead_from_where_the_file_is_or_are_a_mistake() {
+        let text = "registries:\n- {host: a.example, user: u, passwordFile: ../secret, caFile: /etc/ca.crt}\n";
+        let entries = parse(text, Some(Path::new("some/dir"))).unwrap();
+        assert_eq!(entries[0].password_file.as_deref(), Some("some/dir/../secret".as_ref()));
+        assert_eq!(entries[0].ca_file.as_deref(), Some("/etc/ca.crt".as_ref()));
+        assert_eq!(problems(text), ["registries[0].passwordFile: must be an absolute path in the container"]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_means_the_same_when_it_is_read(user in "(?s)[^:]{1,12}", password in "(?s).{1,20}", flags in 0..4) {
+            let registry = Registry {
+                host: "registry.example:5000".to_owned(),
+                login: Some(Login { user, password }),
+                mirrors: vec!["https://mirror.example".to_owned(), "http://other:5000".to_owned()],
+                is_insecure: flags & 1 != 0,
+                is_plain_http: flags & 2 != 0,
+                authorities: vec!["PEM".to_owned()],
+            };
+            let plain = Registry { host: "docker.io".to_owned(), ..Registry::default() };
+            let text = text(&[plain.clone(), registry.clone()], |index| format!("/x/ca-{index}.crt"));
+            let entries = parse(&text, None).unwrap();
+            prop_assert_eq!(&entries[0].registry, &plain);
+            prop_assert_eq!(entries[1].ca_file.as_deref(), Some(Path::new("/x/ca-1.crt")));
+            prop_assert_eq!(&entries[1].registry, &Registry { authorities: Vec::new(), ..registry });
+        }
     }
 
     #[test]

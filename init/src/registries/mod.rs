@@ -11,8 +11,9 @@ pub mod request;
 use std::fmt;
 
 pub use apply::{ApplyError, apply_at};
+pub use file::text;
 pub use plan::Plan;
-pub use request::RequestError;
+pub use request::{FileError, RequestError};
 
 use crate::contract::is_certificate_name;
 

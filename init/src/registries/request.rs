@@ -2,7 +2,7 @@
 //! anything is touched, all mistakes at once. Reads the files that are named; makes nothing.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::file::{self, Entry};
 use super::{Login, Registry, host, shown};
@@ -33,38 +33,9 @@ pub enum RequestError {
     /// Not a user.
     #[error("{}: a user must not have a colon in it (RFC 7617)", env::REGISTRY_USER)]
     User,
-    /// Something in the file.
-    #[error("{} (`{}`){place}: {what}", env::REGISTRIES_FILE, path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Where in it, with a space before.
-        place: String,
-        /// What is wrong there.
-        what: String,
-    },
-    /// A file that cannot be read.
-    #[error("{origin}: cannot read `{}`; mount a readable file there", path.display())]
-    Read {
-        /// Who names it.
-        origin: String,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A file that should have certificates.
-    #[error("{origin}: `{}`", path.display())]
-    Certificates {
-        /// Who names it.
-        origin: String,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: NoCertificates,
-    },
+    /// Something about the file.
+    #[error("{}", env::REGISTRIES_FILE)]
+    File(#[source] FileError),
     /// Asked for twice.
     #[error("{} and {} both tell how to log in at {host}; do so once", env::REGISTRY, env::REGISTRIES_FILE)]
     Twice {
@@ -73,36 +44,86 @@ pub enum RequestError {
     },
 }
 
+/// What cannot be used of a file about registries, or of a file that it names.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// Something in it.
+    #[error("`{}`{place}: {what}", path.display())]
+    Mistake {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, with a space before.
+        place: String,
+        /// What is wrong there.
+        what: String,
+    },
+    /// One that cannot be read.
+    #[error("{origin}cannot read `{}`; put a readable file there", path.display())]
+    Read {
+        /// Where it is named, with a colon after; empty for the file itself.
+        origin: String,
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// One that should have certificates.
+    #[error("{origin}`{}`", path.display())]
+    Certificates {
+        /// Where it is named, with a colon after.
+        origin: String,
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: NoCertificates,
+    },
+}
+
 /// Understands the variables that `get` finds.
 ///
 /// # Errors
 /// Every [`RequestError`] there is.
 pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Vec<Registry>, Vec<RequestError>> {
-    let get = |variable: &str| get(variable).filter(|value| !value.trim().is_empty());
     let mut errors = Vec::new();
     let mut registries = Vec::new();
-    if let Some(path) = get(env::REGISTRIES_FILE) {
-        match from_file(PathBuf::from(path.trim())) {
+    if let Some(path) = get(env::REGISTRIES_FILE).filter(|path| !path.trim().is_empty()) {
+        match from_file(Path::new(path.trim()), None) {
             Ok(found) => registries = found,
-            Err(found) => errors.extend(found),
+            Err(found) => errors.extend(found.into_iter().map(RequestError::File)),
         }
     }
-    match from_three(get) {
-        Ok(None) => {}
-        Ok(Some(one)) => match registries.iter_mut().find(|registry| registry.host == one.host) {
-            None => registries.push(one),
-            // The file may have the mirrors and the variables the secret.
-            Some(known) if known.login.is_none() => known.login = one.login,
-            Some(_) => errors.push(RequestError::Twice { host: one.host }),
-        },
+    match from_three(get).map(|one| together(&mut registries, one)) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => errors.push(error),
         Err(found) => errors.extend(found),
     }
     if errors.is_empty() { Ok(registries) } else { Err(errors) }
 }
 
-fn from_three(get: impl Fn(&str) -> Option<String>) -> Result<Option<Registry>, Vec<RequestError>> {
+/// Adds the registry of the three variables to those of the file.
+///
+/// # Errors
+/// [`RequestError::Twice`].
+pub fn together(registries: &mut Vec<Registry>, three: Option<Registry>) -> Result<(), RequestError> {
+    let Some(one) = three else { return Ok(()) };
+    match registries.iter_mut().find(|registry| registry.host == one.host) {
+        None => registries.push(one),
+        // The file may have the mirrors and the variables the secret.
+        Some(known) if known.login.is_none() => known.login = one.login,
+        Some(_) => return Err(RequestError::Twice { host: one.host }),
+    }
+    Ok(())
+}
+
+/// Understands the three variables, as `get` finds them; none where none of them is set.
+///
+/// # Errors
+/// Every [`RequestError`] about them.
+pub fn from_three(get: impl Fn(&str) -> Option<String>) -> Result<Option<Registry>, Vec<RequestError>> {
     let names = [env::REGISTRY, env::REGISTRY_USER, env::REGISTRY_PASSWORD];
-    let values = names.map(&get);
+    let values = names.map(|name| get(name).filter(|value| !value.trim().is_empty()));
     let [Some(text), Some(user), Some(password)] = values.clone() else {
         if values.iter().all(Option::is_none) {
             return Ok(None);
@@ -131,32 +152,33 @@ fn from_three(get: impl Fn(&str) -> Option<String>) -> Result<Option<Registry>, 
     if errors.is_empty() { Ok(Some(Registry { host, login, ..Registry::default() })) } else { Err(errors) }
 }
 
-fn from_file(path: PathBuf) -> Result<Vec<Registry>, Vec<RequestError>> {
-    let origin = || env::REGISTRIES_FILE.to_owned();
-    let text = match pem::read(&path) {
-        Ok(text) => text,
-        Err(source) => return Err(vec![RequestError::Read { origin: origin(), path, source }]),
-    };
-    let problem = |problem: file::Problem| {
+/// Understands a file, and reads what it names. Relative paths in it lead from `base`; without one they are mistakes.
+///
+/// # Errors
+/// Every [`FileError`] there is.
+pub fn from_file(path: &Path, base: Option<&Path>) -> Result<Vec<Registry>, Vec<FileError>> {
+    let text = pem::read(path)
+        .map_err(|source| vec![FileError::Read { origin: String::new(), path: path.to_owned(), source }])?;
+    let mistake = |problem: file::Problem| {
         let place = if problem.place.is_empty() { String::new() } else { format!(" {}", problem.place) };
-        RequestError::File { path: path.clone(), place, what: problem.what }
+        FileError::Mistake { path: path.to_owned(), place, what: problem.what }
     };
-    let entries = file::parse(&text).map_err(|problems| problems.into_iter().map(problem).collect::<Vec<_>>())?;
+    let entries = file::parse(&text, base).map_err(|problems| problems.into_iter().map(mistake).collect::<Vec<_>>())?;
     let mut errors = Vec::new();
     let registries = entries.into_iter().map(|entry| complete(entry, &mut errors)).collect();
     if errors.is_empty() { Ok(registries) } else { Err(errors) }
 }
 
 /// The registry with what its files hold.
-fn complete(entry: Entry, errors: &mut Vec<RequestError>) -> Registry {
+fn complete(entry: Entry, errors: &mut Vec<FileError>) -> Registry {
     let mut registry = entry.registry;
-    let origin = |key: &str| format!("{} {}.{key}", env::REGISTRIES_FILE, entry.place);
+    let origin = |key: &str| format!("{}.{key}: ", entry.place);
     if let (Some(path), Some(login)) = (entry.password_file, registry.login.as_mut()) {
         let empty = || io::Error::new(io::ErrorKind::InvalidData, "it is empty");
         let password = pem::read(&path).map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
         match password.and_then(|text| if text.is_empty() { Err(empty()) } else { Ok(text) }) {
             Ok(password) => login.password = password,
-            Err(source) => errors.push(RequestError::Read { origin: origin("passwordFile"), path, source }),
+            Err(source) => errors.push(FileError::Read { origin: origin("passwordFile"), path, source }),
         }
     }
     if let Some(path) = entry.ca_file {
@@ -164,9 +186,9 @@ fn complete(entry: Entry, errors: &mut Vec<RequestError>) -> Registry {
         match pem::read(&path) {
             Ok(text) => match pem::certificates(&text) {
                 Ok(certificates) => registry.authorities = certificates,
-                Err(source) => errors.push(RequestError::Certificates { origin, path, source }),
+                Err(source) => errors.push(FileError::Certificates { origin, path, source }),
             },
-            Err(source) => errors.push(RequestError::Read { origin, path, source }),
+            Err(source) => errors.push(FileError::Read { origin, path, source }),
         }
     }
     registry
@@ -265,16 +287,16 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let told = ask(&[(env::REGISTRIES_FILE, &file)]).unwrap_err();
         for part in [
-            "KUBAKE_REGISTRIES_FILE registries[0].passwordFile: cannot read `/dev/null`; mount a readable file there: it is empty",
-            "KUBAKE_REGISTRIES_FILE registries[0].caFile: cannot read `/nonexistent/ca`",
-            "KUBAKE_REGISTRIES_FILE registries[1].caFile: `/dev/null`: there is no certificate in it",
+            "KUBAKE_REGISTRIES_FILE: registries[0].passwordFile: cannot read `/dev/null`; put a readable file there: it is empty",
+            "KUBAKE_REGISTRIES_FILE: registries[0].caFile: cannot read `/nonexistent/ca`",
+            "KUBAKE_REGISTRIES_FILE: registries[1].caFile: `/dev/null`: there is no certificate in it",
         ] {
             assert!(told.contains(part), "{told}");
         }
         std::fs::write(&path, "registries:\n- {hosts: a.example}\n").unwrap();
         let told = ask(&[(env::REGISTRIES_FILE, &file)]).unwrap_err();
         assert!(
-            told.starts_with(&format!("KUBAKE_REGISTRIES_FILE (`{file}`) registries[0].hosts: is unknown")),
+            told.starts_with(&format!("KUBAKE_REGISTRIES_FILE: `{file}` registries[0].hosts: is unknown")),
             "{told}"
         );
     }
