@@ -129,6 +129,9 @@ impl Stage {
             let how = if registry.login.is_some() { "with a login" } else { "without a login" };
             tracing::info!("registry {} {how}", registry.host);
         }
+        for mirror in registries::plan::unknown_to_docker(&self.wishes.registries) {
+            tracing::warn!("Docker does not use the mirror {mirror}: it takes those whose path begins with /v2 only");
+        }
         Ok(())
     }
 
