@@ -20,6 +20,7 @@ pub mod identity;
 pub mod invocation;
 pub mod kubeadm;
 pub mod net;
+pub mod order;
 pub mod pem;
 pub mod phases;
 pub mod pid1;
