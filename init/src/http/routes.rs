@@ -44,11 +44,9 @@ pub(super) async fn respond(request: &Parts, site: &Site, peer: IpAddr) -> Answe
         return answer;
     }
     let guarded = Guarded::of(path);
-    if let (Some(guarded), Some(token)) = (guarded, &site.token) {
-        if !guard::bears(&request.headers, token) {
-            site.journal.refused(guarded.name(), peer);
-            return unauthorized();
-        }
+    if let Some(guarded) = guarded.filter(|_| !is_trusted(request, site)) {
+        site.journal.refused(guarded.name(), peer);
+        return unauthorized();
     }
     let answer = match log {
         Some(name) => one_log(request, site, name).await,
@@ -60,6 +58,16 @@ pub(super) async fn respond(request: &Parts, site: &Site, peer: IpAddr) -> Answe
         }
     }
     answer
+}
+
+/// Whether nothing is kept from a caller.
+fn is_trusted(request: &Parts, site: &Site) -> bool {
+    site.token.as_ref().is_none_or(|token| guard::bears(&request.headers, token))
+}
+
+/// A status, as far as this caller may see it.
+fn visible(status: Status, request: &Parts, site: &Site) -> Status {
+    if is_trusted(request, site) { status } else { guard::without_logs(status) }
 }
 
 /// Answers at one of the paths that people are told.
@@ -76,7 +84,7 @@ async fn known(request: &Parts, site: &Site) -> Answer {
         endpoints::DOCKER_CLIENT => docker_client(site).await,
         endpoints::KUBERNETES_VERSION => text(StatusCode::OK, format!("{}\n", site.settings.kubernetes_version)),
         endpoints::STATIC_IP => text(StatusCode::OK, format!("{}\n", site.settings.static_ip)),
-        endpoints::STATUS => status(site),
+        endpoints::STATUS => status(request, site),
         endpoints::USAGE => usage(site).await,
         // The only one left of those that are known.
         _ => all_logs(request, site).await,
@@ -84,7 +92,7 @@ async fn known(request: &Parts, site: &Site) -> Answer {
 }
 
 fn index(request: &Parts, site: &Site) -> Answer {
-    let status = site.board.snapshot();
+    let status = visible(site.board.snapshot(), request, site);
     let mut answer = if wants_html(&request.headers) {
         body(StatusCode::OK, HTML, page::html(&status, site))
     } else {
@@ -94,8 +102,8 @@ fn index(request: &Parts, site: &Site) -> Answer {
     answer
 }
 
-fn status(site: &Site) -> Answer {
-    match serde_json::to_string_pretty(&site.board.snapshot()) {
+fn status(request: &Parts, site: &Site) -> Answer {
+    match serde_json::to_string_pretty(&visible(site.board.snapshot(), request, site)) {
         Ok(json) => body(StatusCode::OK, "application/json", json + "\n"),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("status cannot be written: {error}\n")),
     }
@@ -131,7 +139,7 @@ async fn readiness(request: &Parts, site: &Site, of: fn(&Status) -> &Readiness) 
     let settled = |status: &Status| ended(status) || of(status).ready;
     // A timeout is no error here, and the sender lives as long as the site: either way the board is asked again.
     drop(tokio::time::timeout(wait, board.wait_for(settled)).await);
-    let status = board.borrow();
+    let status = visible(board.borrow().clone(), request, site);
     let readiness = of(&status);
     if readiness.ready && !ended(&status) {
         return text(StatusCode::OK, "ready\n");
