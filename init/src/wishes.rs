@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use crate::authorities;
 use crate::contract::{BOOT_TIMEOUT, env, ports};
 use crate::hooks;
-use crate::http::kubeconfig;
+use crate::http::address;
 use crate::phases::chain;
 use crate::proxies::Proxies;
 use crate::registries::{self, Registry};
@@ -164,7 +164,7 @@ fn switch(variable: &'static str, text: Option<String>) -> Result<bool, WishErro
 
 fn api_port(text: Option<String>) -> Result<u16, WishError> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(ports::API) };
-    kubeconfig::port(&text).map_err(|_| WishError::Port { text: shown(&text) })
+    address::port(&text).map_err(|_| WishError::Port { text: shown(&text) })
 }
 
 fn boot_timeout(text: Option<String>) -> Result<Duration, WishError> {

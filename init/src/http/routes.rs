@@ -13,8 +13,9 @@ use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use tokio::io::AsyncReadExt;
 
+use super::address::{self, Host, Server};
 use super::guard::{self, Guarded};
-use super::kubeconfig::{self, Format, Host, Part, Server};
+use super::kubeconfig::{self, Format, Part};
 use super::{Site, bundle, forwarded, logs, page, query};
 use crate::contract::{endpoints, ports};
 use crate::phases::chain;
@@ -167,7 +168,7 @@ fn ended(status: &Status) -> bool {
 async fn config(request: &Parts, site: &Site) -> Answer {
     let asked = || -> Result<_, kubeconfig::KubeconfigError> {
         let format = parameter(request, "format").map_or(Ok(Format::default()), |name| Format::parse(&name))?;
-        let port = parameter(request, "port").map(|text| kubeconfig::port(&text)).transpose()?;
+        let port = parameter(request, "port").map(|text| address::port(&text)).transpose()?;
         let default_port = port.unwrap_or(site.api_port);
         let server = parameter(request, "server").map(|text| Server::parse(&text, default_port)).transpose()?;
         Ok((format, port, server))
@@ -226,8 +227,8 @@ fn caller_reached_us_as(request: &Parts, site: &Site) -> Server {
     let fixed = Host::Ip(site.settings.static_ip.into());
     let mut hosts = request.headers.get_all(header::HOST).iter();
     let mut named = || match (request.uri.authority(), hosts.next(), hosts.next()) {
-        (Some(authority), ..) => kubeconfig::split_authority(authority.as_str()),
-        (None, Some(host), None) => kubeconfig::split_authority(host.to_str().ok()?),
+        (Some(authority), ..) => address::split_authority(authority.as_str()),
+        (None, Some(host), None) => address::split_authority(host.to_str().ok()?),
         _ => None,
     };
     // A proxy before us knows better than the name by which it calls us itself.
