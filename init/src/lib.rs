@@ -11,7 +11,7 @@ pub mod command;
 pub mod contract;
 pub mod dns_forwarder;
 pub mod docker_proxy;
-mod files;
+pub mod files;
 pub mod healthcheck;
 pub mod hooks;
 pub mod host;
