@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::bake;
-use crate::boot::{self, Daemons, Options};
+use crate::boot::{self, Daemons};
 use crate::contract::{exit, paths, ports};
 use crate::host::cgroups;
 use crate::http;
@@ -119,11 +119,9 @@ async fn perform_bake(
 }
 
 async fn perform_boot(stage: &mut Stage, events: Events, identity: identity::Request, stop: &CancellationToken) -> i32 {
-    let options =
-        Options { is_static_ip_checked: stage.wishes.is_static_ip_checked, timeout: stage.wishes.boot_timeout, events };
     let mut daemons = Daemons::default();
     let outcome = tokio::select! {
-        outcome = boot::run(stage, &mut daemons, options, identity, stop) => outcome,
+        outcome = boot::run(stage, &mut daemons, events, identity, stop) => outcome,
         () = stop.cancelled() => Ok(()),
     };
     let board = stage.board.clone();

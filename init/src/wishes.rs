@@ -108,7 +108,7 @@ impl Wishes {
         };
         match hooks::Policy::from_variables(&get) {
             Ok(policy) => wishes.hooks = policy,
-            Err(found) => problems.extend(found),
+            Err(errors) => problems.extend(errors.iter().map(ToString::to_string)),
         }
         match registries::request::from_variables(&get) {
             Ok(registries) => wishes.registries = registries,
@@ -175,10 +175,8 @@ fn boot_timeout(text: Option<String>) -> Result<Duration, WishError> {
 
 /// Looked at only: the log has begun long before, with `info` where this is no filter.
 fn log_filter(text: Option<String>) -> Result<(), WishError> {
-    match text.map(|text| (EnvFilter::try_new(&text), text)) {
-        Some((Err(_), text)) => Err(WishError::Filter { text: shown(&text) }),
-        _ => Ok(()),
-    }
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(()) };
+    EnvFilter::try_new(&text).map(drop).map_err(|_| WishError::Filter { text: shown(&text) })
 }
 
 /// As it can be told on one line.
@@ -222,7 +220,7 @@ mod tests {
         assert_eq!(ask(env::API_PORT, "32768").unwrap().api_port, 32768);
         assert_eq!(ask(env::BOOT_TIMEOUT, "60").unwrap().boot_timeout, Duration::from_secs(60));
         assert!(ask(env::LOG, "warn,kubake_init=debug").is_ok());
-        for variable in [env::STATIC_IP_CHECK, env::API_PORT, env::BOOT_TIMEOUT] {
+        for variable in [env::STATIC_IP_CHECK, env::API_PORT, env::BOOT_TIMEOUT, env::LOG] {
             let wishes = ask(variable, "").unwrap();
             assert_eq!((wishes.api_port, wishes.boot_timeout), (ports::API, BOOT_TIMEOUT), "empty is not set");
             assert!(wishes.is_static_ip_checked);
