@@ -12,7 +12,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::contract::env;
-use crate::host::block::{self, BlockError};
+use crate::files::SharedFileError;
+use crate::host::block;
 use crate::host::under;
 use crate::pem::{self, NoCertificates, Unreadable};
 
@@ -62,7 +63,7 @@ pub enum FileError {
 pub enum AuthoritiesError {
     /// The bundle.
     #[error("cannot make the certificates of {} trusted", env::EXTRA_CA_CERTS)]
-    Bundle(#[source] BlockError),
+    Bundle(#[source] SharedFileError),
     /// The files beside it.
     #[error("cannot keep the certificates of {} in {}; mount nothing there", env::EXTRA_CA_CERTS, path.display())]
     Local {

@@ -50,17 +50,6 @@ pub struct Daemons {
     dockerd: Option<Handle>,
 }
 
-/// How the boot is to be done.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Refuse a static IP that something else seems to have.
-    pub is_static_ip_checked: bool,
-    /// After how long without readiness the boot is given up.
-    pub timeout: Duration,
-    /// Phases as JSON lines.
-    pub events: Events,
-}
-
 /// Boots and then follows the cluster until `stop` is cancelled. `daemons` holds what must be stopped afterwards,
 /// also after an error.
 ///
@@ -69,21 +58,21 @@ pub struct Options {
 pub async fn run(
     stage: &mut Stage,
     daemons: &mut Daemons,
-    options: Options,
+    events: Events,
     identity: identity::Request,
     stop: &CancellationToken,
 ) -> Result<(), BootError> {
     let begun = (Instant::now(), SystemTime::now());
-    let mut phases = Phases::new(stage.board.clone(), PHASES, options.events);
+    let mut phases = Phases::new(stage.board.clone(), PHASES, events);
     phases
         .run(async {
             stage.prepare_host()?;
             stage.grant_wishes()
         })
         .await?;
-    phases.run(stage.attach_network(options.is_static_ip_checked)).await?;
+    phases.run(stage.attach_network(stage.wishes.is_static_ip_checked)).await?;
     phases.run(stage.ensure_identity(identity)).await?;
-    phases.run(before_boot(stage, options)).await?;
+    phases.run(before_boot(stage, events)).await?;
     phases.run(stage.attach_store()).await?;
     let containerd = phases.run(stage.start_containerd()).await?;
     let containerd = daemons.containerd.insert(containerd);
@@ -100,11 +89,11 @@ pub async fn run(
     let mut board = stage.board.subscribe();
     let ready = async {
         let is_ready = board.wait_for(|status| status.state == State::Running);
-        match tokio::time::timeout(options.timeout, is_ready).await {
+        match tokio::time::timeout(stage.wishes.boot_timeout, is_ready).await {
             Ok(_) => Ok(()),
             Err(_) => Err(BoxError::from(format!(
                 "Kubernetes is not ready after {} s: {}\n{}",
-                options.timeout.as_secs(),
+                stage.wishes.boot_timeout.as_secs(),
                 stage.board.snapshot().kubernetes.missing.join("; "),
                 static_pods::tails(Path::new(static_pods::LOGS))
             ))),
@@ -121,7 +110,7 @@ pub async fn run(
     };
     phases.run(guarded).await?;
     note_usage(&stage.board).await;
-    let hooks = kubernetes_ready(stage, options);
+    let hooks = kubernetes_ready(stage, events);
     tokio::pin!(hooks);
     tokio::select! {
         () = &mut follow => return Ok(()),
@@ -136,13 +125,13 @@ pub async fn run(
 }
 
 /// Nothing was started yet: what these hooks put in place, everything finds.
-async fn before_boot(stage: &Stage, options: Options) -> Result<(), HookError> {
+async fn before_boot(stage: &Stage, events: Events) -> Result<(), HookError> {
     let found = hooks::find(Path::new(paths::HOOKS), moments::BEFORE_BOOT)?;
-    run_hooks(stage, options, moments::BEFORE_BOOT, &found).await
+    run_hooks(stage, events, moments::BEFORE_BOOT, &found).await
 }
 
 /// Whoever waits for the cluster has been told by now; these hooks delay nobody.
-async fn kubernetes_ready(stage: &Stage, options: Options) -> Result<(), HookError> {
+async fn kubernetes_ready(stage: &Stage, events: Events) -> Result<(), HookError> {
     let mut found = hooks::find(Path::new(paths::HOOKS), moments::KUBERNETES_READY)?;
     found.extend(hooks::ready_script(Path::new(paths::READY_SCRIPT)));
     if !found.is_empty() {
@@ -150,10 +139,10 @@ async fn kubernetes_ready(stage: &Stage, options: Options) -> Result<(), HookErr
         let mut board = stage.board.subscribe();
         let _ = tokio::time::timeout(DOCKER_TIMEOUT, board.wait_for(|status| status.docker.ready)).await;
     }
-    run_hooks(stage, options, moments::KUBERNETES_READY, &found).await
+    run_hooks(stage, events, moments::KUBERNETES_READY, &found).await
 }
 
-async fn run_hooks(stage: &Stage, options: Options, moment: &str, found: &[hooks::Hook]) -> Result<(), HookError> {
+async fn run_hooks(stage: &Stage, events: Events, moment: &str, found: &[hooks::Hook]) -> Result<(), HookError> {
     let (secrets, policy) = (Secrets::default(), stage.wishes.hooks);
     let given = Surroundings {
         moment,
@@ -163,7 +152,7 @@ async fn run_hooks(stage: &Stage, options: Options, moment: &str, found: &[hooks
         timeout: policy.timeout,
         timeout_setting: env::HOOK_TIMEOUT,
     };
-    hooks::run_for_boot(found, &given, policy.failure_at(moment), &stage.board, options.events).await
+    hooks::run_for_boot(found, &given, policy.failure_at(moment), &stage.board, events).await
 }
 
 /// Tells the board what it took to get here. Whoever cannot know that runs no worse for it.

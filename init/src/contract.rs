@@ -33,8 +33,6 @@ pub mod names {
     /// The repository under which control-plane images are built on the host, before the bake gives them the
     /// names that kubeadm expects.
     pub const BUILD_REPOSITORY: &str = "kubake";
-    /// The registry in the names of the control-plane images (kubeadm's default `imageRepository`).
-    pub const IMAGE_REPOSITORY: &str = "registry.k8s.io";
     /// The StorageClass that every cluster has as its default.
     pub const STORAGE_CLASS: &str = "standard";
 }

@@ -1,8 +1,53 @@
 //! File operations that the standard library has only in parts. Names no path of its own; callers say in their errors
-//! what was to be done.
+//! what was to be done, but for files that are somebody else's as much as ours ([`SharedFileError`]).
 
-use std::path::Path;
-use std::{fs, io};
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// What can go wrong with a file that a user may have mounted.
+#[derive(Debug, thiserror::Error)]
+pub enum SharedFileError {
+    /// The file cannot be read.
+    #[error("cannot read {}; mount a readable file there, or none", path.display())]
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file cannot be written or removed.
+    #[error("cannot write {}; mount a writable file there, or none", path.display())]
+    Write {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Reads a text file that a user may have mounted; none where there is no file.
+pub(crate) fn read_shared(path: &Path) -> Result<Option<String>, SharedFileError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(SharedFileError::Read { path: path.to_owned(), source }),
+    }
+}
+
+/// Writes a file that has this mode before there is anything in it, with the directories that lead to it.
+pub(crate) fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
+    // The file may be an old one, or the umask an odd one.
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.write_all(content)
+}
 
 /// Removes a file, link or tree; that there is none is fine. A link is removed, not what it leads to.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
@@ -20,6 +65,25 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mode_is_given_to_old_files_too() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("below/file");
+        for (mode, text) in [(0o644, "long text"), (0o600, "short")] {
+            write(&path, text.as_bytes(), mode).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_shared_file_that_is_none_is_told_with_what_to_do() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(read_shared(&root.path().join("none")).unwrap().is_none());
+        let told = read_shared(root.path()).unwrap_err().to_string();
+        assert_eq!(told, format!("cannot read {}; mount a readable file there, or none", root.path().display()));
+    }
 
     #[test]
     fn files_links_trees_and_nothing_can_be_removed() {

@@ -49,8 +49,6 @@ pub struct Stage {
     pub addresses: Vec<IpAddr>,
     /// The networks that it is in; likewise.
     pub networks: Vec<Ipv4Net>,
-    /// Whether the Docker API is also served without TLS.
-    pub is_docker_tcp_served: bool,
     /// What was asked of the network and is to be taken back.
     attached: Option<net::Plan>,
     /// Cancelled when side services (DNS, Docker's TCP port) shall end.
@@ -77,7 +75,6 @@ impl Stage {
             mtu: 1500,
             networks: Vec::new(),
             addresses: Vec::new(),
-            is_docker_tcp_served: true,
             attached: None,
             shutdown,
         }
@@ -128,6 +125,9 @@ impl Stage {
         for registry in &self.wishes.registries {
             let how = if registry.login.is_some() { "with a login" } else { "without a login" };
             tracing::info!("registry {} {how}", registry.host);
+        }
+        for mirror in registries::plan::unknown_to_docker(&self.wishes.registries) {
+            tracing::warn!("Docker does not use the mirror {mirror}: it takes those whose path begins with /v2 only");
         }
         Ok(())
     }
@@ -292,7 +292,7 @@ impl Stage {
             // A bake: identities are made by each container for itself.
             None => tracing::debug!("no certificates in {}: no Docker API with TLS", paths::DOCKER_PKI),
         }
-        if self.is_docker_tcp_served {
+        if self.wishes.is_docker_tcp_served {
             proxy.listen(everywhere(ports::DOCKER)).await?;
         }
         tokio::spawn(proxy.run(self.shutdown.clone().cancelled_owned()));

@@ -1,7 +1,6 @@
-//! The supervisor process: settings and preflight, then a runtime in which the HTTP server is the first thing that
+//! The supervisor process: an order that makes sense, then a runtime in which the HTTP server is the first thing that
 //! lives and one role (boot or half a bake) runs to its end. Turns every outcome into an exit code.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,17 +10,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::bake;
-use crate::boot::{self, Daemons, Options};
-use crate::contract::{BOOT_TIMEOUT, ClusterSettings, env, exit, paths, ports};
-use crate::host::{cgroups, preflight};
+use crate::boot::{self, Daemons};
+use crate::contract::{exit, paths, ports};
+use crate::host::cgroups;
 use crate::http;
 use crate::identity;
 use crate::invocation::Role;
-use crate::phases::{BoxError, Events, chain};
+use crate::order::Order;
+use crate::phases::{Events, chain};
 use crate::stage::Stage;
 use crate::status::{Board, State};
-use crate::token::Token;
-use crate::wishes::Wishes;
 
 /// What an orderly stop may take. `docker stop` kills after 10 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);
@@ -34,28 +32,9 @@ pub fn run(role: Role, has_events: bool) -> i32 {
         tracing::debug!("this process keeps its name: {error}");
     }
     let board = Board::new();
-    let token = match Token::from_sources(std::env::var_os(env::TOKEN), std::env::var_os(env::TOKEN_FILE)) {
-        Ok(token) => token,
-        Err(error) => return refuse(&chain(&error)),
-    };
-    let (identity, wishes) = match asked_for(role) {
-        Ok(asked_for) => asked_for,
-        Err(reasons) => return refuse(&reasons.join("; ")),
-    };
-    let settings = match load_settings(Path::new(paths::SETTINGS)) {
-        Ok(settings) => settings,
-        Err(error) => return refuse(&chain(error.as_ref())),
-    };
-    let is_docker_tcp_served = match is_docker_tcp_served(std::env::var_os(env::DOCKER_TCP).as_deref()) {
-        Ok(is_served) => is_served,
-        Err(problem) => return refuse(&problem),
-    };
-    let facts = match preflight::check(Path::new("/")) {
-        Ok(facts) => facts,
-        Err(refusals) => {
-            let reasons: Vec<String> = refusals.iter().map(|refusal| chain(refusal)).collect();
-            return refuse(&reasons.join("; "));
-        }
+    let order = match Order::gather(role, |name| std::env::var_os(name), Path::new("/"), SystemTime::now()) {
+        Ok(order) => order,
+        Err(mistakes) => return refuse(&mistakes.join("; ")),
     };
     // Must happen before the runtime starts threads: a namespace is a thread's.
     if let Err(error) = cgroups::enter_own_namespace() {
@@ -65,28 +44,14 @@ pub fn run(role: Role, has_events: bool) -> i32 {
         Ok(runtime) => runtime,
         Err(error) => return fail("cannot start the runtime", &error.to_string()),
     };
-    let order =
-        Order { role, events: Events::new(has_events), settings, facts, identity, wishes, is_docker_tcp_served, token };
-    let code = runtime.block_on(supervise(order, board));
+    let code = runtime.block_on(supervise(order, Events::new(has_events), board));
     // Blocking tasks (a store being copied) must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
     code
 }
 
-/// What is to be done, and with what: found to make sense before anything is touched.
-struct Order {
-    role: Role,
-    events: Events,
-    settings: ClusterSettings,
-    facts: preflight::Facts,
-    identity: identity::Request,
-    wishes: Wishes,
-    is_docker_tcp_served: bool,
-    token: Option<Token>,
-}
-
-async fn supervise(order: Order, board: Board) -> i32 {
-    let Order { role, events, settings, facts, identity, wishes, is_docker_tcp_served, token } = order;
+async fn supervise(order: Order, events: Events, board: Board) -> i32 {
+    let Order { role, settings, facts, identity, wishes, token } = order;
     let shutdown = CancellationToken::new();
     let listener = match TcpListener::bind(("0.0.0.0", ports::HTTP)).await {
         Ok(listener) => listener,
@@ -99,7 +64,7 @@ async fn supervise(order: Order, board: Board) -> i32 {
         docker_client_dir: PathBuf::from(paths::DOCKER_PKI),
         logs_dir: PathBuf::from(paths::LOGS),
         root: PathBuf::from("/"),
-        api_port: api_port(),
+        api_port: wishes.api_port,
         token,
         journal: http::Journal::default(),
     });
@@ -111,7 +76,6 @@ async fn supervise(order: Order, board: Board) -> i32 {
     }
 
     let mut stage = Stage::new(settings, board.clone(), facts, wishes, shutdown.clone());
-    stage.is_docker_tcp_served = is_docker_tcp_served;
     let code = tokio::select! {
         code = perform(role, &mut stage, events, identity, &stop) => code,
         () = stop_now.cancelled() => {
@@ -155,14 +119,9 @@ async fn perform_bake(
 }
 
 async fn perform_boot(stage: &mut Stage, events: Events, identity: identity::Request, stop: &CancellationToken) -> i32 {
-    let options = Options {
-        is_static_ip_checked: std::env::var(env::STATIC_IP_CHECK).as_deref() != Ok("off"),
-        timeout: boot_timeout(),
-        events,
-    };
     let mut daemons = Daemons::default();
     let outcome = tokio::select! {
-        outcome = boot::run(stage, &mut daemons, options, identity, stop) => outcome,
+        outcome = boot::run(stage, &mut daemons, events, identity, stop) => outcome,
         () = stop.cancelled() => Ok(()),
     };
     let board = stage.board.clone();
@@ -209,64 +168,6 @@ fn listen_for_signals(stop: &CancellationToken, stop_now: &CancellationToken) ->
     Ok(())
 }
 
-fn load_settings(path: &Path) -> Result<ClusterSettings, BoxError> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        format!("cannot read {}: {error}; this program is PID 1 of an image that `kubake bake` made", path.display())
-    })?;
-    parse_settings(&text).map_err(|problem| format!("{}: {problem}", path.display()).into())
-}
-
-fn parse_settings(text: &str) -> Result<ClusterSettings, String> {
-    let settings: ClusterSettings = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
-    let problems = settings.problems();
-    if problems.is_empty() {
-        Ok(settings)
-    } else {
-        Err(problems.into_iter().map(|(key, problem)| format!("{key}: {problem}")).collect::<Vec<_>>().join("; "))
-    }
-}
-
-/// What the environment asks of the container's identity and of all else, or everything that is wrong with it.
-fn asked_for(role: Role) -> Result<(identity::Request, Wishes), Vec<String>> {
-    let variable = |name: &str| std::env::var(name).ok();
-    if role != Role::Boot {
-        return Ok((identity::Request::default(), Wishes::of_a_bake(variable)?));
-    }
-    let is_made = identity::is_made_at(Path::new("/"));
-    let identity = identity::Request::from_variables(variable, SystemTime::now(), is_made)
-        .map_err(|errors| errors.iter().map(|error| chain(error)).collect());
-    both(identity, Wishes::from_variables(variable))
-}
-
-/// Both values, or the mistakes of both.
-fn both<A, B>(one: Result<A, Vec<String>>, other: Result<B, Vec<String>>) -> Result<(A, B), Vec<String>> {
-    match (one, other) {
-        (Ok(one), Ok(other)) => Ok((one, other)),
-        (one, other) => Err(one.err().into_iter().chain(other.err()).flatten().collect()),
-    }
-}
-
-fn api_port() -> u16 {
-    std::env::var(env::API_PORT).ok().and_then(|port| port.parse().ok()).unwrap_or(ports::API)
-}
-
-/// What the variable says. A mistyped `off` would leave a port open that somebody wanted closed, so it is refused.
-fn is_docker_tcp_served(value: Option<&OsStr>) -> Result<bool, String> {
-    match value {
-        None => Ok(true),
-        Some(value) if value == "on" => Ok(true),
-        Some(value) if value == "off" => Ok(false),
-        Some(value) => {
-            Err(format!("{}: `{}` is neither `on` (the default) nor `off`", env::DOCKER_TCP, value.to_string_lossy()))
-        }
-    }
-}
-
-fn boot_timeout() -> Duration {
-    let seconds = std::env::var(env::BOOT_TIMEOUT).ok().and_then(|seconds| seconds.parse().ok());
-    seconds.map_or(BOOT_TIMEOUT, Duration::from_secs)
-}
-
 fn refuse(reason: &str) -> i32 {
     tracing::error!("{reason}");
     exit::USAGE
@@ -275,31 +176,4 @@ fn refuse(reason: &str) -> i32 {
 fn fail(what: &str, reason: &str) -> i32 {
     tracing::error!("{what}: {reason}");
     exit::FAILED
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn broken_settings_are_refused_with_the_key() {
-        assert!(parse_settings("staticIp: 127.0.0.1\n").is_err_and(|problem| problem.contains("staticIp")));
-        assert!(parse_settings("statikIp: 10.0.0.1\n").is_err_and(|problem| problem.contains("statikIp")));
-        assert_eq!(parse_settings("{}"), Ok(ClusterSettings::default()));
-    }
-
-    #[test]
-    fn the_plain_docker_port_is_on_or_off_and_nothing_in_between() {
-        let parsed = |value: &str| is_docker_tcp_served(Some(OsStr::new(value)));
-        assert_eq!(is_docker_tcp_served(None), Ok(true));
-        assert_eq!(parsed("on"), Ok(true));
-        assert_eq!(parsed("off"), Ok(false));
-        for mistyped in ["", "OFF", "false", "0", "of"] {
-            let problem = parsed(mistyped).unwrap_err();
-            assert!(
-                problem.starts_with("KUBAKE_DOCKER_TCP: ") && problem.contains(&format!("`{mistyped}`")),
-                "{problem}"
-            );
-        }
-    }
 }

@@ -33,7 +33,7 @@ pub enum TokenError {
         source: io::Error,
     },
     /// What is there is no token.
-    #[error("the token in {origin} {unfit}")]
+    #[error("the token in {origin} {unfit}; one is a line of {SHORTEST} to {LONGEST} bytes")]
     Unfit {
         /// The variable or the file.
         origin: String,
@@ -163,9 +163,12 @@ mod tests {
             ("12345678\n", "has a control character in it, such as a line break"),
             (" 12345678", "begins or ends with a space"),
         ] {
-            assert_eq!(told(Some(text), None), format!("the token in KUBAKE_TOKEN {end}"));
+            let advice = "one is a line of 8 to 4096 bytes";
+            assert_eq!(told(Some(text), None), format!("the token in KUBAKE_TOKEN {end}; {advice}"));
         }
-        assert_eq!(told(Some(&"x".repeat(5000)), None), "the token in KUBAKE_TOKEN is longer than 4096 bytes");
+        assert!(
+            told(Some(&"x".repeat(5000)), None).starts_with("the token in KUBAKE_TOKEN is longer than 4096 bytes;")
+        );
         let both = told(Some("12345678"), Some(Path::new("x")));
         assert_eq!(both, "KUBAKE_TOKEN and KUBAKE_TOKEN_FILE are both set; set only one of them");
     }
@@ -184,8 +187,8 @@ mod tests {
             assert!(told(None, Some(&path)).starts_with(&format!("the token in `{}` {end}", path.display())));
         }
         std::fs::write(&path, b"\xff12345678").unwrap();
-        assert!(told(None, Some(&path)).ends_with("is not UTF-8"));
-        assert!(told(None, Some(Path::new("/dev/zero"))).ends_with("is longer than 4096 bytes"));
+        assert!(told(None, Some(&path)).contains("is not UTF-8; "));
+        assert!(told(None, Some(Path::new("/dev/zero"))).contains("is longer than 4096 bytes; "));
     }
 
     proptest! {

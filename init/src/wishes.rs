@@ -1,15 +1,21 @@
-//! What whoever starts a container asks for by variables, beside its identity (`identity::Request`) and its token. Only
-//! gathers what the modules understand that these things belong to, and all that is wrong with it; does none of it.
+//! What whoever starts a container asks for by variables, beside its identity (`identity::Request`) and its token. Gathers
+//! what the modules understand that these things belong to, understands the switches and numbers that belong to none, and
+//! tells all that is wrong with it; does none of it.
+
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
 
 use crate::authorities;
-use crate::contract::env;
+use crate::contract::{BOOT_TIMEOUT, env, ports};
 use crate::hooks;
+use crate::http::address;
 use crate::phases::chain;
 use crate::proxies::Proxies;
 use crate::registries::{self, Registry};
 
 /// What is asked for. By default nothing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Wishes {
     /// The node is as large as the container's limits ([`env::ENFORCE_CAPACITY`]).
     pub is_capacity_enforced: bool,
@@ -21,16 +27,73 @@ pub struct Wishes {
     pub hooks: hooks::Policy,
     /// Proxies for whoever pulls images.
     pub proxies: Option<Proxies>,
+    /// The port under which callers outside reach the API server ([`env::API_PORT`]).
+    pub api_port: u16,
+    /// Whether the Docker API is also served without TLS ([`env::DOCKER_TCP`]).
+    pub is_docker_tcp_served: bool,
+    /// Whether a static IP is refused that something else seems to have ([`env::STATIC_IP_CHECK`]).
+    pub is_static_ip_checked: bool,
+    /// After how long without readiness the boot is given up ([`env::BOOT_TIMEOUT`]).
+    pub boot_timeout: Duration,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self {
+            is_capacity_enforced: false,
+            registries: Vec::new(),
+            authorities: Vec::new(),
+            hooks: hooks::Policy::default(),
+            proxies: None,
+            api_port: ports::API,
+            is_docker_tcp_served: true,
+            is_static_ip_checked: true,
+            boot_timeout: BOOT_TIMEOUT,
+        }
+    }
+}
+
+/// A switch or a number that cannot be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WishError {
+    /// Neither of two.
+    #[error("{variable}: `{text}` is neither `on` (the default) nor `off`; set it to one of them")]
+    Switch {
+        /// The variable.
+        variable: &'static str,
+        /// What it is.
+        text: String,
+    },
+    /// Not a port.
+    #[error("{}: `{text}` is not a port; set a number from 1 to 65535, or leave it out", env::API_PORT)]
+    Port {
+        /// What it is.
+        text: String,
+    },
+    /// Not a time.
+    #[error("{}: `{text}` is not a number of seconds; set one such as `900`, or leave it out", env::BOOT_TIMEOUT)]
+    Seconds {
+        /// What it is.
+        text: String,
+    },
+    /// Not a filter.
+    #[error("{}: `{text}` is not a filter; set one such as `debug`, or leave it out", env::LOG)]
+    Filter {
+        /// What it is.
+        text: String,
+    },
 }
 
 impl Wishes {
-    /// What a bake is asked for: how to reach the world, and else nothing, since no container shares what an image is
-    /// baked with.
+    /// What a bake is asked for: how to reach the world and how to be reached, and else nothing, since no container shares
+    /// what an image is baked with.
     ///
     /// # Errors
     /// Everything that is wrong, a sentence each.
     pub fn of_a_bake(get: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
-        Ok(Self { proxies: proxies(get)?, ..Self::default() })
+        let mut problems = Vec::new();
+        let wishes = Self::of_all(&get, &mut problems);
+        if problems.is_empty() { Ok(wishes) } else { Err(problems) }
     }
 
     /// Understands the variables that `get` finds.
@@ -39,31 +102,86 @@ impl Wishes {
     /// Everything that is wrong, a sentence each.
     pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
-        let wishes = Self {
-            proxies: proxies(&get).unwrap_or_else(|found| {
-                problems.extend(found);
-                None
-            }),
-            hooks: hooks::Policy::from_variables(&get).unwrap_or_else(|found| {
-                problems.extend(found);
-                hooks::Policy::default()
-            }),
+        let mut wishes = Self {
             is_capacity_enforced: get(env::ENFORCE_CAPACITY).is_some_and(|value| is_yes(&value)),
-            registries: registries::request::from_variables(&get).unwrap_or_else(|errors| {
-                problems.extend(errors.iter().map(|error| chain(error)));
-                Vec::new()
-            }),
-            authorities: authorities::from_variable(get(env::EXTRA_CA_CERTS)).unwrap_or_else(|error| {
-                problems.push(chain(&error));
-                Vec::new()
-            }),
+            ..Self::of_all(&get, &mut problems)
         };
+        match hooks::Policy::from_variables(&get) {
+            Ok(policy) => wishes.hooks = policy,
+            Err(errors) => problems.extend(errors.iter().map(ToString::to_string)),
+        }
+        match registries::request::from_variables(&get) {
+            Ok(registries) => wishes.registries = registries,
+            Err(errors) => problems.extend(errors.iter().map(|error| chain(error))),
+        }
+        match authorities::from_variable(get(env::EXTRA_CA_CERTS)) {
+            Ok(authorities) => wishes.authorities = authorities,
+            Err(error) => problems.push(chain(&error)),
+        }
+        // CI systems set what they have no value for to nothing, and the check is what happens without.
+        match switch(env::STATIC_IP_CHECK, get(env::STATIC_IP_CHECK).filter(|text| !text.is_empty())) {
+            Ok(is_on) => wishes.is_static_ip_checked = is_on,
+            Err(error) => problems.push(error.to_string()),
+        }
+        match boot_timeout(get(env::BOOT_TIMEOUT)) {
+            Ok(timeout) => wishes.boot_timeout = timeout,
+            Err(error) => problems.push(error.to_string()),
+        }
         if problems.is_empty() { Ok(wishes) } else { Err(problems) }
+    }
+
+    /// What every role is asked for.
+    fn of_all(get: impl Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> Self {
+        let mut wishes = Self::default();
+        match Proxies::from_variables(&get) {
+            Ok(proxies) => wishes.proxies = proxies,
+            Err(errors) => problems.extend(errors.iter().map(ToString::to_string)),
+        }
+        match api_port(get(env::API_PORT)) {
+            Ok(port) => wishes.api_port = port,
+            Err(error) => problems.push(error.to_string()),
+        }
+        // Empty is no switch here: somebody who meant `off` and lost it on the way would have an open port.
+        match switch(env::DOCKER_TCP, get(env::DOCKER_TCP)) {
+            Ok(is_on) => wishes.is_docker_tcp_served = is_on,
+            Err(error) => problems.push(error.to_string()),
+        }
+        if let Err(error) = log_filter(get(env::LOG)) {
+            problems.push(error.to_string());
+        }
+        wishes
     }
 }
 
-fn proxies(get: impl Fn(&str) -> Option<String>) -> Result<Option<Proxies>, Vec<String>> {
-    Proxies::from_variables(get).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+/// A switch that is on where it is not set. A mistyped `off` is none, so it is told.
+fn switch(variable: &'static str, text: Option<String>) -> Result<bool, WishError> {
+    match text.as_deref() {
+        None | Some("on") => Ok(true),
+        Some("off") => Ok(false),
+        Some(text) => Err(WishError::Switch { variable, text: shown(text) }),
+    }
+}
+
+fn api_port(text: Option<String>) -> Result<u16, WishError> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(ports::API) };
+    address::port(&text).map_err(|_| WishError::Port { text: shown(&text) })
+}
+
+fn boot_timeout(text: Option<String>) -> Result<Duration, WishError> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(BOOT_TIMEOUT) };
+    let seconds = text.parse().ok().filter(|seconds| *seconds != 0);
+    seconds.map(Duration::from_secs).ok_or_else(|| WishError::Seconds { text: shown(&text) })
+}
+
+/// Looked at only: the log has begun long before, with `info` where this is no filter.
+fn log_filter(text: Option<String>) -> Result<(), WishError> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(()) };
+    EnvFilter::try_new(&text).map(drop).map_err(|_| WishError::Filter { text: shown(&text) })
+}
+
+/// As it can be told on one line.
+fn shown(text: &str) -> String {
+    text.escape_debug().take(100).collect()
 }
 
 /// bsycorp/kind takes any value that is not empty for yes; those that say no in so many words mean it.
@@ -88,6 +206,38 @@ mod tests {
         for no in [None, Some(""), Some("off"), Some("0"), Some("False"), Some(" no ")] {
             assert!(!asks(no), "{no:?}");
         }
+    }
+
+    #[test]
+    fn switches_and_numbers_are_what_they_say_or_told_with_their_variable() {
+        let ask = |variable: &str, text: &str| {
+            Wishes::from_variables(|name| (name == variable).then(|| text.to_owned())).map_err(|told| told.join("\n"))
+        };
+        for (text, is_on) in [("on", true), ("off", false)] {
+            assert_eq!(ask(env::DOCKER_TCP, text).unwrap().is_docker_tcp_served, is_on);
+            assert_eq!(ask(env::STATIC_IP_CHECK, text).unwrap().is_static_ip_checked, is_on);
+        }
+        assert_eq!(ask(env::API_PORT, "32768").unwrap().api_port, 32768);
+        assert_eq!(ask(env::BOOT_TIMEOUT, "60").unwrap().boot_timeout, Duration::from_secs(60));
+        assert!(ask(env::LOG, "warn,kubake_init=debug").is_ok());
+        for variable in [env::STATIC_IP_CHECK, env::API_PORT, env::BOOT_TIMEOUT, env::LOG] {
+            let wishes = ask(variable, "").unwrap();
+            assert_eq!((wishes.api_port, wishes.boot_timeout), (ports::API, BOOT_TIMEOUT), "empty is not set");
+            assert!(wishes.is_static_ip_checked);
+        }
+        for (variable, texts, end) in [
+            (env::DOCKER_TCP, &["", "OFF", "false", "0", "of"][..], "neither `on` (the default) nor `off`; set it"),
+            (env::STATIC_IP_CHECK, &["no", "Off"], "neither `on` (the default) nor `off`; set it to one of them"),
+            (env::API_PORT, &["0", "65536", "http", "-1", "+1"], "not a port; set a number from 1 to 65535"),
+            (env::BOOT_TIMEOUT, &["0", "15m", "-1"], "not a number of seconds; set one such as `900`"),
+            (env::LOG, &["kubake_init=loud"], "not a filter; set one such as `debug`"),
+        ] {
+            for text in texts {
+                let told = ask(variable, text).unwrap_err();
+                assert!(told.starts_with(&format!("{variable}: `{text}` is {end}")), "{told}");
+            }
+        }
+        assert!(!ask(env::API_PORT, "1\n2").unwrap_err().contains('\n'), "one line");
     }
 
     #[test]

@@ -40,12 +40,18 @@ fn a_token_that_is_none() {
 }
 
 #[test]
-fn everything_else_that_variables_ask_for() {
+fn everything_that_is_wrong_with_variables_is_told_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("registries.yaml");
     std::fs::write(&file, "registries:\n- {host: registry, user: ci, password: hunter22}\n- {hosts: a.example}\n")
         .unwrap();
     let variables = [
+        (env::TOKEN, "short"),
+        (env::API_PORT, "http"),
+        (env::DOCKER_TCP, "of"),
+        (env::STATIC_IP_CHECK, "no"),
+        (env::BOOT_TIMEOUT, "15m"),
+        (env::LOG, "kubake_init=loud"),
         (env::CERT_SANS, "a/b"),
         (env::REGISTRY, "ghcr.io"),
         (env::REGISTRY_PASSWORD, "hunter22"),
@@ -58,7 +64,13 @@ fn everything_else_that_variables_ask_for() {
     let (code, stderr) = refused(&variables);
     assert_eq!(code, Some(exit::USAGE), "{stderr}");
     for reason in [
-        "KUBAKE_CERT_SANS: `a/b` is neither",
+        "ERROR the token in KUBAKE_TOKEN is shorter than 8 bytes; one is a line of",
+        "; KUBAKE_API_PORT: `http` is not a port; set a number",
+        "; KUBAKE_DOCKER_TCP: `of` is neither `on` (the default) nor `off`; set it",
+        "; KUBAKE_STATIC_IP_CHECK: `no` is neither",
+        "; KUBAKE_BOOT_TIMEOUT: `15m` is not a number of seconds; set one such as `900`",
+        "; KUBAKE_LOG: `kubake_init=loud` is not a filter",
+        "; KUBAKE_CERT_SANS: `a/b` is neither",
         "; REGISTRY and REGISTRY_PASSWORD are set and REGISTRY_USER is not, or empty; set all three or none",
         "registries[0].host: `registry` cannot be the registry of an image",
         "registries[1].hosts: is unknown; there are host, user, password",
@@ -67,6 +79,8 @@ fn everything_else_that_variables_ask_for() {
         "; KUBAKE_HOOK_TIMEOUT is `soon`, which is no duration; set one such as `90s`",
         "; KUBAKE_HOOK_FAILURE is `maybe`; set it to `fail` or `report`",
         "; https_proxy: this is not the URL of a proxy",
+        // Where these tests run there is no image.
+        "; cannot read /etc/kubake/settings.yaml; this program is PID 1 of an image that `kubake bake` made",
     ] {
         assert!(stderr.contains(reason), "{reason} is not told: {stderr}");
     }

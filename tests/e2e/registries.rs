@@ -19,11 +19,18 @@ use crate::{Case, PROBE, build_probe};
 
 pub(crate) const CASES: &[Case] = &[
     ("a mistake about registries, proxies or CAs is told before anything starts, and no secret with it", refused),
-    ("pods and Docker use a registry with a password and a CA of its own, directly and through a proxy", used),
+    (
+        "pods and Docker use a registry with a password and a CA of its own, directly, as a mirror and through a proxy",
+        used,
+    ),
 ];
 
 /// A pull from a registry on the same machine.
 const PULL_PATIENCE: Duration = Duration::from_secs(120);
+/// A registry that does not exist: what is pulled from it came from its mirror.
+const UPSTREAM: &str = "upstream.kubake-e2e.test";
+/// Where the mirror has what it mirrors, as a proxy cache that is one project of a registry.
+const CACHE: &str = "cache";
 /// Where files are mounted in a cluster.
 const MOUNT: &str = "/run/kubake-e2e";
 
@@ -34,7 +41,8 @@ fn name(what: &str) -> String {
 fn refused() -> Result<()> {
     let image = lab()?.image()?;
     let directory = lab()?.directory()?;
-    let text = "registries:\n- {host: registry, user: ci, password: hunter22}\n- {hosts: a.example}\n";
+    let text = "registries:\n- {host: registry, user: ci, password: hunter22}\n- {hosts: a.example}\n\
+                - {host: b.example, mirrors: ['https://harbor.example/proxy-cache']}\n";
     lab::write(&directory.path().join("registries.yaml"), text)?;
     let volume = format!("--volume={}:{MOUNT}:ro", directory.path().display());
     let variables = [
@@ -56,6 +64,7 @@ fn refused() -> Result<()> {
         "REGISTRY and REGISTRY_PASSWORD are set and REGISTRY_USER is not",
         "registries[0].host: `registry` cannot be the registry of an image",
         "registries[1].hosts: is unknown",
+        "registries[2].mirrors[0]: has a path without /v2 in it; write the whole path",
         "KUBAKE_EXTRA_CA_CERTS: cannot read /no/such/ca.crt",
         "HTTPS_PROXY: this is not the URL of a proxy",
     ] {
@@ -80,17 +89,26 @@ fn used() -> Result<()> {
     through_proxy(&registry, &proxy, &outside, &image).context("a cluster that reaches the registry through a proxy")
 }
 
-/// Docker in the node pushes, and a pod pulls.
+/// Docker in the node pushes, and a pod pulls; then once more from a registry of which this one is the mirror.
 fn told_by_file(registry: &Registry, network: &Network, image: &str) -> Result<()> {
     let directory = lab()?.directory()?;
-    let entry = json!({
+    let own = json!({
         "host": registry.host(),
         "user": Registry::USER,
         "passwordFile": format!("{MOUNT}/password"),
         "caFile": format!("{MOUNT}/ca.crt"),
     });
+    let mirror = format!("https://{}/v2/{CACHE}", registry.host());
+    let mut upstream = own.clone();
+    upstream["host"] = UPSTREAM.into();
+    upstream["mirrors"] = json!([mirror]);
+    let hub = json!({
+        "host": "docker.io",
+        "caFile": format!("{MOUNT}/ca.crt"),
+        "mirrors": [mirror, format!("https://{}/{CACHE}/v2", registry.host())],
+    });
     let write = |file: &str, text: &str| lab::write(&directory.path().join(file), text);
-    write("registries.yaml", &json!({ "registries": [entry] }).to_string())?;
+    write("registries.yaml", &json!({ "registries": [own, upstream, hub] }).to_string())?;
     write("password", &format!("{}\n", Registry::PASSWORD))?;
     write("ca.crt", &registry.authority().certificate)?;
     let volume = format!("--volume={}:{MOUNT}:ro", directory.path().display());
@@ -100,8 +118,13 @@ fn told_by_file(registry: &Registry, network: &Network, image: &str) -> Result<(
     build_probe(&cluster)?;
     cluster.node(&["docker", "tag", PROBE, image])?;
     cluster.node(&["docker", "push", image])?;
-    cluster.node(&["docker", "rmi", image, PROBE])?;
+    let cached = format!("{}/{CACHE}/probe:1", registry.host());
+    cluster.node(&["docker", "tag", PROBE, &cached])?;
+    cluster.node(&["docker", "push", &cached])?;
+    cluster.node(&["docker", "rmi", image, &cached, PROBE])?;
     pulled(&cluster, image)?;
+    pulled(&cluster, &format!("{UPSTREAM}/probe:1")).context("from a mirror with a path")?;
+    docker_asks_mirror(&cluster, registry).context("Docker and a mirror with a path")?;
     cluster.node(&["docker", "pull", image])?;
     for path in ["/root/.docker/config.json", "/var/lib/kubelet/config.json"] {
         let mode = cluster.node(&["stat", "--format", "%a", path])?;
@@ -156,6 +179,22 @@ fn told_by_up(registry: &Registry, network: &Network, image: &str) -> Result<()>
     let known = engine::run(["inspect", cluster.container()])?;
     ensure!(!known.contains(Registry::PASSWORD), "the engine tells the password");
     no_password_in_logs(&cluster)
+}
+
+/// Whether Docker asks where it should, and says what it does not ask. It gets nothing: it logs in at Docker's own
+/// registry only, and the mirror wants a password.
+fn docker_asks_mirror(cluster: &Cluster, registry: &Registry) -> Result<()> {
+    let missing = "kubake-e2e/nothing";
+    let pull = ["exec", cluster.container(), "timeout", "60", "docker", "pull", missing];
+    let output = engine::output(pull)?;
+    ensure!(output.status.code() != Some(0), "{missing} was pulled: {}", output.stdout);
+    let log = registry.log()?;
+    let asked = format!("/v2/{CACHE}/{missing}/manifests/");
+    ensure!(log.contains(&asked), "{asked} was not asked for: {log}");
+    let unused = format!("Docker does not use the mirror https://{}/{CACHE}/v2: ", registry.host());
+    let log = engine::logs(cluster.container())?;
+    ensure!(log.contains(&unused), "it is not said that Docker does not use a mirror: {log}");
+    Ok(())
 }
 
 fn not_told(registry: &Registry, network: &Network, image: &str) -> Result<()> {

@@ -23,7 +23,8 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::error::ApiError;
-use crate::http::kubeconfig::{Cluster, Host, Kubeconfig, Server, User};
+use crate::http::address::{Host, Server};
+use crate::http::kubeconfig::{Cluster, Kubeconfig, User};
 
 /// Address and handshake together. On a machine that is busy booting, a handshake of 2 s has been seen.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,7 +50,7 @@ impl Endpoint {
     pub(super) fn new(kubeconfig: &str) -> Result<Self, ApiError> {
         let config = Kubeconfig::parse(kubeconfig).map_err(ApiError::Kubeconfig)?;
         let (cluster, user) = config.current().map_err(ApiError::Kubeconfig)?;
-        let server = Server::parse(&cluster.server, 443).map_err(ApiError::Kubeconfig)?;
+        let server = Server::parse(&cluster.server, 443).map_err(|error| ApiError::Kubeconfig(error.into()))?;
         let server_name = match (&cluster.tls_server_name, &server.host) {
             (Some(name), _) | (None, Host::Name(name)) => {
                 ServerName::try_from(name.clone()).map_err(|error| credentials("tls-server-name", error))?

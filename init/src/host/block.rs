@@ -2,35 +2,14 @@
 //!
 //! Such files may be bind-mounted: they cannot be replaced by renaming, only written in place.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+
+use crate::files::{SharedFileError, read_shared};
 
 pub(crate) const BEGIN: &str = "# kubake: begin";
 pub(crate) const END: &str = "# kubake: end";
-
-/// What [`apply`] fails with.
-#[derive(Debug, thiserror::Error)]
-pub enum BlockError {
-    /// The file cannot be read.
-    #[error("cannot read {}; mount a readable file there, or none", path.display())]
-    Read {
-        /// Its path.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The file cannot be written.
-    #[error("cannot write {}; mount a writable file there, or none", path.display())]
-    Write {
-        /// Its path.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-}
 
 /// `existing` with our block holding exactly `lines`: in its old place, or at the end. Without lines there is no block.
 #[must_use]
@@ -59,12 +38,8 @@ pub(crate) fn render(existing: &str, lines: &str) -> String {
 }
 
 /// Brings our block in the file at `path` up to date; true when that was a change. A file that is missing is made.
-pub(crate) fn apply(path: &Path, lines: &str) -> Result<bool, BlockError> {
-    let existing = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(source) => return Err(BlockError::Read { path: path.to_owned(), source }),
-    };
+pub(crate) fn apply(path: &Path, lines: &str) -> Result<bool, SharedFileError> {
+    let existing = read_shared(path)?.unwrap_or_default();
     let wanted = render(&existing, lines);
     if wanted == existing {
         return Ok(false);
@@ -75,6 +50,6 @@ pub(crate) fn apply(path: &Path, lines: &str) -> Result<bool, BlockError> {
         file.write_all(wanted.as_bytes())?;
         file.set_len(wanted.len() as u64)
     };
-    write().map_err(|source| BlockError::Write { path: path.to_owned(), source })?;
+    write().map_err(|source| SharedFileError::Write { path: path.to_owned(), source })?;
     Ok(true)
 }

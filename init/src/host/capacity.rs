@@ -10,6 +10,10 @@
 //! Only the container's own cgroup is seen, as nothing outside of it can be: where an engine runs inside of another
 //! limited container, limits of the outer one count with version 1's memory alone, which tells them
 //! (`hierarchical_memory_limit`, `Documentation/admin-guide/cgroup-v1/memory.rst`).
+//!
+//! The programs themselves are not told. Go takes as many threads as there is processor time in the limit of the cgroup that
+//! it is in, and looks at no parent (1.26: `runtime/cgroup_linux.go`): pods of the control plane have no limit of their own,
+//! so of the container's they see `--cpuset-cpus` alone. Of memory it looks at no limit at all.
 
 use std::fmt;
 use std::fs;

@@ -3,9 +3,10 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use super::block::{self, BlockError};
+use super::block;
 use super::under;
 use crate::contract::names;
+use crate::files::SharedFileError;
 
 /// The file.
 pub const HOSTS: &str = "/etc/hosts";
@@ -26,8 +27,8 @@ fn lines(entries: &[(Ipv4Addr, Vec<String>)]) -> String {
 /// Brings our block in `root`'s `/etc/hosts` up to date; true when that was a change.
 ///
 /// # Errors
-/// [`BlockError`].
-pub fn apply_at(root: &Path, entries: &[(Ipv4Addr, Vec<String>)]) -> Result<bool, BlockError> {
+/// [`SharedFileError`].
+pub fn apply_at(root: &Path, entries: &[(Ipv4Addr, Vec<String>)]) -> Result<bool, SharedFileError> {
     block::apply(&under(root, HOSTS), &lines(entries))
 }
 

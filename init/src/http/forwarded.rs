@@ -3,7 +3,7 @@
 
 use hyper::header::{self, HeaderMap, HeaderName};
 
-use super::kubeconfig::{self, Host};
+use super::address::{self, Host};
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
@@ -16,7 +16,7 @@ pub(super) fn host(headers: &HeaderMap) -> Option<Host> {
 
 /// The port, where there is one, is the proxy's for this server, and says nothing of the API server's.
 fn parse(text: &str) -> Option<Host> {
-    kubeconfig::split_authority(text).map(|(host, _port)| host)
+    address::split_authority(text).map(|(host, _port)| host)
 }
 
 /// The value of `host` in the first element of a `Forwarded` header; none where there is none or the element is broken.

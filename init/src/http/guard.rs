@@ -1,8 +1,10 @@
-//! Which endpoints are guarded by the token, and whether a request bears it. Pure; answers nothing.
+//! Which endpoints are guarded by the token, whether a request bears it, and what of a status is shown without. Pure;
+//! answers nothing.
 
 use hyper::header::{self, HeaderMap};
 
 use crate::contract::endpoints;
+use crate::status::Status;
 use crate::token::Token;
 
 /// What an endpoint gives away.
@@ -45,9 +47,68 @@ pub(super) fn bears(headers: &HeaderMap, token: &Token) -> bool {
     scheme.eq_ignore_ascii_case(b"bearer") && token.is(offered.trim_ascii_start())
 }
 
+/// What of a status those see who do not bear the token: the first line of each text. The lines after it are ends of logs,
+/// which are guarded themselves.
+pub(super) fn without_logs(mut status: Status) -> Status {
+    // All of them by name, so that a new one is thought of here.
+    let Status {
+        state: _,
+        reason,
+        phases,
+        components,
+        docker,
+        kubernetes,
+        ready_after_ms: _,
+        hooks,
+        milestones: _,
+        usage_at_ready: _,
+    } = &mut status;
+    let details = phases.iter_mut().map(|phase| &mut phase.detail);
+    let details = details.chain(hooks.iter_mut().map(|hook| &mut hook.detail));
+    let details = details.chain(components.iter_mut().map(|component| &mut component.last_exit));
+    let missing = docker.missing.iter_mut().chain(&mut kubernetes.missing);
+    details.chain([reason]).flatten().chain(missing).for_each(shorten);
+    status
+}
+
+fn shorten(text: &mut String) {
+    if let Some(end) = text.find('\n') {
+        text.truncate(end);
+        text.push_str(" (the rest takes the token: `Authorization: Bearer TOKEN`)");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::{Board, ComponentState, Outcome, Readiness, State};
+
+    #[test]
+    fn without_the_token_no_text_of_a_status_has_the_lines_of_a_log() {
+        let board = Board::new();
+        let text = |what: &str| format!("{what} failed; the end of its log:\nsecret 1\nsecret 2");
+        board.phase_started("containerd");
+        board.phase_ended("containerd", Outcome::Failed, Some(text("containerd")));
+        board.hook_started("kubernetes-ready/10-apply");
+        board.hook_ended("kubernetes-ready/10-apply", Some(text("hook")));
+        board.update_component("kubelet", |component| {
+            component.state = ComponentState::Failed;
+            component.last_exit = Some(text("kubelet"));
+        });
+        board.set_docker(Readiness::missing(text("dockerd")));
+        board.set_kubernetes(Readiness::from_missing(vec!["the node is not Ready".to_owned(), text("etcd")]));
+        board.set_state(State::Failed, Some(text("phase containerd")));
+        let whole = board.snapshot();
+        let shown = without_logs(whole.clone());
+        let json = serde_json::to_string(&shown).unwrap();
+        assert!(!json.contains("secret") && !json.contains("\\n"), "{json}");
+        let rest = "(the rest takes the token: `Authorization: Bearer TOKEN`)";
+        assert_eq!(shown.reason, Some(format!("phase containerd failed; the end of its log: {rest}")));
+        assert_eq!(shown.kubernetes.missing[0], "the node is not Ready", "what has no log in it stays as it is");
+        assert_eq!(json.matches(rest).count(), 6, "{json}");
+        let outcomes = |status: &Status| (status.state, status.phases[0].outcome, status.phases[0].elapsed_ms);
+        assert_eq!(outcomes(&shown), outcomes(&whole));
+    }
 
     #[test]
     fn one_header_with_the_token_opens() {

@@ -2,6 +2,7 @@
 //! outside. Owns connections and their limits; what is answered is in `routes`. It never changes anything and
 //! never calls anything ready on its own: readiness is what the [`Board`] of this boot says, not what a file says.
 
+pub mod address;
 mod bundle;
 mod forwarded;
 mod guard;

@@ -13,8 +13,9 @@ use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use tokio::io::AsyncReadExt;
 
+use super::address::{self, Host, Server};
 use super::guard::{self, Guarded};
-use super::kubeconfig::{self, Format, Host, Part, Server};
+use super::kubeconfig::{self, Format, Part};
 use super::{Site, bundle, forwarded, logs, page, query};
 use crate::contract::{endpoints, ports};
 use crate::phases::chain;
@@ -44,11 +45,9 @@ pub(super) async fn respond(request: &Parts, site: &Site, peer: IpAddr) -> Answe
         return answer;
     }
     let guarded = Guarded::of(path);
-    if let (Some(guarded), Some(token)) = (guarded, &site.token) {
-        if !guard::bears(&request.headers, token) {
-            site.journal.refused(guarded.name(), peer);
-            return unauthorized();
-        }
+    if let Some(guarded) = guarded.filter(|_| !is_trusted(request, site)) {
+        site.journal.refused(guarded.name(), peer);
+        return unauthorized();
     }
     let answer = match log {
         Some(name) => one_log(request, site, name).await,
@@ -60,6 +59,16 @@ pub(super) async fn respond(request: &Parts, site: &Site, peer: IpAddr) -> Answe
         }
     }
     answer
+}
+
+/// Whether nothing is kept from a caller.
+fn is_trusted(request: &Parts, site: &Site) -> bool {
+    site.token.as_ref().is_none_or(|token| guard::bears(&request.headers, token))
+}
+
+/// A status, as far as this caller may see it.
+fn visible(status: Status, request: &Parts, site: &Site) -> Status {
+    if is_trusted(request, site) { status } else { guard::without_logs(status) }
 }
 
 /// Answers at one of the paths that people are told.
@@ -76,7 +85,7 @@ async fn known(request: &Parts, site: &Site) -> Answer {
         endpoints::DOCKER_CLIENT => docker_client(site).await,
         endpoints::KUBERNETES_VERSION => text(StatusCode::OK, format!("{}\n", site.settings.kubernetes_version)),
         endpoints::STATIC_IP => text(StatusCode::OK, format!("{}\n", site.settings.static_ip)),
-        endpoints::STATUS => status(site),
+        endpoints::STATUS => status(request, site),
         endpoints::USAGE => usage(site).await,
         // The only one left of those that are known.
         _ => all_logs(request, site).await,
@@ -84,7 +93,7 @@ async fn known(request: &Parts, site: &Site) -> Answer {
 }
 
 fn index(request: &Parts, site: &Site) -> Answer {
-    let status = site.board.snapshot();
+    let status = visible(site.board.snapshot(), request, site);
     let mut answer = if wants_html(&request.headers) {
         body(StatusCode::OK, HTML, page::html(&status, site))
     } else {
@@ -94,8 +103,8 @@ fn index(request: &Parts, site: &Site) -> Answer {
     answer
 }
 
-fn status(site: &Site) -> Answer {
-    match serde_json::to_string_pretty(&site.board.snapshot()) {
+fn status(request: &Parts, site: &Site) -> Answer {
+    match serde_json::to_string_pretty(&visible(site.board.snapshot(), request, site)) {
         Ok(json) => body(StatusCode::OK, "application/json", json + "\n"),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("status cannot be written: {error}\n")),
     }
@@ -131,7 +140,7 @@ async fn readiness(request: &Parts, site: &Site, of: fn(&Status) -> &Readiness) 
     let settled = |status: &Status| ended(status) || of(status).ready;
     // A timeout is no error here, and the sender lives as long as the site: either way the board is asked again.
     drop(tokio::time::timeout(wait, board.wait_for(settled)).await);
-    let status = board.borrow();
+    let status = visible(board.borrow().clone(), request, site);
     let readiness = of(&status);
     if readiness.ready && !ended(&status) {
         return text(StatusCode::OK, "ready\n");
@@ -159,7 +168,7 @@ fn ended(status: &Status) -> bool {
 async fn config(request: &Parts, site: &Site) -> Answer {
     let asked = || -> Result<_, kubeconfig::KubeconfigError> {
         let format = parameter(request, "format").map_or(Ok(Format::default()), |name| Format::parse(&name))?;
-        let port = parameter(request, "port").map(|text| kubeconfig::port(&text)).transpose()?;
+        let port = parameter(request, "port").map(|text| address::port(&text)).transpose()?;
         let default_port = port.unwrap_or(site.api_port);
         let server = parameter(request, "server").map(|text| Server::parse(&text, default_port)).transpose()?;
         Ok((format, port, server))
@@ -218,8 +227,8 @@ fn caller_reached_us_as(request: &Parts, site: &Site) -> Server {
     let fixed = Host::Ip(site.settings.static_ip.into());
     let mut hosts = request.headers.get_all(header::HOST).iter();
     let mut named = || match (request.uri.authority(), hosts.next(), hosts.next()) {
-        (Some(authority), ..) => kubeconfig::split_authority(authority.as_str()),
-        (None, Some(host), None) => kubeconfig::split_authority(host.to_str().ok()?),
+        (Some(authority), ..) => address::split_authority(authority.as_str()),
+        (None, Some(host), None) => address::split_authority(host.to_str().ok()?),
         _ => None,
     };
     // A proxy before us knows better than the name by which it calls us itself.

@@ -294,6 +294,33 @@ async fn the_token_guards_what_is_secret_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn ends_of_logs_are_told_to_whoever_bears_the_token() {
+    let (_directory, mut site) = site();
+    let reason = "phase containerd failed: containerd does not start; the end of its log:\npassword=hunter22";
+    site.board.phase_started("containerd");
+    site.board.phase_ended("containerd", Outcome::Failed, Some(reason.to_owned()));
+    site.board.set_state(State::Failed, Some(reason.to_owned()));
+    let targets = ["/status", "/", "/kubernetes-ready", "/docker-ready"];
+    for target in targets {
+        assert!(get(&site, target, &[]).await.2.contains("hunter22"), "{target}: no token is set");
+    }
+    site.token = Some(Token::parse("open sesame").unwrap());
+    for target in targets {
+        for headers in [&[][..], &[("authorization", "Bearer open says me")], &[("accept", "text/html")]] {
+            let (code, _, body) = get(&site, target, headers).await;
+            assert_ne!(code, StatusCode::UNAUTHORIZED, "{target}");
+            assert!(!body.contains("hunter22"), "{target}: {body}");
+            assert!(
+                body.contains("containerd does not start; the end of its log: (the rest takes the token"),
+                "{body}"
+            );
+        }
+        let body = get(&site, target, &[("authorization", "Bearer open sesame")]).await.2;
+        assert!(body.contains("hunter22"), "{target}: {body}");
+    }
+}
+
+#[tokio::test]
 async fn it_is_noted_who_fetched_credentials_and_who_was_refused() {
     let (_directory, mut site) = site();
     site.token = Some(Token::parse("open sesame").unwrap());

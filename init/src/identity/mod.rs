@@ -14,9 +14,8 @@ pub mod slots;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -304,16 +303,11 @@ fn write_all(root: &Path, files: Vec<File>) -> Result<(), IdentityError> {
 }
 
 fn write(path: &Path, content: &[u8], is_secret: bool) -> Result<(), IdentityError> {
-    let written = || {
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory)?;
-        }
-        // A new file, because the mode is given to new ones only.
-        remove(path)?;
-        let mode = if is_secret { 0o600 } else { 0o644 };
-        fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?.write_all(content)
-    };
-    written().map_err(|source| IdentityError::Write { path: path.to_owned(), source })
+    let mode = if is_secret { 0o600 } else { 0o644 };
+    // A new file: what is there may be a link, or held open by somebody.
+    remove(path)
+        .and_then(|()| crate::files::write(path, content, mode))
+        .map_err(|source| IdentityError::Write { path: path.to_owned(), source })
 }
 
 fn read(path: &Path) -> Result<String, IdentityError> {

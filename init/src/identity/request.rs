@@ -34,7 +34,7 @@ impl Default for Request {
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// Not a name.
-    #[error("{}: `{name}` is neither a DNS name nor an IP address", env::CERT_SANS)]
+    #[error("{}: `{name}` is neither a DNS name nor an IP address; leave it out, or write it as one", env::CERT_SANS)]
     Name {
         /// What it is.
         name: String,

@@ -2,15 +2,15 @@
 //! noted, so that nothing is taken that is somebody else's; logins are put among those that are there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::Plan;
+use crate::files::{self, SharedFileError, read_shared};
 use crate::host::under;
 
 /// What we wrote.
@@ -21,24 +21,9 @@ const LOGINS: [&str; 2] = ["/var/lib/kubelet/config.json", "/root/.docker/config
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// A file cannot be read.
-    #[error("cannot read {}; mount a readable file there, or none", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A file cannot be written or removed.
-    #[error("cannot write {}; mount a writable file there, or none", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    /// A file cannot be read, written or removed.
+    #[error(transparent)]
+    File(#[from] SharedFileError),
     /// A file is not what it should be.
     #[error("{} is no JSON object of the form that it should have; repair or remove it", path.display())]
     Json {
@@ -73,7 +58,7 @@ impl Note {
 /// [`ApplyError`]; a later boot finishes what this one began.
 pub fn apply_at(root: &Path, plan: &Plan) -> Result<(), ApplyError> {
     let note_path = under(root, NOTE);
-    let before: Note = match read(&note_path)? {
+    let before: Note = match read_shared(&note_path)? {
         Some(text) => serde_json::from_str(&text).map_err(|_| ApplyError::Json { path: note_path.clone() })?,
         None => Note::default(),
     };
@@ -83,7 +68,7 @@ pub fn apply_at(root: &Path, plan: &Plan) -> Result<(), ApplyError> {
     }
     for (name, content) in plan.files.iter().filter(|(name, _)| !before.files.contains(*name)) {
         let path = under(root, name);
-        if read(&path)?.is_some_and(|text| text != *content) {
+        if read_shared(&path)?.is_some_and(|text| text != *content) {
             return Err(ApplyError::Foreign { path });
         }
     }
@@ -111,7 +96,7 @@ fn write_note(path: &Path, note: &Note) -> Result<(), ApplyError> {
 
 /// Puts logins into a file of Docker's form, in place of those that were put there before.
 fn log_in(path: &Path, before: &BTreeSet<String>, logins: &BTreeMap<String, String>) -> Result<(), ApplyError> {
-    let text = read(path)?;
+    let text = read_shared(path)?;
     let broken = || ApplyError::Json { path: path.to_owned() };
     let existing = match &text {
         // A file that is empty is as good as none to Docker, too.
@@ -140,18 +125,10 @@ fn merge(mut config: Value, before: &BTreeSet<String>, logins: &BTreeMap<String,
     Some(config)
 }
 
-fn read(path: &Path) -> Result<Option<String>, ApplyError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(ApplyError::Read { path: path.to_owned(), source }),
-    }
-}
-
 fn remove(path: &Path) -> Result<(), ApplyError> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(ApplyError::Write { path: path.to_owned(), source })
+            Err(SharedFileError::Write { path: path.to_owned(), source }.into())
         }
         _ => Ok(()),
     }
@@ -159,33 +136,26 @@ fn remove(path: &Path) -> Result<(), ApplyError> {
 
 /// Replaces a file in one step; one that is mounted cannot be replaced and is written in its place.
 fn write(path: &Path, content: &str, mode: u32) -> Result<(), ApplyError> {
-    let fill = |path: &Path| {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
-        // Before there is a secret in it: the file may be an old one.
-        file.set_permissions(Permissions::from_mode(mode))?;
-        file.write_all(content.as_bytes())
-    };
     let replace = || {
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory)?;
-        }
         let mut fresh = path.as_os_str().to_owned();
         fresh.push(".kubake");
         let fresh = PathBuf::from(fresh);
-        fill(&fresh)?;
+        files::write(&fresh, content.as_bytes(), mode)?;
         match fs::rename(&fresh, path) {
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
                 fs::remove_file(&fresh)?;
-                fill(path)
+                files::write(path, content.as_bytes(), mode)
             }
             renamed => renamed,
         }
     };
-    replace().map_err(|source| ApplyError::Write { path: path.to_owned(), source })
+    replace().map_err(|source| SharedFileError::Write { path: path.to_owned(), source }.into())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn plan(files: &[(&str, &str)], logins: &[(&str, &str)]) -> Plan {

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde_yaml::{Mapping, Value};
 
-use super::{Login, Registry, host, mirror};
+use super::mirror::MirrorError;
+use super::{Login, Mirror, Registry, host};
 
 /// The keys of an entry.
 const KEYS: &str = "host, user, password, passwordFile, mirrors, insecure, plainHttp, caFile";
@@ -68,7 +69,7 @@ pub fn text(registries: &[Registry], ca_file: impl Fn(usize) -> String) -> Strin
             add("password", password.clone().into());
         }
         if !registry.mirrors.is_empty() {
-            add("mirrors", registry.mirrors.clone().into());
+            add("mirrors", registry.mirrors.iter().map(Mirror::to_string).collect());
         }
         for (key, is_set) in [("insecure", registry.is_insecure), ("plainHttp", registry.is_plain_http)] {
             if is_set {
@@ -213,19 +214,19 @@ impl Problems<'_> {
         })
     }
 
-    fn mirrors(&mut self, place: &str, value: &Value) -> Vec<String> {
+    fn mirrors(&mut self, place: &str, value: &Value) -> Vec<Mirror> {
         let Value::Sequence(list) = value else {
             self.add(place, "must be a list of URLs");
             return Vec::new();
         };
-        let mut mirrors = Vec::new();
+        let mut mirrors: Vec<Mirror> = Vec::new();
         for (index, value) in list.iter().enumerate() {
-            match value.as_str().and_then(mirror) {
-                Some(mirror) => mirrors.push(mirror),
-                None => self.add(
-                    &format!("{place}[{index}]"),
-                    "must be a URL without a path and without credentials, such as https://mirror.example",
-                ),
+            let at = format!("{place}[{index}]");
+            match value.as_str().map_or(Err(MirrorError::Url), Mirror::parse) {
+                // containerd would read none of a file that has one twice.
+                Ok(mirror) if mirrors.contains(&mirror) => self.add(&at, "is there already; leave it out"),
+                Ok(mirror) => mirrors.push(mirror),
+                Err(error) => self.add(&at, error.to_string()),
             }
         }
         mirrors
@@ -259,7 +260,7 @@ registries:
 - host: docker.io
   user: me
   password: 's3cret'
-  mirrors: [https://mirror.example/, http://other:5000]
+  mirrors: [https://mirror.example/, http://other:5000, https://harbor.example/v2/proxy-cache]
   insecure: true
 - {host: plain.example, plainHttp: true}
 ";
@@ -269,7 +270,8 @@ registries:
         assert_eq!(one.password_file.as_deref(), Some("/run/secrets/password".as_ref()));
         assert_eq!(one.ca_file.as_deref(), Some("/run/secrets/ca.crt".as_ref()));
         assert_eq!(hub.registry.login, Some(Login { user: "me".to_owned(), password: "s3cret".to_owned() }));
-        assert_eq!(hub.registry.mirrors, ["https://mirror.example", "http://other:5000"]);
+        let mirrors: Vec<String> = hub.registry.mirrors.iter().map(Mirror::to_string).collect();
+        assert_eq!(mirrors, ["https://mirror.example", "http://other:5000", "https://harbor.example/v2/proxy-cache"]);
         assert!(hub.registry.is_insecure && !hub.registry.is_plain_http);
         assert!(plain.registry.is_plain_http && plain.registry.login.is_none());
         assert_eq!(parse("registries:\n", None).unwrap(), [], "all of it commented out");
@@ -283,7 +285,8 @@ registries:
         let entries = parse(&format!("registries:{example}"), None).unwrap();
         let hosts: Vec<&str> = entries.iter().map(|entry| entry.registry.host.as_str()).collect();
         assert_eq!(hosts, ["registry.example:5000", "docker.io", "test.example:5000"]);
-        assert!(entries[0].ca_file.is_some() && !entries[1].registry.mirrors.is_empty());
+        let mirrors = &entries[1].registry.mirrors;
+        assert!(entries[0].ca_file.is_some() && !mirrors[0].has_path() && mirrors[1].has_path());
     }
 
     #[test]
@@ -293,7 +296,7 @@ registry: []
 registries:
 - {host: registry, user: ci, password: 12345}
 - {host: a.example, user: 'a:b', password: x, passwordFile: relative, mirror: []}
-- {user: u, insecure: maybe, mirrors: ['https://m.example/path', m.example]}
+- {user: u, insecure: maybe, mirrors: ['https://m.example/path', m.example, 'https://m.example', 'https://m.example/v2/', 1]}
 - text
 - {host: 'https://a.example', password: hunter22}
 - {host: b.example, mirrors: https://m.example, caFile: ca.crt, plainHttp: 1}
@@ -308,8 +311,10 @@ registries:
             "registries[1]: has both password and passwordFile",
             "registries[1].user: must not have a colon",
             "registries[2].insecure: must be true or false",
-            "registries[2].mirrors[0]: must be a URL without a path",
-            "registries[2].mirrors[1]: must be a URL",
+            "registries[2].mirrors[0]: has a path without /v2 in it; write the whole path",
+            "registries[2].mirrors[1]: must be a URL without credentials",
+            "registries[2].mirrors[3]: is there already",
+            "registries[2].mirrors[4]: must be a URL without credentials",
             "registries[2].host: is missing",
             "registries[2]: has a user and neither",
             "registries[3]: must hold `key: value` lines",
@@ -342,7 +347,7 @@ registries:
             let registry = Registry {
                 host: "registry.example:5000".to_owned(),
                 login: Some(Login { user, password }),
-                mirrors: vec!["https://mirror.example".to_owned(), "http://other:5000".to_owned()],
+                mirrors: ["https://mirror.example", "http://other:5000", "https://harbor.example/v2/proxy-cache"].map(|url| Mirror::parse(url).unwrap()).to_vec(),
                 is_insecure: flags & 1 != 0,
                 is_plain_http: flags & 2 != 0,
                 authorities: vec!["PEM".to_owned()],

@@ -5,6 +5,7 @@
 
 pub mod apply;
 mod file;
+pub mod mirror;
 pub mod plan;
 pub mod request;
 
@@ -12,6 +13,7 @@ use std::fmt;
 
 pub use apply::{ApplyError, apply_at};
 pub use file::text;
+pub use mirror::Mirror;
 pub use plan::Plan;
 pub use request::{FileError, RequestError};
 
@@ -27,8 +29,8 @@ pub struct Registry {
     pub host: String,
     /// How to log in; none for one that lets everybody read.
     pub login: Option<Login>,
-    /// URLs without a path, asked before the registry itself.
-    pub mirrors: Vec<String>,
+    /// Asked before the registry itself, in this order.
+    pub mirrors: Vec<Mirror>,
     /// Certificates are not verified, the registry's and its mirrors'.
     pub is_insecure: bool,
     /// The registry speaks no TLS. Mirrors say that in their URLs.
@@ -88,13 +90,6 @@ fn is_host(text: &str) -> bool {
     is_name && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
-/// A mirror's URL: a scheme and a host. dockerd refuses any with a path (`registry/config.go`: `ValidateMirror`).
-fn mirror(text: &str) -> Option<String> {
-    let text = text.trim().trim_end_matches('/');
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
-    is_host(host).then(|| text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,17 +124,6 @@ mod tests {
             "u@a.b",
         ] {
             assert_eq!(host(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn mirrors_are_urls_without_a_path() {
-        assert_eq!(mirror("https://mirror.example/").as_deref(), Some("https://mirror.example"));
-        assert_eq!(mirror("http://mirror:5000").as_deref(), Some("http://mirror:5000"));
-        for text in
-            ["mirror.example", "ftp://mirror.example", "https://mirror.example/path", "https://", "https://a\"b"]
-        {
-            assert_eq!(mirror(text), None, "{text}");
         }
     }
 

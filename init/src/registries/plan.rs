@@ -5,7 +5,8 @@
 //!   `DefaultDockerConfigJSONPaths`), and hands them on with each pull. containerd offers them to whichever host of the
 //!   registry asks: to its mirrors, too.
 //! * Docker's command line reads logins from its user's own file; dockerd reads CAs from `certs.d/HOST/*.crt`, and from
-//!   its configuration mirrors, of Docker's own registry only, and registries whose TLS is not to be trusted.
+//!   its configuration mirrors, of Docker's own registry only and not all of them ([`Mirror::for_docker`]), and registries
+//!   whose TLS is not to be trusted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,7 +14,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{DOCKER_HUB, Registry};
+use super::{DOCKER_HUB, Mirror, Registry};
 use crate::services::containerd::REGISTRIES as CONTAINERD;
 use crate::services::dockerd::Registries;
 
@@ -77,33 +78,41 @@ pub fn for_dockerd(registries: &[Registry]) -> Registries {
     let mut insecure = BTreeSet::new();
     for registry in registries {
         if registry.host == DOCKER_HUB {
-            mirrors.clone_from(&registry.mirrors);
-            // dockerd takes a mirror's host only, and whether it speaks TLS from the list of those that need not.
-            let plain = registry.mirrors.iter().filter(|mirror| mirror.starts_with("http://"));
-            insecure.extend(plain.map(|mirror| mirror_host(mirror).to_owned()));
+            mirrors = registry.mirrors.iter().filter_map(Mirror::for_docker).collect();
+            // dockerd takes a mirror's host and path only, and whether it speaks TLS from the list of those that need not.
+            let plain = docker_mirrors(registry).filter(|mirror| !mirror.has_tls);
+            insecure.extend(plain.map(|mirror| mirror.host.clone()));
         } else if registry.is_plain_http {
             insecure.insert(registry.host.clone());
         }
         if registry.is_insecure {
             // Docker's own registry is verified whatever is said about it (`registry/config.go`).
-            insecure.extend(docker_hosts(registry).filter(|host| *host != DOCKER_HUB).map(str::to_owned));
+            insecure.extend(docker_hosts(registry).into_iter().filter(|host| *host != DOCKER_HUB).map(str::to_owned));
         }
     }
     Registries { mirrors, insecure: insecure.into_iter().collect() }
 }
 
-/// The hosts that dockerd asks for a registry's images.
-fn docker_hosts(registry: &Registry) -> impl Iterator<Item = &str> {
+/// Mirrors of Docker's own registry that dockerd cannot be told of; pods use them all the same.
+pub fn unknown_to_docker(registries: &[Registry]) -> impl Iterator<Item = &Mirror> {
+    let hub = registries.iter().filter(|registry| registry.host == DOCKER_HUB);
+    hub.flat_map(|registry| &registry.mirrors).filter(|mirror| mirror.for_docker().is_none())
+}
+
+/// The mirrors of a registry that dockerd uses.
+fn docker_mirrors(registry: &Registry) -> impl Iterator<Item = &Mirror> {
     let is_hub = registry.host == DOCKER_HUB;
-    let mirrors = registry.mirrors.iter().filter(move |_| is_hub).map(|mirror| mirror_host(mirror));
-    std::iter::once(registry.host.as_str()).chain(mirrors)
+    registry.mirrors.iter().filter(move |mirror| is_hub && mirror.for_docker().is_some())
 }
 
-fn mirror_host(mirror: &str) -> &str {
-    mirror.split_once("://").map_or(mirror, |(_, host)| host)
+/// The hosts that dockerd asks for a registry's images. One host may be several mirrors.
+fn docker_hosts(registry: &Registry) -> BTreeSet<&str> {
+    let mirrors = docker_mirrors(registry).map(|mirror| mirror.host.as_str());
+    std::iter::once(registry.host.as_str()).chain(mirrors).collect()
 }
 
-/// How containerd reaches a registry. Hosts and URLs have nothing in them that TOML would want quoted (`super::is_host`).
+/// How containerd reaches a registry. Hosts and URLs have nothing in them that TOML would want quoted (`super::is_host`,
+/// `Mirror::parse`).
 fn hosts_toml(registry: &Registry) -> String {
     let server = if registry.host == DOCKER_HUB { "registry-1.docker.io" } else { &registry.host };
     let scheme = if registry.is_plain_http { "http" } else { "https" };
@@ -122,7 +131,10 @@ fn hosts_toml(registry: &Registry) -> String {
     }
     for mirror in &registry.mirrors {
         text.push_str(&format!("\n[host.\"{mirror}\"]\ncapabilities = [\"pull\", \"resolve\"]\n"));
-        if mirror.starts_with("https://") {
+        if mirror.has_path() {
+            text.push_str("override_path = true\n");
+        }
+        if mirror.has_tls {
             text.push_str(&trust);
         }
     }
@@ -136,6 +148,10 @@ mod tests {
 
     fn registry(host: &str) -> Registry {
         Registry { host: host.to_owned(), ..Registry::default() }
+    }
+
+    fn mirrors(urls: &[&str]) -> Vec<Mirror> {
+        urls.iter().map(|url| Mirror::parse(url).unwrap()).collect()
     }
 
     #[test]
@@ -154,7 +170,7 @@ mod tests {
     #[test]
     fn mirrors_and_their_ca_are_told_to_containerd_and_those_of_docker_s_registry_to_docker() {
         let hub = Registry {
-            mirrors: vec!["https://mirror.example".to_owned(), "http://plain:5000".to_owned()],
+            mirrors: mirrors(&["https://mirror.example", "http://plain:5000"]),
             authorities: vec!["PEM\n".to_owned()],
             ..registry(DOCKER_HUB)
         };
@@ -184,8 +200,50 @@ capabilities = [\"pull\", \"resolve\"]
     }
 
     #[test]
+    fn a_mirror_s_path_is_the_root_of_its_api_for_containerd_and_what_comes_after_v2_for_docker() {
+        let hub = Registry {
+            mirrors: mirrors(&[
+                "https://harbor.example/v2/proxy-cache",
+                "https://harbor.example/v2/other-cache",
+                "http://plain:5000/remote/v2",
+            ]),
+            authorities: vec!["PEM\n".to_owned()],
+            ..registry(DOCKER_HUB)
+        };
+        let plan = Plan::new(std::slice::from_ref(&hub));
+        assert_eq!(
+            plan.files["/etc/containerd/certs.d/docker.io/hosts.toml"],
+            "# Written by kubake-init at each boot.
+server = \"https://registry-1.docker.io\"
+ca = \"ca.crt\"
+
+[host.\"https://harbor.example/v2/proxy-cache\"]
+capabilities = [\"pull\", \"resolve\"]
+override_path = true
+ca = \"ca.crt\"
+
+[host.\"https://harbor.example/v2/other-cache\"]
+capabilities = [\"pull\", \"resolve\"]
+override_path = true
+ca = \"ca.crt\"
+
+[host.\"http://plain:5000/remote/v2\"]
+capabilities = [\"pull\", \"resolve\"]
+override_path = true
+"
+        );
+        assert_eq!(plan.files["/etc/docker/certs.d/harbor.example/ca.crt"], "PEM\n", "once, though it is two mirrors");
+        let registries = [hub, Registry { mirrors: mirrors(&["https://m.example/r/v2"]), ..registry("a.example") }];
+        let docker = for_dockerd(&registries);
+        assert_eq!(docker.mirrors, ["https://harbor.example/proxy-cache", "https://harbor.example/other-cache"]);
+        assert!(docker.insecure.is_empty(), "what dockerd is not told of");
+        let unknown: Vec<String> = unknown_to_docker(&registries).map(Mirror::to_string).collect();
+        assert_eq!(unknown, ["http://plain:5000/remote/v2"], "and not those that it would not use anyhow");
+    }
+
+    #[test]
     fn exceptions_from_tls_are_the_registry_s_own() {
-        let mirrors = vec!["https://mirror.example".to_owned()];
+        let mirrors = mirrors(&["https://mirror.example"]);
         let registries = [
             Registry { is_insecure: true, mirrors, ..registry("a.example") },
             Registry { is_plain_http: true, ..registry("b.example:5000") },

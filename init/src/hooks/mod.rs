@@ -1,8 +1,10 @@
 //! Hooks: programs of the user that run at named moments of a bake or a boot. Owns where they are looked for, the order
-//! in which they run, what they are given and how a failure is told. Never decides when a moment has come, and knows
+//! in which they run, what they are given and how a failure is told; what one means is `policy`'s. Never decides when a moment has come, and knows
 //! nothing of the host's own hooks, which are `kubake`'s.
 //!
 //! A moment is a directory of executable files, run one after the other by name, or one executable file of its name.
+
+mod policy;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,10 +15,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::command::{CommandError, Run};
-use crate::contract::{BOOT_HOOK_TIMEOUT, ClusterSettings, env, hook_env, moments, paths};
+use crate::contract::{ClusterSettings, hook_env, paths};
 use crate::files;
 use crate::phases::{Events, chain};
 use crate::status::Board;
+pub use policy::{Failure, Policy, PolicyError};
 
 /// Lines of a secret that are shorter are not masked by themselves: they would be found everywhere.
 const SHORTEST_MASKED_LINE: usize = 8;
@@ -107,67 +110,6 @@ impl Secrets {
             std::iter::once(value.trim_end().to_owned()).chain(lines).collect::<Vec<_>>()
         };
         self.0.values().flat_map(of).collect::<Vec<_>>().into_iter()
-    }
-}
-
-/// What a failed hook means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// The bake or the boot fails.
-    Fail,
-    /// It is said (by `kubake bake`; in the log and on `/status` at a boot), and the next one runs.
-    Report,
-}
-
-/// How hooks of a boot are treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Policy {
-    /// How long one may take.
-    pub timeout: Duration,
-    /// What a failure means; none is what the moment makes of it.
-    pub failure: Option<Failure>,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self { timeout: BOOT_HOOK_TIMEOUT, failure: None }
-    }
-}
-
-impl Policy {
-    /// What the environment asks for; an empty variable is one that is not set.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it, a sentence each.
-    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
-        let given = |name: &str| variable(name).filter(|text| !text.is_empty());
-        let mut policy = Self::default();
-        let mut problems = Vec::new();
-        if let Some(text) = given(env::HOOK_TIMEOUT) {
-            let seconds = text.parse().map(Duration::from_secs).ok();
-            match seconds.or_else(|| humantime::parse_duration(&text).ok()).filter(|timeout| !timeout.is_zero()) {
-                Some(timeout) => policy.timeout = timeout,
-                None => problems.push(format!(
-                    "{} is `{text}`, which is no duration; set one such as `90s` or `10m`",
-                    env::HOOK_TIMEOUT
-                )),
-            }
-        }
-        match given(env::HOOK_FAILURE).as_deref() {
-            None => {}
-            Some("fail") => policy.failure = Some(Failure::Fail),
-            Some("report") => policy.failure = Some(Failure::Report),
-            Some(text) => problems.push(format!("{} is `{text}`; set it to `fail` or `report`", env::HOOK_FAILURE)),
-        }
-        if problems.is_empty() { Ok(policy) } else { Err(problems) }
-    }
-
-    /// What a failure at this moment means.
-    #[must_use]
-    pub fn failure_at(&self, moment: &str) -> Failure {
-        // Before the boot nothing is lost by ending it; a cluster that works is worth more than what comes on top.
-        let by_default = if moment == moments::KUBERNETES_READY { Failure::Report } else { Failure::Fail };
-        self.failure.unwrap_or(by_default)
     }
 }
 
@@ -334,6 +276,7 @@ async fn run(hook: &Hook, given: &Surroundings<'_>, events: Events) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::env;
     use crate::status::Outcome;
 
     fn script(path: &Path, mode: u32, text: &str) {
@@ -485,37 +428,5 @@ mod tests {
         std::fs::write(&file, "[hunter2").unwrap();
         let text = chain(&Secrets::take(&file).unwrap_err());
         assert!(text.contains("secrets.yaml") && !text.contains("hunter2"), "{text}");
-    }
-
-    #[test]
-    fn the_environment_says_what_a_failure_means() {
-        let of = |timeout: &str, failure: &str| {
-            let (timeout, failure) = (timeout.to_owned(), failure.to_owned());
-            Policy::from_variables(move |name| match name {
-                env::HOOK_TIMEOUT => Some(timeout.clone()),
-                env::HOOK_FAILURE => Some(failure.clone()),
-                _ => None,
-            })
-        };
-        let default = of("", "").unwrap();
-        assert_eq!(default, Policy::default());
-        assert_eq!(default.failure_at(moments::BEFORE_BOOT), Failure::Fail);
-        assert_eq!(default.failure_at(moments::KUBERNETES_READY), Failure::Report);
-        let fail = of("90", "fail").unwrap();
-        assert_eq!(
-            (fail.timeout, fail.failure_at(moments::KUBERNETES_READY)),
-            (Duration::from_secs(90), Failure::Fail)
-        );
-        let report = of("2m", "report").unwrap();
-        assert_eq!(
-            (report.timeout, report.failure_at(moments::BEFORE_BOOT)),
-            (Duration::from_secs(120), Failure::Report)
-        );
-        let text = of("soon", "maybe").unwrap_err().join("\n");
-        assert!(
-            text.contains("KUBAKE_HOOK_TIMEOUT is `soon`") && text.contains("KUBAKE_HOOK_FAILURE is `maybe`"),
-            "{text}"
-        );
-        assert!(of("0", "").is_err());
     }
 }

@@ -1,0 +1,226 @@
+//! What the supervisor is to do and with what: gathered from its role, the variables, the image's settings and what kind
+//! of container this is. Owns that all mistakes are told at once; understands none of it itself, and touches nothing.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::contract::{ClusterSettings, env, paths};
+use crate::host::{preflight, under};
+use crate::identity;
+use crate::invocation::Role;
+use crate::phases::chain;
+use crate::token::Token;
+use crate::wishes::Wishes;
+
+/// What is to be done, and with what: found to make sense before anything is touched.
+#[derive(Debug)]
+pub struct Order {
+    /// Boot, or a part of a bake.
+    pub role: Role,
+    /// What the cluster is made with.
+    pub settings: ClusterSettings,
+    /// What is true of this container.
+    pub facts: preflight::Facts,
+    /// What its identity is to be.
+    pub identity: identity::Request,
+    /// What else was asked for.
+    pub wishes: Wishes,
+    /// Guards credentials and logs.
+    pub token: Option<Token>,
+}
+
+/// What is wrong with what was baked.
+#[derive(Debug, thiserror::Error)]
+enum SettingsError {
+    #[error("cannot read {}; this program is PID 1 of an image that `kubake bake` made", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot understand {}; bake the image again", path.display())]
+    Parse {
+        path: PathBuf,
+        #[source]
+        source: serde_yaml::Error,
+    },
+    #[error("{}: {key}: {problem}; bake the image again with another value", path.display())]
+    Value { path: PathBuf, key: &'static str, problem: String },
+}
+
+/// A variable that is no text.
+#[derive(Debug, thiserror::Error)]
+#[error("{variable}: the value is not UTF-8; set it to text, or leave it out")]
+struct EncodingError {
+    variable: String,
+}
+
+impl Order {
+    /// Gathers it: variables are those that `get` finds, files are looked for below `root` (`/` in a container).
+    ///
+    /// # Errors
+    /// Everything that is wrong, a sentence each.
+    pub fn gather(
+        role: Role,
+        get: impl Fn(&str) -> Option<OsString>,
+        root: &Path,
+        now: SystemTime,
+    ) -> Result<Self, Vec<String>> {
+        let mut mistakes = Mistakes::default();
+        let token = mistakes.except(Token::from_sources(get(env::TOKEN), get(env::TOKEN_FILE)).map_err(one));
+        let garbled = RefCell::new(BTreeSet::new());
+        let text = |name: &str| get(name)?.into_string().map_err(|_| garbled.borrow_mut().insert(name.to_owned())).ok();
+        let is_boot = role == Role::Boot;
+        let identity = if is_boot {
+            let is_made = identity::is_made_at(root);
+            mistakes.except(identity::Request::from_variables(text, now, is_made).map_err(|errors| each(&errors)))
+        } else {
+            Some(identity::Request::default())
+        };
+        let wishes = mistakes.except(if is_boot { Wishes::from_variables(text) } else { Wishes::of_a_bake(text) });
+        let garbled = garbled.into_inner().into_iter().map(|variable| EncodingError { variable });
+        mistakes.0.extend(garbled.map(|error| chain(&error)));
+        let settings = mistakes.except(load_settings(&under(root, paths::SETTINGS)).map_err(|errors| each(&errors)));
+        let facts = mistakes.except(preflight::check(root).map_err(|refusals| each(&refusals)));
+        match (token, identity, wishes, settings, facts) {
+            (Some(token), Some(identity), Some(wishes), Some(settings), Some(facts)) if mistakes.0.is_empty() => {
+                Ok(Self { role, settings, facts, identity, wishes, token })
+            }
+            _ => Err(mistakes.0),
+        }
+    }
+}
+
+/// What was found to be wrong so far.
+#[derive(Debug, Default)]
+struct Mistakes(Vec<String>);
+
+impl Mistakes {
+    fn except<T>(&mut self, result: Result<T, Vec<String>>) -> Option<T> {
+        result.map_err(|found| self.0.extend(found)).ok()
+    }
+}
+
+fn one(error: impl std::error::Error + 'static) -> Vec<String> {
+    vec![chain(&error)]
+}
+
+fn each<E: std::error::Error + 'static>(errors: &[E]) -> Vec<String> {
+    errors.iter().map(|error| chain(error)).collect()
+}
+
+fn load_settings(path: &Path) -> Result<ClusterSettings, Vec<SettingsError>> {
+    let path = || path.to_owned();
+    let text = std::fs::read_to_string(path()).map_err(|source| vec![SettingsError::Read { path: path(), source }])?;
+    let settings: ClusterSettings =
+        serde_yaml::from_str(&text).map_err(|source| vec![SettingsError::Parse { path: path(), source }])?;
+    let problems = settings.problems();
+    if problems.is_empty() {
+        return Ok(settings);
+    }
+    Err(problems.into_iter().map(|(key, problem)| SettingsError::Value { path: path(), key, problem }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    /// A container as the engine makes it, with these settings in its image.
+    fn container(settings: &str) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let mounts = "1 0 0:1 / / rw - overlay overlay rw\n2 1 0:2 / /proc rw - proc proc rw\n\
+                      4 1 0:4 / /sys/fs/cgroup rw - cgroup2 cgroup rw\n";
+        for (path, text) in [
+            (paths::SETTINGS, settings),
+            ("/proc/self/status", "CapEff:\t000001ffffffffff\n"),
+            ("/proc/self/uid_map", "0 0 4294967295\n"),
+            ("/proc/self/mountinfo", mounts),
+            ("/sys/fs/cgroup/cgroup.controllers", "cpu memory\n"),
+        ] {
+            let path = under(root.path(), path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        root
+    }
+
+    fn gather(role: Role, root: &Path, variables: &[(&str, &str)]) -> Result<Order, Vec<String>> {
+        let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
+        Order::gather(role, get, root, SystemTime::now())
+    }
+
+    #[test]
+    fn what_makes_sense_is_an_order() {
+        let root = container("{}");
+        let variables = [(env::TOKEN, "open sesame"), (env::API_PORT, "32768"), (env::DOCKER_TCP, "off")];
+        let order = gather(Role::Boot, root.path(), &variables).unwrap();
+        assert_eq!((order.role, order.settings), (Role::Boot, ClusterSettings::default()));
+        assert!(order.token.unwrap().is(b"open sesame"));
+        assert_eq!((order.wishes.api_port, order.wishes.is_docker_tcp_served), (32768, false));
+    }
+
+    #[test]
+    fn the_mistakes_of_all_are_told_together() {
+        let root = container("staticIp: 127.0.0.1\nserviceSubnet: 10.244.0.0/16\n");
+        fs::write(under(root.path(), "/proc/self/status"), "CapEff:\t00000000a80425fb\n").unwrap();
+        let variables = [
+            (env::TOKEN, "short"),
+            (env::API_PORT, "http"),
+            (env::DOCKER_TCP, "of"),
+            (env::HOOK_TIMEOUT, "soon"),
+            (env::CERT_SANS, "a/b"),
+            (env::REGISTRY, "ghcr.io"),
+        ];
+        let told = gather(Role::Boot, root.path(), &variables).unwrap_err();
+        for beginning in [
+            "the token in KUBAKE_TOKEN is shorter than 8 bytes; ",
+            "KUBAKE_API_PORT: `http` is not a port; ",
+            "KUBAKE_DOCKER_TCP: `of` is neither",
+            "KUBAKE_HOOK_TIMEOUT is `soon`, which is no duration; ",
+            "KUBAKE_CERT_SANS: `a/b` is neither",
+            "REGISTRY is set and ",
+            &format!("{}: staticIp: ", under(root.path(), paths::SETTINGS).display()),
+            &format!("{}: podSubnet: ", under(root.path(), paths::SETTINGS).display()),
+            "the container lacks CAP_SYS_ADMIN: run the container with --privileged",
+        ] {
+            let count = told.iter().filter(|mistake| mistake.starts_with(beginning)).count();
+            assert_eq!(count, 1, "{beginning} in {told:#?}");
+        }
+    }
+
+    #[test]
+    fn a_bake_is_asked_nothing_about_identity_and_registries() {
+        let root = container("{}");
+        let variables = [(env::CERT_SANS, "a/b"), (env::REGISTRY, "ghcr.io"), (env::HOOK_TIMEOUT, "soon")];
+        assert!(gather(Role::BakeImages, root.path(), &variables).is_ok());
+        let told = gather(Role::BakeImages, root.path(), &[(env::TOKEN, ""), ("HTTP_PROXY", "a b")]).unwrap_err();
+        assert!(told.len() == 2 && told[1].starts_with("HTTP_PROXY: "), "{told:?}");
+    }
+
+    #[test]
+    fn broken_settings_are_refused_with_the_key() {
+        for (text, part) in [("statikIp: 10.0.0.1\n", "statikIp"), ("staticIp: 127.0.0.1\n", "staticIp: ")] {
+            let told = gather(Role::Boot, container(text).path(), &[]).unwrap_err();
+            assert!(told.len() == 1 && told[0].contains("settings.yaml") && told[0].contains(part), "{told:?}");
+            assert!(told[0].contains("; bake the image again"), "{told:?}");
+        }
+        let root = container("{}");
+        fs::remove_file(under(root.path(), paths::SETTINGS)).unwrap();
+        let told = gather(Role::Boot, root.path(), &[]).unwrap_err();
+        assert!(told.len() == 1 && told[0].contains("an image that `kubake bake` made"), "{told:?}");
+    }
+
+    #[test]
+    fn a_variable_that_is_no_text_is_not_taken_for_none() {
+        let root = container("{}");
+        let get = |name: &str| (name == env::DOCKER_TCP).then(|| OsString::from_vec(vec![b'o', 0xff]));
+        let told = Order::gather(Role::Boot, get, root.path(), SystemTime::now()).unwrap_err();
+        assert_eq!(told, ["KUBAKE_DOCKER_TCP: the value is not UTF-8; set it to text, or leave it out"]);
+    }
+}
