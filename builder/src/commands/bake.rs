@@ -57,11 +57,15 @@ pub(super) fn run(args: &Args, global: &Global, printer: &Printer) -> Result<(),
         return if printer.is_json() { printer.json(&baked).map_err(Error::Output) } else { Ok(()) };
     }
     let baked = bake::bake(&engine, &settings, options, printer)?;
-    let image = match settings.origin(Key::Image) {
-        // From the file or the environment `up` reads it, too.
-        Origin::Flag(_) => format!(" --image {}", settings.image),
+    // From the file or the environment `up` reads them, too.
+    let flag = |key: Key, value: &str| match settings.origin(key) {
+        Origin::Flag(name) => format!(" {name} {value}"),
         _ => String::new(),
     };
-    printer.next(&[format!("kubake up{image}")]);
+    let version = match settings.origin(Key::Image) {
+        Origin::Flag(_) => String::new(),
+        _ => flag(Key::KubernetesVersion, &settings.cluster.kubernetes_version),
+    };
+    printer.next(&[format!("kubake up{}{version}", flag(Key::Image, &settings.image))]);
     if printer.is_json() { printer.json(&baked).map_err(Error::Output) } else { Ok(()) }
 }
