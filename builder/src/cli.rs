@@ -108,6 +108,7 @@ impl Subset for All {
         Key::HooksDir,
         Key::HookTimeout,
         Key::PackedLayers,
+        Key::Addons,
         Key::BaseImage,
         Key::GoProxy,
         Key::ReadyTimeout,
@@ -133,6 +134,7 @@ impl Subset for Baking {
         Key::HooksDir,
         Key::HookTimeout,
         Key::PackedLayers,
+        Key::Addons,
         Key::BaseImage,
         Key::GoProxy,
     ];
@@ -217,7 +219,7 @@ impl<S: Subset> FromArgMatches for SettingFlags<S> {
 
 fn placeholder(key: Key) -> &'static str {
     match key {
-        Key::Name | Key::Network => "NAME",
+        Key::Name | Key::Network | Key::Addons => "NAME",
         Key::Image | Key::BaseImage => "IMAGE",
         Key::KubernetesVersion => "VERSION",
         Key::StaticIp => "IP",
