@@ -1,5 +1,6 @@
 # Builds the appliance image (a machine with Kubernetes installed and no cluster yet: the default target) and the images of
-# the control plane (targets kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, etcd, coredns, pause).
+# the control plane (targets kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, etcd, coredns, pause). Further
+# targets are what add-ons consist of (builder/addons); nothing else needs them.
 #
 #   docker buildx build -t kubake/appliance .
 #   docker buildx build -t kubake/etcd --target etcd .
@@ -134,12 +135,39 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
  && go build -ldflags "-s -w -X $module/pkg/version.Version=${version#v}" -o /out/usr/local/bin/ $module/cmd/crictl
 
 
+# Version flags as upstream's; the package is client-go's, and so is what `kubectl get --raw /version` of it would say.
+FROM go AS metrics-server-modules
+ARG GOPROXY
+COPY builder/components/metrics-server .
+RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=cache,id=kubake-go-mod,target=/root/go/pkg/mod \
+    --mount=type=cache,id=kubake-go-build,target=/root/.cache/go-build \
+    module=sigs.k8s.io/metrics-server \
+ && version=k8s.io/client-go/pkg/version \
+ && ldflags="-s -w -X $version.gitVersion=$(go list -m -f '{{.Version}}' $module) -X $version.gitCommit=" \
+ && ldflags="$ldflags -X $version.buildDate=$(go list -m -f '{{.Time.UTC.Format "2006-01-02T15:04:05Z"}}' $module)" \
+ && go build -tags grpcnotrace -ldflags "$ldflags" -o /out/metrics-server $module/cmd/metrics-server
+
+
+FROM go AS helm-modules
+ARG GOPROXY
+COPY builder/components/helm .
+RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=cache,id=kubake-go-mod,target=/root/go/pkg/mod \
+    --mount=type=cache,id=kubake-go-build,target=/root/.cache/go-build \
+    module=helm.sh/helm/v4 \
+ && ldflags="-s -w -X $module/internal/version.version=$(go list -m -f '{{.Version}}' $module)" \
+ && go build -tags grpcnotrace -ldflags "$ldflags" -o /out/usr/local/bin/helm $module/cmd/helm
+
+
 FROM kubernetes-${COMPONENT_SOURCE} AS kubernetes
 FROM etcd-${COMPONENT_SOURCE} AS etcd-programs
 FROM coredns-${COMPONENT_SOURCE} AS coredns-programs
 FROM containerd-${COMPONENT_SOURCE} AS containerd
 FROM cni-plugins-${COMPONENT_SOURCE} AS cni-plugins
 FROM cri-tools-${COMPONENT_SOURCE} AS cri-tools
+FROM metrics-server-${COMPONENT_SOURCE} AS metrics-server-programs
+FROM helm-${COMPONENT_SOURCE} AS helm-programs
 
 
 # ---- Our own programs -----------------------------------------------------------------------------------------------
@@ -231,6 +259,18 @@ FROM scratch AS pause
 COPY --from=pause-program /out /
 USER 65535:65535
 ENTRYPOINT ["/pause"]
+
+
+# ---- Add-ons --------------------------------------------------------------------------------------------------------
+# Images, as above; and programs, whose files are laid over the node's own.
+
+FROM scratch AS metrics-server
+COPY --from=metrics-server-programs /out /
+USER 65534:65534
+ENTRYPOINT ["/metrics-server"]
+
+FROM scratch AS helm
+COPY --from=helm-programs /out /
 
 
 # ---- The appliance --------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-//! Finds the source checkout that images are built from. Owns what a checkout looks like; reads nothing else in it.
+//! Finds the source checkout that images are built from. Owns what a checkout looks like; reads nothing else in it but the
+//! names of its add-ons.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,9 @@ use thiserror::Error;
 
 /// What only a checkout has, relative to its top.
 const PARTS: [&str; 2] = ["Dockerfile", "builder/components"];
+
+/// The file that makes a directory an add-on.
+pub const ADDON_FILE: &str = "addon.yaml";
 
 /// Why there is no checkout.
 #[derive(Debug, Error)]
@@ -69,6 +73,26 @@ impl Checkout {
         self.root.join("images.d")
     }
 
+    /// Add-ons, each a directory.
+    #[must_use]
+    pub fn addons_dir(&self) -> PathBuf {
+        self.root.join("builder/addons")
+    }
+
+    /// Names of the add-ons, in order.
+    #[must_use]
+    pub fn addons(&self) -> Vec<String> {
+        let directory = self.addons_dir();
+        // A checkout of an earlier version has none.
+        let entries = std::fs::read_dir(&directory).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter(|entry| entry.path().join(ADDON_FILE).is_file())
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        names
+    }
+
     /// Hooks that the bake runs.
     #[must_use]
     pub fn hooks_dir(&self) -> PathBuf {
@@ -93,6 +117,15 @@ mod tests {
         }
         assert_eq!(Checkout::find_from(&here.join("init/src"), &there).unwrap().root(), here);
         assert_eq!(Checkout::find_from(temporary.path(), &there).unwrap().root(), there);
+        let addons = there.join("builder/addons");
+        for name in ["b", "a", "no-addon"] {
+            fs::create_dir_all(addons.join(name)).unwrap();
+        }
+        for name in ["a", "b"] {
+            fs::write(addons.join(name).join(ADDON_FILE), "").unwrap();
+        }
+        assert_eq!(Checkout { root: there.clone() }.addons(), ["a", "b"]);
+        assert_eq!(Checkout { root: here }.addons(), Vec::<String>::new());
         fs::remove_file(there.join("Dockerfile")).unwrap();
         let error = Checkout::find_from(temporary.path(), &there).unwrap_err();
         assert!(error.to_string().contains(&there.display().to_string()), "{error}");

@@ -113,6 +113,7 @@ impl Subset for All {
         Key::HookTimeout,
         Key::HookFailure,
         Key::PackedLayers,
+        Key::Addons,
         Key::BaseImage,
         Key::GoProxy,
         Key::ReadyTimeout,
@@ -140,6 +141,7 @@ impl Subset for Baking {
         Key::HookTimeout,
         Key::HookFailure,
         Key::PackedLayers,
+        Key::Addons,
         Key::BaseImage,
         Key::GoProxy,
     ];
@@ -224,7 +226,7 @@ impl<S: Subset> FromArgMatches for SettingFlags<S> {
 
 fn placeholder(key: Key) -> &'static str {
     match key {
-        Key::Name | Key::Network => "NAME",
+        Key::Name | Key::Network | Key::Addons => "NAME",
         Key::Image | Key::BaseImage => "IMAGE",
         Key::KubernetesVersion => "VERSION",
         Key::StaticIp => "IP",

@@ -202,6 +202,10 @@ pub mod moments {
 /// The directory beside the moments of hooks that holds manifests to be applied at the bake.
 pub const MANIFESTS_DIR: &str = "manifests";
 
+/// What the names of directories in [`paths::INBOX_MANIFESTS`] begin with that are add-ons and not the user's: a bake never
+/// takes a user's file whose name begins with a dot.
+pub const ADDON_PREFIX: &str = ".addon-";
+
 /// Variables that hooks get.
 pub mod hook_env {
     /// The moment, such as `before-boot`.
@@ -313,6 +317,8 @@ pub mod labels {
     pub const FROM: &str = "io.kubake.from";
     /// On images with a frozen store: a hash of the components they were made with.
     pub const COMPONENTS: &str = "io.kubake.components";
+    /// On baked images: the names of the add-ons in it, separated by commas; absent where there are none.
+    pub const ADDONS: &str = "io.kubake.addons";
     /// On baked images: the [`super::ClusterSettings`] as JSON, for `kubake up` to compare with what it is asked for.
     pub const SETTINGS: &str = "io.kubake.settings";
 }

@@ -3,6 +3,7 @@
 //! Each file holds the cases of one subject, each can run alone: `cargo test -p kubake-e2e -- restart:`. They run one
 //! after the other unless `--test-threads` says otherwise, because a cluster wants a small machine for itself.
 
+mod addons;
 mod address;
 mod bad_input;
 mod bake;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         ("bake", bake::CASES),
         ("custom", custom::CASES),
         ("database", database::CASES),
+        ("add-ons", addons::CASES),
         ("versions", versions::CASES),
         // It sets the clock of the whole machine, under the feet of whatever comes after it.
         ("clock", clock::CASES),

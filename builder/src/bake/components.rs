@@ -1,9 +1,9 @@
-//! Builds the appliance and the control plane's images with the Dockerfile of the checkout. Owns the list of targets;
-//! what they consist of is the Dockerfile's business.
+//! Builds the appliance and the control plane's images with the Dockerfile of the checkout. Owns the list of targets and how
+//! one is built; what they consist of is the Dockerfile's business.
 
 use std::ffi::OsString;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kubake_init::contract::{labels, names};
@@ -106,14 +106,31 @@ fn targets(list: &str, version: &str) -> Result<Vec<(&'static str, String)>, Err
     Ok(found)
 }
 
-fn build_one(context: &Context<'_>, phase: &Phase, target: &str, name: String) -> Result<Built, Error> {
+/// Builds the image of a target and calls it `name`.
+pub(super) fn build_one(context: &Context<'_>, phase: &Phase, target: &str, name: String) -> Result<Built, Error> {
+    let command = Build { tags: vec![name.clone()], ..command(context, target)? };
+    let look = || context.engine.image(&name).map_err(doing(format!("look for the image `{name}`")));
+    let before = look()?;
+    run(context, phase, target, command)?;
+    let id = look()?.map(|image| image.id).unwrap_or_default();
+    if let Some(before) = before.filter(|before| before.id != id) {
+        super::drop_untagged(context.engine, &before.id, &name, &[]);
+    }
+    Ok(Built { name, id })
+}
+
+/// Builds a target and writes its files into a tar, instead of making an image of them.
+pub(super) fn build_tree(context: &Context<'_>, phase: &Phase, target: &str, file: &Path) -> Result<(), Error> {
+    run(context, phase, target, Build { tree: Some(file.to_owned()), ..command(context, target)? })
+}
+
+fn command(context: &Context<'_>, target: &str) -> Result<Build, Error> {
     let version = context.settings.cluster.kubernetes_version.clone();
     let mut args =
         vec![("BASE_IMAGE".to_owned(), context.base.clone()), ("KUBERNETES_VERSION".to_owned(), version.clone())];
     args.extend(context.settings.go_proxy.iter().map(|proxy| ("GOPROXY".to_owned(), proxy.clone())));
-    let command = Plain(Build {
+    Ok(Build {
         target: Some(target.to_owned()),
-        tags: vec![name.clone()],
         args,
         args_of_environment: PROXY_VARIABLES
             .iter()
@@ -123,26 +140,23 @@ fn build_one(context: &Context<'_>, phase: &Phase, target: &str, name: String) -
         secrets: ca_bundle().map(|path| ("ca".to_owned(), SecretSource::File(path))).into_iter().collect(),
         labels: labels_of(target, version),
         ..Build::new(context.engine.builder()?, context.source()?.root().to_owned())
-    });
-    let look = || context.engine.image(&name).map_err(doing(format!("look for the image `{name}`")));
-    let before = look()?;
+    })
+}
+
+fn run(context: &Context<'_>, phase: &Phase, target: &str, command: Build) -> Result<(), Error> {
     let mut progress = Progress::default();
     phase.message(target);
     context
         .engine
-        .stream(&command, |line| {
+        .stream(&Plain(command), |line| {
             phase.detail(line.text);
             if let Some(step) = progress.line(line.text) {
                 phase.message(format_args!("{target} {step}"));
             }
             ControlFlow::Continue(())
         })
-        .map_err(|source| Error::Build { target: target.to_owned(), source })?;
-    let id = look()?.map(|image| image.id).unwrap_or_default();
-    if let Some(before) = before.filter(|before| before.id != id) {
-        super::drop_untagged(context.engine, &before.id, &name, &[]);
-    }
-    Ok(Built { name, id })
+        .map(drop)
+        .map_err(|source| Error::Build { target: target.to_owned(), source })
 }
 
 /// Only the appliance is labelled: what goes into the cluster has nobody to look for it, and stays as upstream's.

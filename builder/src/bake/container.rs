@@ -2,6 +2,7 @@
 //! of these; what the container does is `kubake-init`'s business.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +50,8 @@ pub(super) struct Recipe<'a> {
     pub(super) files: Vec<Packed>,
     /// Archives of images and what they are called in the inbox.
     pub(super) archives: Vec<(Archive, String)>,
+    /// Tars of files that are laid over those of the image.
+    pub(super) trees: Vec<PathBuf>,
     /// Whether hooks of the host run, and those of the container get their secrets and know of proxies.
     pub(super) has_hooks: bool,
     /// Name of the image that is made.
@@ -89,6 +92,12 @@ pub(super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Recipe<'_>) ->
     engine
         .run_with_input(&copy("-".into(), "/".to_owned()), Input::File(packed))
         .map_err(doing("copy the settings into the build container"))?;
+    for path in &recipe.trees {
+        let tree = File::open(path).map_err(|source| inputs::Error::Read { path: path.clone(), source })?;
+        engine
+            .run_with_input(&copy("-".into(), "/".to_owned()), Input::File(tree))
+            .map_err(doing("copy the programs of add-ons into the build container"))?;
+    }
     for (archive, name) in &recipe.archives {
         copy_archive(engine, phase, archive, name, &copy("-".into(), paths::INBOX_IMAGES.to_owned()))?;
     }
@@ -351,6 +360,7 @@ mod tests {
             role: roles::BAKE_IMAGES,
             files: Vec::new(),
             archives: Vec::new(),
+            trees: Vec::new(),
             has_hooks: false,
             name: "b",
             healthcheck: None,
@@ -380,6 +390,7 @@ mod tests {
             role: roles::BAKE_CLUSTER,
             files: Vec::new(),
             archives: Vec::new(),
+            trees: Vec::new(),
             has_hooks: false,
             name: "b",
             healthcheck,

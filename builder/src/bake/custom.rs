@@ -1,21 +1,27 @@
 //! A custom image: what a baked image becomes with the user's images and workloads, as a thin layer on it. Owns which image
-//! may serve as base and what the layer is made from; no source is needed, and nothing is compiled.
+//! may serve as base and what the layer is made from; no source is needed, and nothing is compiled, but for add-ons.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kubake_init::contract::{BakeRequest, ClusterSettings, labels, paths, roles};
 use kubake_init::hooks::Failure;
 
-use super::{Baked, Context, Error, Options, RECIPE, Step, container, doing, inputs};
+use super::{Baked, Context, Error, Options, RECIPE, Step, addons, container, doing, inputs};
 use super::{check_inputs, directory, drop_untagged, hooks_inputs, is_there_already, look, request_file};
 use super::{users_images, users_inputs};
+use crate::checkout::Checkout;
 use crate::engine::command::Pull;
 use crate::engine::{Engine, Image};
 use crate::printer::{Phase, Printer};
 use crate::settings::{Settings, has_registry};
 
-const STEPS: [Step; 2] =
-    [Step { name: "inputs", execute: check_inputs }, Step { name: "custom image", execute: bake_custom }];
+const STEPS: [Step; 4] = [
+    Step::always("inputs", check_inputs),
+    Step::for_addons("base image", super::base),
+    Step::for_addons("add-ons", addons::build),
+    Step::always("custom image", bake_custom),
+];
 
 /// How long pulling the image to start from may take; it has most of a gigabyte.
 const PULL_TIMEOUT: Duration = Duration::from_secs(3600);
@@ -28,6 +34,10 @@ pub(super) fn bake(
     options: Options,
     printer: &Printer,
 ) -> Result<Baked, Error> {
+    let checkout = match settings.addons.as_slice() {
+        [] => None,
+        names => Some(Checkout::find().map_err(|source| Error::NoSource { addons: names.to_vec(), source })?),
+    };
     let phase = printer.phase("baked image");
     let base = find(engine, from, &phase)?;
     let cluster = cluster_of(from, &base)?;
@@ -40,7 +50,7 @@ pub(super) fn bake(
     settings.cluster = cluster;
     // By its id, because a name may lead elsewhere before this is done.
     let options = Options { from: Some(base.id), ..options };
-    super::run(&STEPS, engine, &settings, options, None, printer)
+    super::run(&STEPS, engine, &settings, options, (checkout, Checkout::here()), printer)
 }
 
 fn find(engine: &Engine, from: &str, phase: &Phase) -> Result<Image, Error> {
@@ -92,6 +102,17 @@ fn bake_custom(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
     files.extend([paths::INBOX_IMAGES, paths::INBOX_HOOKS, paths::HOOKS].map(directory));
     files.extend(context.hooks.packed.iter().cloned());
     let settings_json = serde_json::to_string(&settings.cluster).unwrap_or_default();
+    let had = look(engine, &from)?.and_then(|image| image.labels.get(labels::ADDONS).cloned()).unwrap_or_default();
+    let addons = together(&had, &settings.addons);
+    let mut labels = vec![
+        (labels::STAGE, "baked"),
+        (labels::FROM, &from),
+        (labels::INPUTS, &context.inputs),
+        (labels::SETTINGS, &settings_json),
+    ];
+    if !addons.is_empty() {
+        labels.push((labels::ADDONS, &addons));
+    }
     let id = container::bake(
         context,
         phase,
@@ -100,15 +121,11 @@ fn bake_custom(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
             role: roles::BAKE_CUSTOM,
             files,
             archives: images.archives,
+            trees: context.addons.trees.clone(),
             has_hooks: true,
             name: &settings.image,
             healthcheck: healthcheck.as_deref(),
-            labels: vec![
-                (labels::STAGE, "baked"),
-                (labels::FROM, &from),
-                (labels::INPUTS, &context.inputs),
-                (labels::SETTINGS, &settings_json),
-            ],
+            labels,
         },
     )?;
     if let Some(before) = before.filter(|before| before.id != id && before.id != from) {
@@ -118,9 +135,25 @@ fn bake_custom(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
     Ok(settings.image.clone())
 }
 
+/// The add-ons that an image has and those that it gets, as its label says them.
+fn together(had: &str, added: &[String]) -> String {
+    let all: BTreeSet<&str> =
+        had.split(',').chain(added.iter().map(String::as_str)).filter(|name| !name.is_empty()).collect();
+    all.into_iter().collect::<Vec<_>>().join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_keeps_the_addons_it_had() {
+        assert_eq!(together("", &[]), "");
+        assert_eq!(
+            together("ingress,metrics-server", &["helm".to_owned(), "ingress".to_owned()]),
+            "helm,ingress,metrics-server"
+        );
+    }
 
     fn image(stage: &str, settings: &str) -> Image {
         let labels = [(labels::STAGE, stage), (labels::SETTINGS, settings)];

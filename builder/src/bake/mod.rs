@@ -8,6 +8,7 @@
 //! `commit` and not a Dockerfile, because a build step can be neither privileged nor long-lived enough to hold a
 //! kubelet.
 
+mod addons;
 mod buildkit;
 mod components;
 mod container;
@@ -40,7 +41,9 @@ pub use secrets::{Error as HookSecretsError, HookSecrets};
 const IMAGES_REPOSITORY: &str = "kubake/images";
 /// Repository of names that images get which a list names by digest, while they are saved.
 const BY_DIGEST_REPOSITORY: &str = "kubake/by-digest";
-/// The archive of the images that lists name; it sorts after the user's.
+/// The archive of add-ons' images; it sorts after the user's.
+const ADDONS_ARCHIVE: &str = "80-addons.tar";
+/// The archive of the images that lists name; it sorts after the others.
 const LISTED_ARCHIVE: &str = "90-listed.tar";
 /// A change of how images are committed makes a new image out of old inputs.
 const RECIPE: &str = "1";
@@ -54,6 +57,15 @@ pub enum Error {
     /// Kubernetes cannot be built in this version.
     #[error(transparent)]
     Version(#[from] versions::Error),
+    /// No sources for add-ons.
+    #[error("build the add-ons {}", .addons.join(", "))]
+    NoSource {
+        /// Their names.
+        addons: Vec<String>,
+        /// Why not.
+        #[source]
+        source: checkout::Error,
+    },
     /// What the user adds is not in order.
     #[error(transparent)]
     Inputs(#[from] inputs::Error),
@@ -174,6 +186,7 @@ impl Error {
                 "run kubake in a checkout of its source, or run an image that is already baked with `--image`"
                     .to_owned(),
             ),
+            Self::NoSource { .. } => Some("add-ons are built from kubake's source; run kubake in a checkout of it".to_owned()),
             Self::Container { retained: Some(name), .. } => Some(format!(
                 "look with `docker logs {name}`, then remove it with `docker rm --force --volumes {name}`"
             )),
@@ -263,10 +276,13 @@ pub(crate) struct Context<'a> {
     options: Options,
     /// None where nothing is made from source.
     checkout: Option<Checkout>,
+    /// Where the user's images and hooks are unless a setting says so.
+    own: Checkout,
     /// Temporary files of this bake; gone with it.
     directory: tempfile::TempDir,
     images: Images,
     hooks: Hooks,
+    addons: addons::Addons,
     base: String,
     appliance: Option<components::Built>,
     control_plane: Vec<components::Built>,
@@ -280,17 +296,12 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// The source to build from, looked for where this bake did not need one so far.
+    /// The source to build from.
     fn source(&self) -> Result<Checkout, Error> {
         match &self.checkout {
             Some(checkout) => Ok(checkout.clone()),
             None => Ok(Checkout::find()?),
         }
-    }
-
-    /// Where the user's images or hooks are unless a setting says so: in the checkout, or here.
-    fn default_directory(&self, of: fn(&Checkout) -> PathBuf) -> PathBuf {
-        of(self.checkout.as_ref().unwrap_or(&Checkout::here()))
     }
 }
 
@@ -298,15 +309,29 @@ impl Context<'_> {
 struct Step {
     name: &'static str,
     execute: fn(&mut Context<'_>, &Phase) -> Result<String, Error>,
+    /// When there is something for it to do.
+    when: fn(&Settings) -> bool,
 }
 
-const STEPS: [Step; 6] = [
-    Step { name: "inputs", execute: check_inputs },
-    Step { name: "base image", execute: base },
-    Step { name: "components", execute: components::build },
-    Step { name: "images", execute: bake_images },
-    Step { name: "cluster", execute: bake_cluster },
-    Step { name: "tags", execute: tag },
+impl Step {
+    const fn always(name: &'static str, execute: fn(&mut Context<'_>, &Phase) -> Result<String, Error>) -> Self {
+        Self { name, execute, when: |_| true }
+    }
+
+    /// Only where there are add-ons.
+    const fn for_addons(name: &'static str, execute: fn(&mut Context<'_>, &Phase) -> Result<String, Error>) -> Self {
+        Self { name, execute, when: |settings| !settings.addons.is_empty() }
+    }
+}
+
+const STEPS: [Step; 7] = [
+    Step::always("inputs", check_inputs),
+    Step::always("base image", base),
+    Step::always("components", components::build),
+    Step::for_addons("add-ons", addons::build),
+    Step::always("images", bake_images),
+    Step::always("cluster", bake_cluster),
+    Step::always("tags", tag),
 ];
 
 /// Bakes.
@@ -318,7 +343,7 @@ pub fn bake(engine: &Engine, settings: &Settings, options: Options, printer: &Pr
         None => {
             let checkout = Checkout::find()?;
             versions::check(&checkout, &settings.cluster.kubernetes_version)?;
-            run(&STEPS, engine, settings, options, Some(checkout), printer)
+            run(&STEPS, engine, settings, options, (Some(checkout.clone()), checkout), printer)
         }
         Some(from) => custom::bake(engine, settings, &from, options, printer),
     }
@@ -329,7 +354,7 @@ fn run(
     engine: &Engine,
     settings: &Settings,
     options: Options,
-    checkout: Option<Checkout>,
+    (checkout, own): (Option<Checkout>, Checkout),
     printer: &Printer,
 ) -> Result<Baked, Error> {
     let started = std::time::Instant::now();
@@ -344,9 +369,11 @@ fn run(
         settings,
         options,
         checkout,
+        own,
         directory,
         images: Images::default(),
         hooks: Hooks::default(),
+        addons: addons::Addons::default(),
         base: String::new(),
         appliance: None,
         control_plane: Vec::new(),
@@ -356,7 +383,7 @@ fn run(
         baked: None,
         cached: false,
     };
-    for step in steps {
+    for step in steps.iter().filter(|step| (step.when)(settings)) {
         let phase = printer.phase(step.name);
         let remark = (step.execute)(&mut context, &phase)?;
         phase.done_with(remark);
@@ -380,15 +407,17 @@ fn check_inputs(context: &mut Context<'_>, phase: &Phase) -> Result<String, Erro
     let mut problems = Vec::new();
 
     let named = context.settings.images_dir.is_some();
-    let directory =
-        context.settings.images_dir.clone().unwrap_or_else(|| context.default_directory(Checkout::images_dir));
+    let directory = context.settings.images_dir.clone().unwrap_or_else(|| context.own.images_dir());
     context.images = inputs::images(&directory, named, &platform, &watch, &mut problems);
 
     let named = context.settings.hooks_dir.is_some();
-    let directory =
-        context.settings.hooks_dir.clone().unwrap_or_else(|| context.default_directory(Checkout::hooks_dir));
+    let directory = context.settings.hooks_dir.clone().unwrap_or_else(|| context.own.hooks_dir());
     let (inbox, kept) = (relative(paths::INBOX_HOOKS), relative(paths::HOOKS));
     context.hooks = inputs::hooks(&directory, named, &inbox, &kept, &mut problems);
+
+    if let Some(checkout) = &context.checkout {
+        context.addons = addons::load(&checkout.addons_dir(), &context.settings.addons, &mut problems);
+    }
 
     for listed in &context.images.listed {
         let image = look(engine, &listed.reference)?;
@@ -403,6 +432,8 @@ fn check_inputs(context: &mut Context<'_>, phase: &Phase) -> Result<String, Erro
 
     let is_file = |item: &&Packed| matches!(item.content, Content::File(_));
     let hooks = context.hooks.packed.iter().chain(&context.hooks.host).filter(is_file).count();
+    // From here on as if they were the user's: they are inputs, and get into the inbox with them.
+    context.hooks.packed.extend(context.addons.manifests());
     let Images { archives, listed } = &context.images;
     let counted = [(archives.len(), "archive"), (listed.len(), "listed image"), (hooks, "hook file")];
     let counted = counted.iter().filter(|(count, _)| *count > 0);
@@ -470,6 +501,7 @@ fn bake_images(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
             role: roles::BAKE_IMAGES,
             files: vec![settings_file(context.settings), directory(paths::INBOX_IMAGES), request_file(&request)],
             archives: inbox,
+            trees: Vec::new(),
             has_hooks: false,
             name: &context.images_name,
             healthcheck: None,
@@ -494,6 +526,12 @@ fn users_images(context: &Context<'_>, phase: &Phase) -> Result<UsersImages, Err
     let named = |archive: &Archive| (archive.clone(), format!("10-{}", archive.name));
     let mut archives: Vec<_> = context.images.archives.iter().map(named).collect();
     let mut names = BTreeMap::new();
+    if !context.addons.images.is_empty() {
+        phase.message("saving the add-ons' images");
+        let path = context.directory.path().join(ADDONS_ARCHIVE);
+        save(context.engine, &path, context.addons.images.iter().map(|built| built.name.clone()).collect())?;
+        archives.push((saved(path, ADDONS_ARCHIVE)?, ADDONS_ARCHIVE.to_owned()));
+    }
     if !context.images.listed.is_empty() {
         phase.message("saving the listed images");
         let listed = context.directory.path().join(LISTED_ARCHIVE);
@@ -503,28 +541,34 @@ fn users_images(context: &Context<'_>, phase: &Phase) -> Result<UsersImages, Err
     Ok(UsersImages { archives, names })
 }
 
-/// What of the user's images and hooks makes an image another one.
+/// What of the user's images and the add-ons' makes an image another one.
 fn users_inputs(context: &Context<'_>, phase: &Phase) -> Result<Vec<String>, Error> {
     let mut parts: Vec<String> = context.images.archives.iter().map(|archive| archive.digest.clone()).collect();
     parts.extend(pull_listed(context.engine, &context.images.listed, phase)?);
+    parts.extend(context.addons.images.iter().map(|built| format!("{} {}", built.name, built.id)));
     if !parts.is_empty() && context.settings.packed_layers {
         parts.push("with packed layers".to_owned());
     }
     Ok(parts)
 }
 
-fn hooks_inputs(context: &Context<'_>) -> Result<[String; 3], Error> {
+/// What of hooks, manifests and programs makes an image another one.
+fn hooks_inputs(context: &Context<'_>) -> Result<Vec<String>, Error> {
     // Their names, because a hash of a value is a help to whoever wants to guess it.
     let mut given: Vec<&str> = context.options.secrets.names().collect();
     if context.settings.hook_failure == Failure::Report {
         // No name of a variable.
         given.push("failed hooks are reported");
     }
-    Ok([
+    let mut parts = vec![
         inputs::digest_packed(&context.hooks.packed)?,
         inputs::digest_packed(&context.hooks.host)?,
         inputs::digest(&given),
-    ])
+    ];
+    for path in &context.addons.trees {
+        parts.push(inputs::digest_file(path)?);
+    }
+    Ok(parts)
 }
 
 fn save(engine: &Engine, output: &Path, images: Vec<String>) -> Result<(), Error> {
@@ -639,10 +683,11 @@ fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<String, Erro
     let file = settings_file(settings);
     let Content::Text(settings_text) = &file.content else { unreachable!("settings are packed as text") };
     let healthcheck = container::healthcheck(engine.facts());
-    let [packed, host, secrets] = &hooks_inputs(context)?;
-    let healthcheck_text = healthcheck.as_deref().unwrap_or_default();
-    context.inputs =
-        inputs::digest(&[RECIPE, &context.images_inputs, settings_text, packed, host, secrets, healthcheck_text]);
+    let hooks = hooks_inputs(context)?;
+    let mut parts = vec![RECIPE, &context.images_inputs, settings_text];
+    parts.extend(hooks.iter().map(String::as_str));
+    parts.push(healthcheck.as_deref().unwrap_or_default());
+    context.inputs = inputs::digest(&parts);
 
     let before = look(engine, &settings.image)?;
     if let Some(remark) = is_there_already(context, before.as_ref()) {
@@ -658,6 +703,12 @@ fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<String, Erro
     files.extend([request_file(&request), directory(paths::INBOX_HOOKS), directory(paths::HOOKS)]);
     files.extend(context.hooks.packed.iter().cloned());
     let settings_json = serde_json::to_string(&settings.cluster).unwrap_or_default();
+    let addons = settings.addons.join(",");
+    let mut labels =
+        vec![(labels::STAGE, "baked"), (labels::INPUTS, &context.inputs), (labels::SETTINGS, &settings_json)];
+    if !addons.is_empty() {
+        labels.push((labels::ADDONS, &addons));
+    }
     let id = container::bake(
         context,
         phase,
@@ -666,14 +717,11 @@ fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<String, Erro
             role: roles::BAKE_CLUSTER,
             files,
             archives: Vec::new(),
+            trees: context.addons.trees.clone(),
             has_hooks: true,
             name: &settings.image,
             healthcheck: healthcheck.as_deref(),
-            labels: vec![
-                (labels::STAGE, "baked"),
-                (labels::INPUTS, &context.inputs),
-                (labels::SETTINGS, &settings_json),
-            ],
+            labels,
         },
     )?;
     if let Some(before) = before.filter(|before| before.id != id) {

@@ -96,6 +96,7 @@ mod tests {
                 file: with_file.then(|| (PathBuf::from("kubake.yaml"), text)),
                 env: with_env.then_some(env).into_iter().collect(),
                 flags: with_flag.then_some(flag).into_iter().collect(),
+                ..Sources::default()
             })
             .unwrap()
         };

@@ -345,6 +345,8 @@ pub struct Build {
     pub target: Option<String>,
     /// Names of the result.
     pub tags: Vec<String>,
+    /// A file for the result as a tar of its files; none makes an image of it.
+    pub tree: Option<PathBuf>,
     /// Build arguments.
     pub args: Vec<(String, String)>,
     /// Build arguments whose values the engine's program takes from its environment, because they may hold a password.
@@ -375,6 +377,7 @@ impl Build {
             dockerfile: None,
             target: None,
             tags: Vec::new(),
+            tree: None,
             args: Vec::new(),
             args_of_environment: Vec::new(),
             secrets: Vec::new(),
@@ -399,6 +402,7 @@ impl EngineCommand for Build {
             SecretSource::Env(name) => OsString::from(format!("id={id},env={name}")),
         });
         let start = match self.builder {
+            Builder::Buildx if self.tree.is_some() => Args::of(&["buildx", "build"]),
             // `--load`: a builder with the container driver would otherwise keep the result to itself.
             Builder::Buildx => Args::of(&["buildx", "build", "--load"]),
             Builder::BuiltIn | Builder::Podman => Args::of(&["build"]),
@@ -408,7 +412,13 @@ impl EngineCommand for Build {
             (Builder::Buildx, ProgressMode::RawJson) => Some("rawjson"),
             (Builder::BuiltIn, _) | (Builder::Buildx, ProgressMode::Plain) => Some("plain"),
         };
+        let tree = self.tree.as_ref().map(|path| {
+            let mut value = OsString::from("type=tar,dest=");
+            value.push(path);
+            value
+        });
         start
+            .option("--output", tree)
             .option("--progress", progress)
             .option("--file", self.dockerfile.as_ref())
             .option("--target", self.target.as_ref())

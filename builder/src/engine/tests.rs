@@ -62,6 +62,8 @@ fn argument_vectors() {
     build.progress = ProgressMode::RawJson;
     let builtin = Build { builder: Builder::BuiltIn, ..build.clone() };
     let podman = Build { builder: Builder::Podman, ..build.clone() };
+    let tree =
+        Build { target: Some("helm".into()), tree: Some("/t/helm.tar".into()), ..Build::new(Builder::Buildx, "/src") };
     let lines = [
         line(&Info),
         line(&Version),
@@ -84,6 +86,7 @@ fn argument_vectors() {
         line(&build),
         line(&builtin),
         line(&podman),
+        line(&tree),
         line(&Create(spec.clone())),
         line(&Run { spec: ContainerSpec::new("a"), detach: true, remove: true }),
         line(&Start { container: name(), attach: true }),
@@ -135,6 +138,7 @@ fn argument_vectors() {
     docker buildx build --load --progress rawjson --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --secret id=ca,src=/etc/ca.pem --secret id=token,env=TOKEN /src
     DOCKER_BUILDKIT=1 docker build --progress plain --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --secret id=ca,src=/etc/ca.pem --secret id=token,env=TOKEN /src
     docker build --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --secret id=ca,src=/etc/ca.pem --secret id=token,env=TOKEN /src
+    docker buildx build --output type=tar,dest=/t/helm.tar --progress plain --target helm /src
     docker create --name kubake-dev --privileged --pull never --network n --hostname kind --cgroupns private --stop-timeout 60 --restart no --env 'A=1 2' --env REGISTRY_PASSWORD --label io.kubake.cluster=dev --publish 127.0.0.1:8443:8443 --publish 127.0.0.1::10080 --publish '[::1]:1:2' --publish 2375 --publish 5:6 --volume /var/lib/containerd --volume v:/v --mount 'type=bind,"source=/a,b",target=/t,readonly' --tmpfs /run:exec,size=64m --tmpfs /tmp --entrypoint /bin/sh --ulimit=nofile=1 kubake:v1 --flag
     docker run --detach --rm a
     docker start --attach c

@@ -1,6 +1,7 @@
 //! What a command works with: values from flags, environment, settings file and defaults, in this precedence. Owns the
 //! one conversion from what was written to [`Settings`] and the complete list of what is wrong with it. Looks at no
-//! engine, cluster or checkout; a mistake here is found before anything is touched.
+//! engine and no cluster, and in a checkout only for the names that may be set; a mistake here is found before anything is
+//! touched.
 
 mod file;
 mod table;
@@ -16,6 +17,7 @@ use kubake_init::contract::{BAKE_HOOK_TIMEOUT, ClusterSettings};
 use kubake_init::hooks::Failure;
 use thiserror::Error;
 
+use crate::checkout::Checkout;
 use crate::versions;
 pub use table::{Key, Row, Shape, TABLE, reference};
 pub use value::{
@@ -177,6 +179,8 @@ pub struct Settings {
     pub hook_failure: Failure,
     /// Whether images that are baked in keep their packed layers beside the unpacked ones.
     pub packed_layers: bool,
+    /// What is built and baked in beside the cluster: names, each once, in order.
+    pub addons: Vec<String>,
     /// The appliance's base image: `auto`, `mmdebstrap` or a name.
     pub base_image: String,
     /// Go module proxy; none is Go's own.
@@ -197,11 +201,13 @@ pub struct Sources {
     pub env: BTreeMap<String, String>,
     /// What the flags say; their origins are [`Origin::Flag`].
     pub flags: Vec<Entry>,
+    /// Which add-ons there are; none where no checkout says.
+    pub addons: Option<Vec<String>>,
 }
 
 impl Sources {
-    /// Reads the file (`named`, else what the environment names, else [`DEFAULT_FILE`] where it exists) and the
-    /// environment.
+    /// Reads the file (`named`, else what the environment names, else [`DEFAULT_FILE`] where it exists), the environment,
+    /// and which add-ons there are.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -219,7 +225,8 @@ impl Sources {
             Err(source) if source.kind() == io::ErrorKind::NotFound && named.is_none() => None,
             Err(source) => return Err(Error::Read { path, source }),
         };
-        Ok(Self { file, env, flags })
+        let addons = Checkout::find().ok().map(|checkout| checkout.addons());
+        Ok(Self { file, env, flags, addons })
     }
 }
 
@@ -254,6 +261,10 @@ impl Settings {
         };
         resolver.check_ports(&ports);
 
+        let mut addons = resolver.many(Key::Addons, |text| value::parse_addon(text, sources.addons.as_deref()));
+        addons.sort();
+        addons.dedup();
+
         let text = |text: &str| Ok(Some(text.to_owned()));
         let path = |text: &str| Ok(Some(PathBuf::from(text)));
         let settings = Self {
@@ -272,6 +283,7 @@ impl Settings {
             hook_timeout: resolver.one(Key::HookTimeout, BAKE_HOOK_TIMEOUT, value::parse_timeout),
             hook_failure: resolver.one(Key::HookFailure, Failure::Fail, value::parse_failure),
             packed_layers: resolver.one(Key::PackedLayers, false, value::parse_switch),
+            addons,
             base_image: resolver.one(Key::BaseImage, "auto".to_owned(), |text| Ok(text.to_owned())),
             go_proxy: resolver.one(Key::GoProxy, None, text),
             ready_timeout: resolver.one(Key::ReadyTimeout, Duration::from_secs(300), value::parse_duration),
@@ -313,6 +325,16 @@ impl Settings {
         different(&self.cluster, baked, asked)
     }
 
+    /// What differs where add-ons were asked for that an image does not have; `baked` are the names of those it has,
+    /// separated by commas. Those that nobody asked for are no difference.
+    #[must_use]
+    pub fn missing_addons(&self, baked: &str) -> Option<(String, String, String)> {
+        let has = |name: &String| baked.split(',').any(|other| other == name);
+        let shown = if baked.is_empty() { "none" } else { baked };
+        let key = Key::Addons.row().dotted();
+        (!self.addons.iter().all(has)).then(|| (key, self.addons.join(","), shown.to_owned()))
+    }
+
     /// Every setting's value as it would be written in the file; none where there is none.
     #[must_use]
     pub fn effective(&self) -> Vec<(Key, Option<Value>)> {
@@ -348,6 +370,7 @@ impl Settings {
                     Key::HookTimeout => one(print_duration(self.hook_timeout)),
                     Key::HookFailure => one(value::print_failure(self.hook_failure).to_owned()),
                     Key::PackedLayers => one(if self.packed_layers { "on" } else { "off" }.to_owned()),
+                    Key::Addons => many(self.addons.clone()),
                     Key::BaseImage => one(self.base_image.clone()),
                     Key::GoProxy => self.go_proxy.clone().map(Value::One),
                     Key::ReadyTimeout => one(print_duration(self.ready_timeout)),
@@ -532,6 +555,7 @@ mod tests {
                     origin: Origin::Flag(key.row().flag),
                 })
                 .collect(),
+            ..Sources::default()
         }
     }
 
@@ -621,6 +645,31 @@ mod tests {
             "2 problems with the settings:\n  dir/kubake.yaml:2 cpus: `0.5` is too little: the control plane's pods alone ask \
              for 0.75 of a processor\n  KUBAKE_MEMORY: `512m` is too little: Kubernetes needs about 1g to boot"
         );
+    }
+
+    #[test]
+    fn an_addon_is_one_that_there_is() {
+        let there = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+        let given = |text| sources("", &[("KUBAKE_ADDONS", text)], &[]);
+        let known = Sources { addons: there(&["helm", "metrics-server"]), ..given("metrics-server,helm helm") };
+        let settings = Settings::resolve(&known).unwrap();
+        assert_eq!(settings.addons, ["helm", "metrics-server"]);
+        assert_eq!(settings.missing_addons("helm,ingress,metrics-server"), None);
+        assert_eq!(
+            settings.missing_addons("helm"),
+            Some(("addons".to_owned(), "helm,metrics-server".to_owned(), "helm".to_owned()))
+        );
+        assert_eq!(Settings::resolve(&given("")).unwrap().missing_addons(""), None);
+
+        let unknown = Sources { addons: there(&["helm", "metrics-server"]), ..given("helm,metrics,../x") };
+        let error = Settings::resolve(&unknown).unwrap_err().to_string();
+        for told in
+            ["KUBAKE_ADDONS: `metrics` is no add-on; there are helm, metrics-server", "`../x` is no add-on's name"]
+        {
+            assert!(error.contains(told), "{error}");
+        }
+        // Without a checkout nobody knows them; a bake says then what it needs.
+        assert_eq!(Settings::resolve(&given("metrics")).unwrap().addons, ["metrics"]);
     }
 
     #[test]

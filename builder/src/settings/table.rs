@@ -33,6 +33,7 @@ pub enum Key {
     HookTimeout,
     HookFailure,
     PackedLayers,
+    Addons,
     BaseImage,
     GoProxy,
     ReadyTimeout,
@@ -315,6 +316,17 @@ pub const TABLE: &[Row] = &[
         &["KUBAKE_PACKED_LAYERS"],
         "off",
         "`on` keeps the layers of images.d packed, too, at twice the space: `docker build` in the node can start from them",
+    ),
+    shaped(
+        Shape::List,
+        row(
+            Key::Addons,
+            &["addons"],
+            "--addon",
+            &["KUBAKE_ADDONS"],
+            "none",
+            "what is built and baked in beside the cluster, by the names of the directories in builder/addons",
+        ),
     ),
     row(
         Key::BaseImage,

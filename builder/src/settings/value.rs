@@ -366,6 +366,23 @@ pub(super) fn parse_switch(text: &str) -> Result<bool, String> {
     }
 }
 
+/// Checks the name of an add-on: it is a directory's, and one of `known` where somebody knows them.
+///
+/// # Errors
+/// What is wrong with it, naming it.
+pub(super) fn parse_addon(text: &str, known: Option<&[String]>) -> Result<String, String> {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if text.is_empty() || !text.bytes().all(inner) {
+        return Err(format!("`{text}` is no add-on's name: lower-case letters, digits and `-`"));
+    }
+    match known {
+        Some(known) if !known.iter().any(|name| name == text) => {
+            Err(format!("`{text}` is no add-on; there are {}", known.join(", ")))
+        }
+        _ => Ok(text.to_owned()),
+    }
+}
+
 /// Checks a cluster's name: it becomes a container's name, a kubeconfig context and part of file names.
 ///
 /// # Errors

@@ -493,7 +493,8 @@ fn ensure_image(engine: &Engine, settings: &Settings, options: Options<'_>, prin
 fn compare(settings: &Settings, image: &BTreeMap<String, String>) -> Result<(), Error> {
     let Some(baked) = image.get(labels::SETTINGS) else { return Ok(()) };
     let Ok(baked) = serde_json::from_str::<ClusterSettings>(baked) else { return Ok(()) };
-    let different = settings.differences(&baked);
+    let mut different = settings.differences(&baked);
+    different.extend(settings.missing_addons(image.get(labels::ADDONS).map_or("", String::as_str)));
     if different.is_empty() { Ok(()) } else { Err(Error::OtherSettings { image: settings.image.clone(), different }) }
 }
 

@@ -1,5 +1,5 @@
-//! Objects that the user brings along as files: manifests and kustomizations, applied in the order of their names once
-//! the cluster is ready. Owns what counts as one and when applying is tried again; what it takes until the objects work
+//! Objects that the user and add-ons bring along as files: manifests and kustomizations, applied in the order of their
+//! names once the cluster is ready, those of add-ons first. Owns what counts as one and when applying is tried again; what it takes until the objects work
 //! is waited for elsewhere (`jobs`, readiness).
 
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::command::Run;
-use crate::contract::paths;
+use crate::contract::{ADDON_PREFIX, paths};
 use crate::phases::{BoxError, Events};
 
 /// How long objects may be refused because what they need is not there yet: a CRD that is not served, a webhook whose
@@ -36,6 +36,10 @@ impl Source {
         match self {
             Self::File(path) | Self::Kustomization(path) => path,
         }
+    }
+
+    fn is_addon(&self) -> bool {
+        self.path().file_name().is_some_and(|name| name.to_string_lossy().starts_with(ADDON_PREFIX))
     }
 }
 
@@ -104,7 +108,8 @@ fn find(directory: &Path) -> Result<Vec<Source>, BoxError> {
             found.push(Source::File(path));
         }
     }
-    found.sort_by(|one, other| one.path().cmp(other.path()));
+    // What the user brings may use what add-ons bring, such as an IngressClass.
+    found.sort_by_key(|source: &Source| (!source.is_addon(), source.path().to_owned()));
     Ok(found)
 }
 
@@ -116,14 +121,18 @@ mod tests {
     fn manifests_and_kustomizations_are_found_in_order() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
-        std::fs::create_dir(path("20-app")).unwrap();
-        for name in ["20-app/kustomization.yaml", "30-b.json", "10-a.yaml", "README.md", "40-c.YML"] {
+        for name in ["20-app", ".addon-x"] {
+            std::fs::create_dir(path(name)).unwrap();
+        }
+        let addon = ".addon-x/kustomization.yaml";
+        for name in ["20-app/kustomization.yaml", "30-b.json", "-first.yaml", "README.md", "40-c.YML", addon] {
             std::fs::write(path(name), "").unwrap();
         }
         assert_eq!(
             find(directory.path()).unwrap(),
             [
-                Source::File(path("10-a.yaml")),
+                Source::Kustomization(path(".addon-x")),
+                Source::File(path("-first.yaml")),
                 Source::Kustomization(path("20-app")),
                 Source::File(path("30-b.json")),
                 Source::File(path("40-c.YML")),

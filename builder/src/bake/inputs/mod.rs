@@ -333,7 +333,11 @@ fn entries(directory: &Path, required: bool, problems: &mut Vec<Problem>) -> Vec
     }
 }
 
-fn digest_file(path: &Path) -> Result<String, Error> {
+/// A hash of a file's content.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn digest_file(path: &Path) -> Result<String, Error> {
     let watch = Watch { say: &|_| (), is_over: &|| false };
     File::open(path)
         .and_then(|file| digest_reader(file, &watch))
@@ -436,6 +440,13 @@ pub fn hooks(directory: &Path, required: bool, inbox: &Path, kept: &Path, proble
         }
     }
     hooks
+}
+
+/// Reads a directory that is packed under `target` as it is. What is wrong joins `problems`.
+pub fn tree(directory: &Path, target: &Path, problems: &mut Vec<Problem>) -> Vec<Packed> {
+    let mut packed = Vec::new();
+    walk(directory, target, &mut packed, problems);
+    packed
 }
 
 fn walk(source: &Path, target: &Path, packed: &mut Vec<Packed>, problems: &mut Vec<Problem>) {
