@@ -16,6 +16,7 @@ mod endurance;
 mod faults;
 mod identity;
 mod interrupt;
+mod operator;
 mod registries;
 mod restart;
 mod secrets;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         ("bake", bake::CASES),
         ("custom", custom::CASES),
         ("database", database::CASES),
+        ("operator", operator::CASES),
         // It sets the clock of the whole machine, under the feet of whatever comes after it.
         ("clock", clock::CASES),
     ];
