@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::contract::{ClusterSettings, names, paths, ports};
+use crate::contract::{CERT_LIFETIME, ClusterSettings, names, paths, ports};
 use crate::services::kubelet;
 
 /// Names and addresses that every API server certificate holds: however a CI system calls the container
@@ -143,6 +143,9 @@ fn cluster(settings: &ClusterSettings) -> Value {
         "controllerManager": {
             "extraArgs": [
                 no_election,
+                // A certificate that a workload asks for while an image is baked is used for as long as the image is:
+                // it lasts as long as the CAs, and not a year.
+                { "name": "cluster-signing-duration", "value": format!("{}h", CERT_LIFETIME.as_secs() / 3600) },
                 // Provisions the default StorageClass without a pod of its own (pkg/volume/hostpath).
                 { "name": "enable-hostpath-provisioner", "value": "true" },
             ],
@@ -249,6 +252,8 @@ mod tests {
         assert_eq!(sans.iter().filter(|name| *name == "docker").count(), 1);
         assert!(sans.contains(&json!("ci.example")));
         assert_eq!(documents[2]["clusterDNS"], json!(["10.96.0.10"]));
+        let arguments = documents[1]["controllerManager"]["extraArgs"].as_array().unwrap();
+        assert!(arguments.contains(&json!({ "name": "cluster-signing-duration", "value": "87600h" })));
         assert_eq!(documents[2]["featureGates"], Value::Null);
         let older = ClusterSettings { kubernetes_version: "v1.34.4".to_owned(), ..settings };
         assert_eq!(kubelet_configuration(&older)["featureGates"], json!({ "KubeletCrashLoopBackOffMax": true }));

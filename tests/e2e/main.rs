@@ -17,6 +17,7 @@ mod endurance;
 mod faults;
 mod identity;
 mod interrupt;
+mod operator;
 mod registries;
 mod restart;
 mod secrets;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         ("bake", bake::CASES),
         ("custom", custom::CASES),
         ("database", database::CASES),
+        ("operator", operator::CASES),
         ("add-ons", addons::CASES),
         ("versions", versions::CASES),
         // It sets the clock of the whole machine, under the feet of whatever comes after it.

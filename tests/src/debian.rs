@@ -20,10 +20,18 @@ const PROXY_VARIABLES: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ht
 /// # Errors
 /// When the build fails, most likely because packages cannot be had.
 pub fn build(lab: &Lab, name: &str, dockerfile: &str) -> Result<()> {
+    build_with(lab, name, dockerfile, &[])
+}
+
+/// The same with files beside the Dockerfile, by name and content.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_with(lab: &Lab, name: &str, dockerfile: &str, files: &[(&str, &str)]) -> Result<()> {
     lab.image()?;
     let base = BASES.into_iter().find(|base| engine::run(["image", "inspect", base]).is_ok());
     let base = base.with_context(|| format!("the bake left none of {}", BASES.join(", ")))?;
-    build_on(lab, base, name, dockerfile)
+    build_from(lab, base, name, dockerfile, files)
 }
 
 /// The same on an image of the caller's choice.
@@ -31,7 +39,14 @@ pub fn build(lab: &Lab, name: &str, dockerfile: &str) -> Result<()> {
 /// # Errors
 /// As [`build`].
 pub fn build_on(lab: &Lab, base: &str, name: &str, dockerfile: &str) -> Result<()> {
+    build_from(lab, base, name, dockerfile, &[])
+}
+
+fn build_from(lab: &Lab, base: &str, name: &str, dockerfile: &str, files: &[(&str, &str)]) -> Result<()> {
     let directory = lab.directory()?;
+    for (name, content) in files {
+        lab::write(&directory.path().join(name), content)?;
+    }
     lab::write(&directory.path().join("Dockerfile"), format!("FROM {base}\n{dockerfile}"))?;
     let mut command = engine::docker(["build", "--tag", name]);
     for name in PROXY_VARIABLES.iter().filter(|name| std::env::var_os(name).is_some()) {

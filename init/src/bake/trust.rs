@@ -96,8 +96,8 @@ fn frozen(mut object: Value, kind: &str, resource: &str, change: impl FnOnce(&mu
     (key, slots::freeze(&object))
 }
 
-/// Names every object in etcd's database that still embeds the bake's CA: a hook's work, most likely, and of no use in
-/// any container.
+/// Names every object in etcd's database that still embeds the bake's CA: a hook's work, most likely. As a webhook's
+/// `caBundle`, beside a certificate from the bake, it serves; as what the API server is verified by, it does not.
 pub(super) fn warn_of_leftovers(database: &Path) -> Result<(), BoxError> {
     let path = Path::new(paths::PKI).join("ca.crt");
     let authority =
@@ -105,7 +105,8 @@ pub(super) fn warn_of_leftovers(database: &Path) -> Result<(), BoxError> {
     let database = std::fs::read(database).map_err(|error| format!("cannot read {}: {error}", database.display()))?;
     for key in leftovers(&database, &authority) {
         tracing::warn!(
-            "{key} embeds the CA of this bake, which no container has: whoever uses it at run time will not be trusted"
+            "{key} embeds the CA of this bake, which no container has: certificates that it signed verify by it, and none \
+             that a container's own CA signs, the API server's least of all"
         );
     }
     Ok(())

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::inventory::{Entry, Inventory};
-use super::objects::{Condition, Lease, Metadata, Name, Node, Object, Pod, Workload};
+use super::objects::{Condition, EndpointSlice, Lease, Metadata, Name, Node, Object, Pod, Workload};
 
 /// The lease is renewed every 10 s (a quarter of its 40 s: `pkg/kubelet/kubelet.go`, `nodeLeaseRenewIntervalFraction`).
 /// Two renewals may get lost before kubelet is held to be gone.
@@ -25,6 +25,8 @@ pub(super) enum Question {
     ControllerManager,
     /// Does kube-proxy?
     KubeProxy,
+    /// Do its rules lead to the pods behind the image's services?
+    Services,
     /// Is the API server reached at its service's address?
     ServiceAddress,
     /// Does the cluster's DNS, asked at its service's address, know that address?
@@ -32,8 +34,8 @@ pub(super) enum Question {
 }
 
 impl Question {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Scheduler, Self::ControllerManager, Self::KubeProxy, Self::ServiceAddress, Self::Dns];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Scheduler, Self::ControllerManager, Self::KubeProxy, Self::Services, Self::ServiceAddress, Self::Dns];
 
     /// What is asked about, as a subject.
     pub(super) fn subject(self) -> &'static str {
@@ -41,6 +43,7 @@ impl Question {
             Self::Scheduler => "kube-scheduler",
             Self::ControllerManager => "kube-controller-manager",
             Self::KubeProxy => "kube-proxy",
+            Self::Services => "the way to the services' pods",
             Self::ServiceAddress => "the API server's service address",
             Self::Dns => "the cluster's DNS",
         }
@@ -52,6 +55,7 @@ impl Question {
             Self::Scheduler => "scheduler-healthy",
             Self::ControllerManager => "controller-manager-healthy",
             Self::KubeProxy => "kube-proxy-healthy",
+            Self::Services => "services-lead-to-pods",
             Self::ServiceAddress => "service-address-answers",
             Self::Dns => "dns-answers",
         }
@@ -140,6 +144,7 @@ pub(super) struct Evidence {
     pub(super) nodes: Known<Node>,
     pub(super) pods: Known<Pod>,
     pub(super) workloads: BTreeMap<WorkloadKind, Known<Workload>>,
+    pub(super) slices: Known<EndpointSlice>,
     /// Daemons of this container that do not run, in words.
     pub(super) daemons: Vec<String>,
     /// What the last answers were.
@@ -158,6 +163,7 @@ impl Evidence {
             nodes: None,
             pods: None,
             workloads: BTreeMap::new(),
+            slices: None,
             daemons: Vec::new(),
             answers: BTreeMap::new(),
         }
@@ -224,7 +230,16 @@ impl Evidence {
         let bare = pods.values().filter(|pod| !pod.is_mirror() && !pod.has_controller());
         let counted = bare.filter(|pod| self.counts(|inventory| &inventory.bare_pods, "Pod", &pod.metadata));
         missing.extend(counted.filter_map(|pod| self.pod_lacks(pod)));
+        if self.slices.is_none() {
+            missing.push("the EndpointSlices have not been listed in this boot".to_owned());
+        }
+        missing.extend(self.counted_slices().flat_map(|(service, slice)| self.slice_lacks(service, slice, pods)));
         missing
+    }
+
+    /// Where packets for the image's services are to be led: what kube-proxy's rules must say.
+    pub(super) fn destinations(&self) -> BTreeSet<String> {
+        self.counted_slices().flat_map(|(_, slice)| slice.destinations()).collect()
     }
 
     /// Everything that is missing.
@@ -274,6 +289,8 @@ impl Evidence {
             let entries = known.iter().flat_map(BTreeMap::values).map(|one| Entry::new(kind.name(), &one.metadata));
             inventory.workloads.extend(entries);
         }
+        let slices = self.slices.iter().flat_map(BTreeMap::values);
+        inventory.services = slices.filter_map(service_of).collect();
         inventory
     }
 
@@ -302,6 +319,31 @@ impl Evidence {
 
     fn counts(&self, of: impl FnOnce(&Inventory) -> &BTreeSet<Entry>, kind: &str, metadata: &Metadata) -> bool {
         self.inventory.as_ref().is_none_or(|inventory| of(inventory).contains(&Entry::new(kind, metadata)))
+    }
+
+    fn counted_slices(&self) -> impl Iterator<Item = (Entry, &EndpointSlice)> {
+        let slices = self.slices.iter().flat_map(BTreeMap::values);
+        let known = slices.filter_map(|slice| Some((service_of(slice)?, slice)));
+        known
+            .filter(|(service, _)| self.inventory.as_ref().is_none_or(|inventory| inventory.services.contains(service)))
+    }
+
+    /// At boot the slices are those of the bake: the same pods, at addresses that they do not have any more.
+    fn slice_lacks(&self, service: Entry, slice: &EndpointSlice, pods: &BTreeMap<Name, Pod>) -> Vec<String> {
+        let mut lacks = Vec::new();
+        for endpoint in slice.endpoints() {
+            let Some(pod) = endpoint.pod().and_then(|name| pods.get(&name)) else { continue };
+            if pod.is_over() || self.pod_lacks(pod).is_some() {
+                continue;
+            }
+            let is_there = |address: &String| pod.status.pod_ips.iter().any(|own| own.ip == *address);
+            if !(endpoint.is_ready() && endpoint.addresses.iter().all(is_there)) {
+                let pod = &pod.metadata;
+                let service = format!("{}/{}", service.namespace, service.name);
+                lacks.push(format!("service {service} does not lead to pod {}/{} yet", pod.namespace, pod.name));
+            }
+        }
+        lacks
     }
 
     /// Not what the controller wrote into the status counts (at boot that is what it wrote at the bake), but the pods.
@@ -369,6 +411,11 @@ impl Evidence {
     }
 }
 
+fn service_of(slice: &EndpointSlice) -> Option<Entry> {
+    let name = slice.service()?.to_owned();
+    Some(Entry { kind: "Service".to_owned(), namespace: slice.metadata.namespace.clone(), name })
+}
+
 fn condition<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
     conditions.iter().find(|condition| condition.kind == kind)
 }
@@ -388,6 +435,7 @@ mod tests {
             "metadata": { "name": name, "namespace": "kube-system", "labels": labels },
             "status": {
                 "phase": "Running",
+                "podIPs": [{ "ip": "10.244.0.5" }],
                 "conditions": [{ "type": "Ready", "status": if is_ready { "True" } else { "False" } }],
                 "containerStatuses": [{ "name": name, "ready": is_ready, "state": { "running": { "startedAt": started } } }],
             },
@@ -411,6 +459,23 @@ mod tests {
         .unwrap()
     }
 
+    fn slice(address: &str, is_ready: bool) -> EndpointSlice {
+        serde_json::from_value(json!({
+            "metadata": { "name": "dns-1", "namespace": "kube-system", "labels": {
+                "kubernetes.io/service-name": "dns",
+                "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+            } },
+            "addressType": "IPv4",
+            "endpoints": [{
+                "addresses": [address],
+                "conditions": { "ready": is_ready },
+                "targetRef": { "kind": "Pod", "namespace": "kube-system", "name": "coredns" },
+            }],
+            "ports": [{ "port": 53 }],
+        }))
+        .unwrap()
+    }
+
     fn put(evidence: &mut Evidence, pod: Pod) {
         learn(&mut evidence.pods, Change::Changed(pod));
     }
@@ -419,6 +484,7 @@ mod tests {
     fn complete(now: Instant) -> Evidence {
         let mut inventory = Inventory { static_pods: Inventory::control_plane(), ..Inventory::default() };
         inventory.workloads.insert(Entry::new("Deployment", &deployment(1).metadata));
+        inventory.services.extend(service_of(&slice("10.244.0.5", true)));
         let boot = humantime::parse_rfc3339(BOOT).unwrap();
         let mut evidence = Evidence::new((now, boot), Some(inventory));
         evidence.at(now + MINUTE, boot + MINUTE);
@@ -437,6 +503,7 @@ mod tests {
             let listed = if kind == WorkloadKind::Deployment { vec![deployment(1)] } else { Vec::new() };
             learn(evidence.workloads.entry(kind).or_default(), Change::Listed(listed));
         }
+        learn(&mut evidence.slices, Change::Listed(vec![slice("10.244.0.5", true)]));
         evidence.answers = Question::ALL.into_iter().map(|question| (question, Ok(()))).collect();
         evidence
     }
@@ -553,6 +620,22 @@ mod tests {
     }
 
     #[test]
+    fn services_lead_to_the_pods_of_this_boot() {
+        let now = Instant::now();
+        let mut evidence = complete(now);
+        assert_eq!(evidence.destinations().into_iter().collect::<Vec<_>>(), ["10.244.0.5:53"]);
+        for (address, is_ready) in [("10.244.0.2", true), ("10.244.0.5", false)] {
+            learn(&mut evidence.slices, Change::Changed(slice(address, is_ready)));
+            assert_eq!(evidence.missing(now), ["service kube-system/dns does not lead to pod kube-system/coredns yet"]);
+        }
+        evidence.inventory.as_mut().unwrap().services.clear();
+        assert_eq!(evidence.missing(now), Vec::<String>::new(), "what users add is their business");
+        assert!(evidence.destinations().is_empty());
+        evidence.slices = None;
+        assert_eq!(evidence.missing(now), ["the EndpointSlices have not been listed in this boot"]);
+    }
+
+    #[test]
     fn what_users_run_is_their_business_and_at_the_bake_everything_is() {
         let now = Instant::now();
         let mut evidence = complete(now);
@@ -583,5 +666,6 @@ mod tests {
         let inventory = complete(Instant::now()).inventory();
         assert_eq!(inventory.workloads.len(), 1);
         assert!(inventory.workloads.iter().all(|entry| entry.kind == "Deployment" && entry.name == "coredns"));
+        assert!(inventory.services.iter().map(|entry| entry.name.as_str()).eq(["dns"]));
     }
 }

@@ -19,6 +19,8 @@ pub struct Inventory {
     pub(super) static_pods: BTreeSet<Entry>,
     /// Pods that nobody would make again.
     pub(super) bare_pods: BTreeSet<Entry>,
+    /// Services whose endpoints the cluster keeps.
+    pub(super) services: BTreeSet<Entry>,
 }
 
 /// One object.

@@ -1,5 +1,5 @@
 //! Collects the evidence that the cluster works in this boot and keeps the board told, for as long as it runs: follows
-//! lease, node, pods and workloads by watch, and asks components. Decides nothing itself: `evidence` says what is
+//! lease, node, pods, workloads and endpoints by watch, and asks components. Decides nothing itself: `evidence` says what is
 //! missing, `steady` when that is told.
 
 mod evidence;
@@ -8,6 +8,7 @@ mod objects;
 mod questions;
 mod steady;
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +23,7 @@ use crate::phases::{BoxError, chain};
 use crate::status::{Board, ComponentState, Readiness, Status};
 use evidence::{Change, Evidence, Question, WorkloadKind, learn};
 pub use inventory::{Inventory, InventoryError};
-use objects::{Lease, Metadata, Node, Pod, Workload};
+use objects::{EndpointSlice, Lease, Metadata, Node, Pod, Workload};
 use questions::Askable;
 use steady::{Steady, Verdict};
 
@@ -36,6 +37,7 @@ const WATCH_IDLE: Duration = Duration::from_secs(150);
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
 const NODES: &str = "/api/v1/nodes";
 const PODS: &str = "/api/v1/pods";
+const SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices";
 
 /// One thing that was learned.
 enum News {
@@ -44,6 +46,7 @@ enum News {
     Node(Change<Node>),
     Pod(Change<Pod>),
     Workload(WorkloadKind, Change<Workload>),
+    Slice(Change<EndpointSlice>),
     Answer(Question, Result<(), String>),
 }
 
@@ -63,7 +66,8 @@ pub async fn follow(client: Client, settings: &ClusterSettings, scope: Scope, bo
     // very processor time that the answer waits for.
     let (api_is_ready, list_wanted) = watch::channel(false);
     let (watched_is_complete, ask_wanted) = watch::channel(false);
-    let askable = Askable::new(&client, settings);
+    let (destinations, wanted_destinations) = watch::channel(BTreeSet::new());
+    let askable = Askable::new(&client, settings, wanted_destinations);
     let ask = |question| ask_again(question, &askable, ask_wanted.clone(), sender.clone());
     let list = Lists { client: &client, wanted: list_wanted, sender: sender.clone() };
     let workloads = |kind: WorkloadKind| list.follow(kind.path().to_owned(), move |item| News::Workload(kind, item));
@@ -78,9 +82,11 @@ pub async fn follow(client: Client, settings: &ClusterSettings, scope: Scope, bo
             workloads(WorkloadKind::Deployment),
             workloads(WorkloadKind::DaemonSet),
             workloads(WorkloadKind::StatefulSet),
+            list.follow(SLICES.to_owned(), News::Slice),
             ask(Question::Scheduler),
             ask(Question::ControllerManager),
             ask(Question::KubeProxy),
+            ask(Question::Services),
             ask(Question::ServiceAddress),
             ask(Question::Dns),
         )
@@ -107,6 +113,8 @@ pub async fn follow(client: Client, settings: &ClusterSettings, scope: Scope, bo
             let now = Instant::now();
             evidence.at(now, SystemTime::now());
             api_is_ready.send_if_modified(|ready| replace(ready, evidence.api == Some(Ok(()))));
+            // Before anybody is asked about them.
+            destinations.send_if_modified(|known| replace(known, evidence.destinations()));
             let is_watched_complete = evidence.missing_of_watched(now).is_empty();
             watched_is_complete.send_if_modified(|complete| replace(complete, is_watched_complete));
             if !is_watched_complete {
@@ -143,6 +151,7 @@ pub async fn follow(client: Client, settings: &ClusterSettings, scope: Scope, bo
 pub async fn take_inventory(client: &Client) -> Result<Inventory, BoxError> {
     let mut evidence = Evidence::new((Instant::now(), SystemTime::UNIX_EPOCH), None);
     learn(&mut evidence.pods, Change::Listed(client.get::<List<Pod>>(PODS).await?.items));
+    learn(&mut evidence.slices, Change::Listed(client.get::<List<EndpointSlice>>(SLICES).await?.items));
     for kind in WorkloadKind::ALL {
         let list = client.get::<List<Workload>>(kind.path()).await?;
         learn(evidence.workloads.entry(kind).or_default(), Change::Listed(list.items));
@@ -164,6 +173,7 @@ fn take(evidence: &mut Evidence, news: News) {
         News::Node(change) => learn(&mut evidence.nodes, change),
         News::Pod(change) => learn(&mut evidence.pods, change),
         News::Workload(kind, change) => learn(evidence.workloads.entry(kind).or_default(), change),
+        News::Slice(change) => learn(&mut evidence.slices, change),
         News::Answer(question, answer) => {
             evidence.answers.insert(question, answer);
         }
@@ -183,8 +193,10 @@ fn stopped_daemons(status: &Status) -> Vec<String> {
 }
 
 /// Puts `new` in place; true when that is a change.
-fn replace(old: &mut bool, new: bool) -> bool {
-    std::mem::replace(old, new) != new
+fn replace<T: PartialEq>(old: &mut T, new: T) -> bool {
+    let is_change = *old != new;
+    *old = new;
+    is_change
 }
 
 async fn until(time: Option<Instant>) {

@@ -48,7 +48,7 @@ macro_rules! objects {
     };
 }
 
-objects!(Pod, Lease, Node, Workload);
+objects!(Pod, Lease, Node, Workload, EndpointSlice);
 
 /// A pod.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -81,6 +81,14 @@ pub(super) struct PodStatus {
     pub(super) phase: String,
     pub(super) conditions: Vec<Condition>,
     pub(super) container_statuses: Vec<ContainerStatus>,
+    #[serde(rename = "podIPs")]
+    pub(super) pod_ips: Vec<PodIp>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PodIp {
+    pub(super) ip: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -171,6 +179,83 @@ pub(super) struct WorkloadStatus {
     pub(super) desired_number_scheduled: u32,
 }
 
+/// Some of a service's endpoints: what kube-proxy makes its rules of.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct EndpointSlice {
+    pub(super) metadata: Metadata,
+    address_type: String,
+    // `null` where there are none.
+    endpoints: Option<Vec<Endpoint>>,
+    ports: Option<Vec<EndpointPort>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Endpoint {
+    pub(super) addresses: Vec<String>,
+    conditions: EndpointConditions,
+    target_ref: Option<TargetRef>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct EndpointConditions {
+    ready: Option<bool>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct TargetRef {
+    kind: String,
+    namespace: String,
+    name: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct EndpointPort {
+    port: Option<u16>,
+}
+
+impl EndpointSlice {
+    /// The service's name, where the controller manager keeps its endpoints. Those that others keep are their business.
+    pub(super) fn service(&self) -> Option<&str> {
+        let label = |name: &str| self.metadata.labels.get(name).map(String::as_str);
+        let is_kept = label("endpointslice.kubernetes.io/managed-by") == Some("endpointslice-controller.k8s.io");
+        label("kubernetes.io/service-name").filter(|_| is_kept)
+    }
+
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.endpoints.iter().flatten()
+    }
+
+    /// Where kube-proxy leads packets for the service, each as `ADDRESS:PORT`. None for services without an address, and
+    /// those that are left to another proxy (`pkg/proxy/config`).
+    pub(super) fn destinations(&self) -> impl Iterator<Item = String> {
+        let others = ["service.kubernetes.io/headless", "service.kubernetes.io/service-proxy-name"];
+        let is_led = self.address_type == "IPv4" && others.iter().all(|name| !self.metadata.labels.contains_key(*name));
+        let endpoints = self.endpoints().filter(move |endpoint| is_led && endpoint.is_ready());
+        let addresses = endpoints.flat_map(|endpoint| &endpoint.addresses);
+        addresses.flat_map(|address| {
+            self.ports.iter().flatten().filter_map(move |port| Some(format!("{address}:{}", port.port?)))
+        })
+    }
+}
+
+impl Endpoint {
+    /// Unknown is to be taken for true (`discovery/v1`: `EndpointConditions`).
+    pub(super) fn is_ready(&self) -> bool {
+        self.conditions.ready.unwrap_or(true)
+    }
+
+    /// The pod that it is.
+    pub(super) fn pod(&self) -> Option<Name> {
+        let pod = self.target_ref.as_ref().filter(|target| target.kind == "Pod")?;
+        Some((pod.namespace.clone(), pod.name.clone()))
+    }
+}
+
 /// A label selector (`apimachinery/pkg/apis/meta/v1`: `LabelSelector`).
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -230,6 +315,30 @@ mod tests {
         assert!(!selector.matches(&labels(&[("app", "db"), ("tier", "c")])));
         assert!(!selector.matches(&labels(&[("app", "db"), ("tier", "a"), ("old", "")])));
         assert!(!selector.matches(&labels(&[("app", "db"), ("tier", "a"), ("zone", "x")])));
+    }
+
+    #[test]
+    fn services_lead_where_kube_proxy_would_lead_them() {
+        let destinations = |label: &str, address_type: &str| -> Vec<String> {
+            let slice: EndpointSlice = serde_json::from_value(json!({
+                "metadata": { "labels": { label: "" } },
+                "addressType": address_type,
+                "endpoints": [
+                    { "addresses": ["10.0.0.1"], "conditions": { "ready": true } },
+                    { "addresses": ["10.0.0.2"], "conditions": { "ready": false } },
+                    { "addresses": ["10.0.0.3"] },
+                ],
+                "ports": [{ "port": 80 }, { "name": "all" }],
+            }))
+            .unwrap();
+            slice.destinations().collect()
+        };
+        assert_eq!(destinations("app", "IPv4"), ["10.0.0.1:80", "10.0.0.3:80"]);
+        assert!(destinations("service.kubernetes.io/headless", "IPv4").is_empty());
+        assert!(destinations("app", "IPv6").is_empty());
+        let empty: EndpointSlice =
+            serde_json::from_value(json!({ "addressType": "IPv4", "endpoints": null, "ports": null })).unwrap();
+        assert_eq!((empty.destinations().count(), empty.service()), (0, None));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Asks what no watch can tell: whether components answer now. Owns the requests and the time they may take; what an
 //! answer means is in `evidence`.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -11,11 +12,13 @@ use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::evidence::Question;
 use super::objects::Condition;
 use crate::api::Client;
+use crate::command::Run;
 use crate::contract::ClusterSettings;
 use crate::dns_forwarder;
 use crate::phases::chain;
@@ -39,16 +42,23 @@ pub(super) struct Askable {
     service: SocketAddr,
     dns: SocketAddr,
     api: Ipv4Addr,
+    /// Where packets for services are to be led now.
+    destinations: watch::Receiver<BTreeSet<String>>,
 }
 
 impl Askable {
-    pub(super) fn new(client: &Client, settings: &ClusterSettings) -> Self {
+    pub(super) fn new(
+        client: &Client,
+        settings: &ClusterSettings,
+        destinations: watch::Receiver<BTreeSet<String>>,
+    ) -> Self {
         let api = settings.api_service_ip();
         Self {
             client: client.clone().with_timeout(PATIENCE),
             service: SocketAddr::from((api, 443)),
             dns: SocketAddr::from((settings.dns_service_ip(), 53)),
             api,
+            destinations,
         }
     }
 
@@ -59,6 +69,7 @@ impl Askable {
             Question::Scheduler => self.component("scheduler").await,
             Question::ControllerManager => self.component("controller-manager").await,
             Question::KubeProxy => kube_proxy().await,
+            Question::Services => self.services().await,
             Question::ServiceAddress => self.service_address(patience).await,
             Question::Dns => self.dns(patience).await,
         }
@@ -88,12 +99,34 @@ impl Askable {
         there.get_text("/version").await.map(drop).map_err(|error| chain(&error))
     }
 
+    /// kube-proxy learns of endpoints when we do, and writes its rules a little later. Whoever connects before that gets
+    /// no refusal but silence, for as long as they have patience: their packets go where the bake's pods were. No request
+    /// is sent to the pods, who would wonder.
+    async fn services(&self) -> Result<(), String> {
+        let destinations = self.destinations.borrow().clone();
+        if destinations.is_empty() {
+            return Ok(());
+        }
+        let rules = Run::new("iptables-save").args(["-t", "nat"]).timeout(PATIENCE).capture();
+        lead_to(&rules.await.map_err(|error| chain(&error))?, &destinations)
+    }
+
     async fn dns(&self, patience: Duration) -> Result<(), String> {
         match dns_forwarder::ask(self.dns, NAME, patience).await {
             Ok(addresses) if addresses.contains(&self.api) => Ok(()),
             Ok(addresses) => Err(format!("{NAME} is {addresses:?} instead of {}", self.api)),
             Err(error) => Err(chain(&error)),
         }
+    }
+}
+
+/// Whether there is a rule for each destination.
+fn lead_to(rules: &str, destinations: &BTreeSet<String>) -> Result<(), String> {
+    let led: BTreeSet<&str> =
+        rules.lines().filter_map(|line| line.split_once("--to-destination ")?.1.split(' ').next()).collect();
+    match destinations.iter().find(|destination| !led.contains(destination.as_str())) {
+        None => Ok(()),
+        Some(destination) => Err(format!("kube-proxy has no rule yet that leads to {destination}")),
     }
 }
 
@@ -125,5 +158,24 @@ async fn kube_proxy() -> Result<(), String> {
     match timeout(PATIENCE, asking).await {
         Ok(answer) => answer,
         Err(_) => Err(format!("no answer from {KUBE_PROXY} within {PATIENCE:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_destination_wants_a_rule_of_its_own() {
+        let rules = "# Generated\n*nat\n:KUBE-SEP-A - [0:0]\n\
+            -A KUBE-SEP-A -p tcp -m comment --comment \"a/b\" -m tcp -j DNAT --to-destination 10.244.0.2:8443\n\
+            -A KUBE-SEP-B -p udp -m udp -j DNAT --to-destination 10.244.0.4:53 --random\nCOMMIT\n";
+        let lead = |wanted: &[&str]| lead_to(rules, &wanted.iter().map(|&one| one.to_owned()).collect());
+        assert_eq!(lead(&[]), Ok(()));
+        assert_eq!(lead(&["10.244.0.2:8443", "10.244.0.4:53"]), Ok(()));
+        assert_eq!(
+            lead(&["10.244.0.2:844"]),
+            Err("kube-proxy has no rule yet that leads to 10.244.0.2:844".to_owned())
+        );
     }
 }
