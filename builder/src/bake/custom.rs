@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kubake_init::contract::{BakeRequest, ClusterSettings, labels, paths, roles};
-use kubake_init::hooks::Failure;
 
-use super::{Baked, Context, Error, Options, RECIPE, Step, addons, container, doing, inputs};
-use super::{check_inputs, directory, drop_untagged, hooks_inputs, is_there_already, look, request_file};
-use super::{users_images, users_inputs};
+use super::baked::{self, Bake};
+use super::images::{users_images, users_inputs};
+use super::{Baked, Context, Error, Options, Step, addons, check_inputs, directory, doing, look};
 use crate::checkout::Checkout;
 use crate::engine::command::Pull;
 use crate::engine::{Engine, Image};
@@ -78,61 +77,30 @@ fn cluster_of(from: &str, base: &Image) -> Result<ClusterSettings, Error> {
 }
 
 fn bake_custom(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error> {
-    let (engine, settings) = (context.engine, context.settings);
     let from = context.options.from.clone().unwrap_or_default();
-    let healthcheck = container::healthcheck(engine.facts());
-    let mut parts = vec![RECIPE.to_owned(), from.clone(), healthcheck.clone().unwrap_or_default()];
+    let mut parts = vec![from.clone()];
     parts.extend(users_inputs(context, phase)?);
-    parts.extend(hooks_inputs(context)?);
-    context.inputs = inputs::digest(&parts.iter().map(String::as_str).collect::<Vec<_>>());
-    let before = look(engine, &settings.image)?;
-    if let Some(remark) = is_there_already(context, before.as_ref()) {
+    if let Some(remark) = baked::begin(context, parts)? {
         return Ok(remark);
     }
-
     let images = users_images(context, phase)?;
-    let request = BakeRequest {
-        names: images.names,
-        hook_timeout_seconds: settings.hook_timeout.as_secs(),
-        reports_failed_hooks: settings.hook_failure == Failure::Report,
-        keeps_packed_layers: settings.packed_layers,
-        authorities: context.options.handed_on.authorities().to_vec(),
-    };
-    let mut files = vec![request_file(&request)];
-    files.extend([paths::INBOX_IMAGES, paths::INBOX_HOOKS, paths::HOOKS].map(directory));
-    files.extend(context.hooks.packed.iter().cloned());
-    let settings_json = serde_json::to_string(&settings.cluster).unwrap_or_default();
-    let had = look(engine, &from)?.and_then(|image| image.labels.get(labels::ADDONS).cloned()).unwrap_or_default();
-    let addons = together(&had, &settings.addons);
-    let mut labels = vec![
-        (labels::STAGE, "baked"),
-        (labels::FROM, &from),
-        (labels::INPUTS, &context.inputs),
-        (labels::SETTINGS, &settings_json),
-    ];
-    if !addons.is_empty() {
-        labels.push((labels::ADDONS, &addons));
-    }
-    let id = container::bake(
-        context,
-        phase,
-        &container::Recipe {
-            from: &from,
-            role: roles::BAKE_CUSTOM,
-            files,
-            archives: images.archives,
-            trees: context.addons.trees.clone(),
-            has_hooks: true,
-            name: &settings.image,
-            healthcheck: healthcheck.as_deref(),
-            labels,
+    let had = look(context.engine, &from)?.and_then(|image| image.labels.get(labels::ADDONS).cloned());
+    let addons = together(&had.unwrap_or_default(), &context.settings.addons);
+    let bake = Bake {
+        from: &from,
+        role: roles::BAKE_CUSTOM,
+        files: vec![directory(paths::INBOX_IMAGES)],
+        archives: images.archives,
+        request: BakeRequest {
+            names: images.names,
+            keeps_packed_layers: context.settings.packed_layers,
+            ..BakeRequest::default()
         },
-    )?;
-    if let Some(before) = before.filter(|before| before.id != id && before.id != from) {
-        drop_untagged(engine, &before.id, &settings.image, &[]);
-    }
-    context.baked = Some(id);
-    Ok(settings.image.clone())
+        labels: vec![(labels::FROM, &from)],
+        addons: &addons,
+        tags: Vec::new(),
+    };
+    baked::finish(context, phase, bake)
 }
 
 /// The add-ons that an image has and those that it gets, as its label says them.

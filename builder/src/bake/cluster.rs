@@ -1,0 +1,53 @@
+//! The second half of a bake from source: a cluster in the image that the first half made, and the names that the result
+//! goes by.
+
+use kubake_init::contract::{BakeRequest, roles};
+
+use super::baked::{self, Bake};
+use super::inputs::Content;
+use super::{Context, Error, doing, settings_file};
+use crate::engine::command::Tag;
+use crate::printer::Phase;
+use crate::settings::{Settings, minor};
+
+pub(super) fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error> {
+    let settings = context.settings;
+    let file = settings_file(settings);
+    let Content::Text(settings_text) = &file.content else { unreachable!("settings are packed as text") };
+    if let Some(remark) = baked::begin(context, vec![context.images_inputs.clone(), settings_text.clone()])? {
+        return Ok(remark);
+    }
+    let (from, addons) = (context.images_name.clone(), settings.addons.join(","));
+    let bake = Bake {
+        from: &from,
+        role: roles::BAKE_CLUSTER,
+        files: vec![file],
+        archives: Vec::new(),
+        request: BakeRequest::default(),
+        labels: Vec::new(),
+        addons: &addons,
+        tags: further_tags(settings),
+    };
+    baked::finish(context, phase, bake)
+}
+
+pub(super) fn tag(context: &mut Context<'_>, _: &Phase) -> Result<String, Error> {
+    let tags = further_tags(context.settings);
+    for name in &tags {
+        let command = Tag { image: context.settings.image.clone(), name: name.clone() };
+        context.engine.run(&command).map_err(doing(format!("name the image `{name}`")))?;
+    }
+    let all: Vec<&str> =
+        std::iter::once(context.settings.image.as_str()).chain(tags.iter().map(String::as_str)).collect();
+    Ok(all.join(", "))
+}
+
+/// The default image goes by its version, too.
+pub(super) fn further_tags(settings: &Settings) -> Vec<String> {
+    if !settings.is_default_image() {
+        return Vec::new();
+    }
+    let version = &settings.cluster.kubernetes_version;
+    debug_assert!(version.trim_start_matches('v').starts_with(&minor(version)), "the minor is the version's start");
+    vec![format!("kubake:{version}")]
+}
