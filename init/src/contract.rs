@@ -129,6 +129,9 @@ pub mod paths {
     /// Secrets for the hooks of the bake, as a map of YAML; removed as soon as `kubake-init` has read it, which is before
     /// it does anything else. Never on a tmpfs: an engine's `cp` does not reach those of a container that does not run.
     pub const INBOX_SECRETS: &str = "/kubake/inbox/secrets.yaml";
+    /// Variables about proxies for a bake, in the same form and removed as soon: their values may hold passwords, and what
+    /// stands in a container's own variables an image keeps (`container_config`, which a commit writes and nothing changes).
+    pub const INBOX_PROXIES: &str = "/kubake/inbox/proxies.yaml";
     /// Hooks of the boot: `before-boot` and `kubernetes-ready`, each a directory of executable files or one such file.
     pub const HOOKS: &str = "/etc/kubake/hooks";
     /// A script that bash runs after the hooks of `kubernetes-ready`, as it did in `bsycorp/kind`; need not be executable.

@@ -67,21 +67,18 @@ pub(super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Recipe<'_>) ->
     let engine = context.engine;
     let process = std::process::id().to_string();
     let container = format!("kubake-{}-{process}", recipe.role);
-    let guard = engine
-        .create(ContainerSpec {
-            name: Some(container.clone()),
-            privileged: true,
-            // An argument and not a variable: a commit would keep the variable.
-            command: vec![recipe.role.to_owned(), "--events=json".to_owned()],
-            labels: vec![(labels::BUILD.to_owned(), process)],
-            hostname: Some(names::CLUSTER.to_owned()),
-            network: context.settings.network.clone(),
-            // Variables nevertheless, since the engine's client adds such ones, too; the commit empties them all.
-            secret_env: if recipe.has_hooks { context.options.handed_on.proxies().to_vec() } else { Vec::new() },
-            pull: Some("never".to_owned()),
-            ..ContainerSpec::new(recipe.from)
-        })
-        .map_err(doing(format!("create the build container from `{}`", recipe.from)))?;
+    let spec = ContainerSpec {
+        name: Some(container.clone()),
+        privileged: true,
+        // An argument and not a variable: a commit would keep the variable.
+        command: vec![recipe.role.to_owned(), "--events=json".to_owned()],
+        labels: vec![(labels::BUILD.to_owned(), process)],
+        hostname: Some(names::CLUSTER.to_owned()),
+        network: context.settings.network.clone(),
+        pull: Some("never".to_owned()),
+        ..ContainerSpec::new(recipe.from)
+    };
+    let guard = create(engine, spec)?;
 
     phase.message("filling the build container");
     let packed = tempfile::tempfile_in(context.directory.path())
@@ -128,8 +125,9 @@ pub(super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Recipe<'_>) ->
     if recipe.has_hooks {
         on_host(moments::BEFORE_SETUP).map_err(|error| error.retained_by(&mut keep))?;
         // Last of all, so that nothing but the container's own first program finds them.
-        if !context.options.secrets.is_empty() {
-            hand_over(engine, &context.options.secrets, &copy("-".into(), "/".to_owned()))?;
+        let (secrets, proxies) = (&context.options.secrets, context.options.handed_on.proxies());
+        if !(secrets.is_empty() && proxies.is_empty()) {
+            hand_over(engine, secrets, proxies, &copy("-".into(), "/".to_owned()))?;
         }
     }
 
@@ -152,8 +150,6 @@ pub(super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Recipe<'_>) ->
     if recipe.has_hooks {
         on_host(moments::AFTER_SETUP).map_err(|error| error.retained_by(&mut keep))?;
     }
-    let found = engine.container(&container).map_err(doing("look for the build container"))?;
-    let variables = found.map(|container| container.variables).unwrap_or_default();
     phase.message(format_args!("committing {}", recipe.name));
     // Ctrl-C ends the command but not the engine's work: the image would appear a moment later. So the commit runs to its
     // end, under a name that goes away again, and the image gets its own one only if nobody wanted to stop meanwhile.
@@ -163,7 +159,7 @@ pub(super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Recipe<'_>) ->
         .run_captured(&Commit {
             container,
             image: unfinished.name().to_owned(),
-            changes: changes(recipe, &context.settings.cluster.kubernetes_version, &variables),
+            changes: changes(recipe, &context.settings.cluster.kubernetes_version),
             message: Some(format!("kubake {}", recipe.role)),
             // It has ended.
             pause: false,
@@ -178,18 +174,38 @@ pub(super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Recipe<'_>) ->
     Ok(id)
 }
 
-fn hand_over(engine: &Engine, secrets: &HookSecrets, copy: &CopyInto) -> Result<(), Error> {
-    let packed =
-        secrets.pack().map_err(|source| inputs::Error::Pack { path: PathBuf::from(paths::INBOX_SECRETS), source })?;
+/// Creates the build container. The engine's client gives it variables about proxies that its user configured, and an image
+/// keeps what stands there: then once more, with all of them empty.
+fn create(engine: &Engine, spec: ContainerSpec) -> Result<ContainerGuard, Error> {
+    let doing = || doing(format!("create the build container from `{}`", spec.image));
+    let guard = engine.create(spec.clone()).map_err(doing())?;
+    let container = engine.container(guard.name()).map_err(doing())?;
+    let variables = container.map(|container| container.variables).unwrap_or_default();
+    if !VARIABLES.iter().any(|name| variables.iter().any(|variable| variable == name)) {
+        return Ok(guard);
+    }
+    guard.remove().map_err(doing())?;
+    let env = VARIABLES.map(|name| (name.to_owned(), String::new())).to_vec();
+    engine.create(ContainerSpec { env, ..spec.clone() }).map_err(doing())
+}
+
+fn hand_over(
+    engine: &Engine,
+    secrets: &HookSecrets,
+    proxies: &[(String, String)],
+    copy: &CopyInto,
+) -> Result<(), Error> {
+    let packed = super::secrets::pack(secrets, proxies)
+        .map_err(|source| inputs::Error::Pack { path: PathBuf::from(paths::INBOX_SECRETS), source })?;
     engine.run_with_input(copy, Input::Bytes(packed)).map_err(doing("hand the hooks' secrets to the build container"))
 }
 
 /// Leaves no secret in a container that is kept: one that could not be started has not removed them.
 fn withdraw_secrets(engine: &Engine, context: &Context<'_>, copy: &CopyInto) {
-    if context.options.secrets.is_empty() {
+    if context.options.secrets.is_empty() && context.options.handed_on.proxies().is_empty() {
         return;
     }
-    if let Err(error) = hand_over(&engine.for_cleanup(), &HookSecrets::default(), copy) {
+    if let Err(error) = hand_over(&engine.for_cleanup(), &HookSecrets::default(), &[], copy) {
         tracing::warn!("the container that is kept may hold secrets of hooks in {}: {error}", paths::INBOX_SECRETS);
     }
 }
@@ -244,13 +260,10 @@ pub(super) fn healthcheck(facts: &EngineFacts) -> Option<String> {
     Some(format!("HEALTHCHECK {options}--retries={HEALTH_RETRIES} CMD [\"{INIT}\",\"{}\"]", roles::HEALTHCHECK))
 }
 
-/// What the image is to have beside the container's files. `variables` are those of the container, which it would keep.
-fn changes(recipe: &Recipe<'_>, version: &str, variables: &[String]) -> Vec<String> {
+/// What the image is to have beside the container's files.
+fn changes(recipe: &Recipe<'_>, version: &str) -> Vec<String> {
     let mut changes = vec![format!("ENTRYPOINT [\"{INIT}\"]"), "CMD []".to_owned()];
     changes.extend(recipe.healthcheck.map(str::to_owned));
-    // A commit can set a variable and not remove it; what is empty counts as not set (`kubake_init::proxies`).
-    let proxies = VARIABLES.iter().filter(|name| variables.iter().any(|variable| variable == *name));
-    changes.extend(proxies.map(|name| format!("ENV {name}=")));
     let fixed = [(labels::KUBERNETES_VERSION, version), (labels::BUILD, "")];
     for (name, value) in recipe.labels.iter().copied().chain(fixed) {
         changes.push(format!("LABEL {name}={}", quoted(value)));
@@ -324,7 +337,6 @@ impl<'a> Follower<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::EngineCommand;
     use crate::printer::{Printer, Verbosity};
 
     #[test]
@@ -354,36 +366,6 @@ mod tests {
     }
 
     #[test]
-    fn no_proxy_of_the_build_container_is_committed() {
-        let recipe = Recipe {
-            from: "a",
-            role: roles::BAKE_IMAGES,
-            files: Vec::new(),
-            archives: Vec::new(),
-            trees: Vec::new(),
-            has_hooks: false,
-            name: "b",
-            healthcheck: None,
-            labels: Vec::new(),
-        };
-        let variables = ["PATH", "HTTP_PROXY", "no_proxy", "ALL_PROXY", "MY_HTTP_PROXY"].map(str::to_owned);
-        let changes = changes(&recipe, "v1.2.3", &variables);
-        let emptied: Vec<&str> = changes.iter().filter_map(|change| change.strip_prefix("ENV ")).collect();
-        assert_eq!(emptied, ["HTTP_PROXY=", "no_proxy=", "ALL_PROXY="]);
-        // As the engine gets it.
-        let commit = Commit {
-            container: "c".to_owned(),
-            image: "b".to_owned(),
-            changes: changes.clone(),
-            message: None,
-            pause: false,
-        };
-        let arguments: Vec<String> =
-            commit.args().iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
-        assert!(arguments.windows(2).any(|pair| pair == ["--change", "ENV HTTP_PROXY="]), "{arguments:?}");
-    }
-
-    #[test]
     fn only_an_image_that_boots_is_asked_for_its_health() {
         let recipe = |healthcheck| Recipe {
             from: "a",
@@ -396,7 +378,7 @@ mod tests {
             healthcheck,
             labels: vec![(labels::STAGE, "baked")],
         };
-        let made = changes(&recipe(Some("HEALTHCHECK CMD [\"c\"]")), "v1.2.3", &[]);
+        let made = changes(&recipe(Some("HEALTHCHECK CMD [\"c\"]")), "v1.2.3");
         assert_eq!(
             made,
             [
@@ -408,7 +390,7 @@ mod tests {
                 "LABEL io.kubake.build=\"\"",
             ]
         );
-        assert!(!changes(&recipe(None), "v1.2.3", &[]).iter().any(|change| change.starts_with("HEALTHCHECK")));
+        assert!(!changes(&recipe(None), "v1.2.3").iter().any(|change| change.starts_with("HEALTHCHECK")));
     }
 
     #[test]

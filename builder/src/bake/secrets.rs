@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use kubake_init::contract::{hook_env, paths};
 use thiserror::Error;
@@ -74,22 +74,24 @@ impl HookSecrets {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
 
-    /// A tar stream that holds them where `kubake-init` looks for them, for root alone.
-    ///
-    /// # Errors
-    /// When there is no memory left.
-    pub(super) fn pack(&self) -> io::Result<Vec<u8>> {
+/// A tar stream that holds secrets, and variables about proxies, where `kubake-init` looks for them, for root alone.
+///
+/// # Errors
+/// When there is no memory left.
+pub(super) fn pack(secrets: &HookSecrets, proxies: &[(String, String)]) -> io::Result<Vec<u8>> {
+    let proxies: BTreeMap<String, String> = proxies.iter().cloned().collect();
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, values) in [(paths::INBOX_SECRETS, &secrets.0), (paths::INBOX_PROXIES, &proxies)] {
         // JSON is YAML.
-        let text = serde_json::to_vec(&self.0).map_err(io::Error::other)?;
+        let text = serde_json::to_vec(values).map_err(io::Error::other)?;
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o600);
         header.set_size(text.len() as u64);
-        let mut builder = tar::Builder::new(Vec::new());
-        let target = PathBuf::from(paths::INBOX_SECRETS.trim_start_matches('/'));
-        builder.append_data(&mut header, target, text.as_slice())?;
-        builder.into_inner()
+        builder.append_data(&mut header, path.trim_start_matches('/'), text.as_slice())?;
     }
+    builder.into_inner()
 }
 
 fn check_name(name: &str) -> Result<(), String> {
@@ -154,7 +156,7 @@ mod tests {
         let secrets = load(&["FROM_ENV", &format!("KEY={}", file.display())]).unwrap();
         assert_eq!(format!("{secrets:?}"), r#"{"FROM_ENV", "KEY"}"#);
 
-        let packed = secrets.pack().unwrap();
+        let packed = super::pack(&secrets, &[]).unwrap();
         let mut archive = tar::Archive::new(packed.as_slice());
         let mut entry = archive.entries().unwrap().next().unwrap().unwrap();
         assert_eq!(format!("/{}", entry.path().unwrap().display()), paths::INBOX_SECRETS);

@@ -130,7 +130,7 @@ pub struct Container {
     pub networks: BTreeMap<String, Attachment>,
     /// Whether it is privileged.
     pub privileged: bool,
-    /// The names of its variables; values may be secrets.
+    /// The names of its variables that are not empty; values may be secrets.
     pub variables: Vec<String>,
 }
 
@@ -285,7 +285,14 @@ pub fn parse_containers(text: &str) -> serde_json::Result<Vec<Container>> {
             mounts: raw.mounts,
             networks: raw.network_settings.networks,
             privileged: raw.host_config.privileged,
-            variables: raw.config.env.iter().filter_map(|pair| pair.split('=').next()).map(str::to_owned).collect(),
+            variables: raw
+                .config
+                .env
+                .iter()
+                .filter_map(|pair| pair.split_once('='))
+                .filter(|(_, value)| !value.is_empty())
+                .map(|(name, _)| name.to_owned())
+                .collect(),
         })
         .collect())
 }
@@ -352,7 +359,7 @@ mod tests {
         assert_eq!(container.published(2375), None);
         assert_eq!(container.networks["bridge"].ip_address, "172.17.0.2");
         assert_eq!(container.mounts[0].kind, "volume");
-        assert_eq!(container.variables, ["PATH", "A", "EMPTY"]);
+        assert_eq!(container.variables, ["PATH", "A"]);
     }
 
     #[test]

@@ -13,7 +13,8 @@ use crate::boot::{api_client, start_kubelet};
 use crate::command::Run;
 use crate::contract::{moments, paths};
 use crate::hooks::{self, Failure, Secrets, Surroundings};
-use crate::phases::{BoxError, Events, PhaseError, Phases};
+use crate::phases::{BoxError, Events, PhaseError, Phases, chain};
+use crate::proxies::Proxies;
 use crate::stage::Stage;
 use crate::status::Board;
 use crate::supervisor::Handle;
@@ -123,19 +124,24 @@ impl<'a> Bake<'a> {
     /// The phases `host` and `network`.
     pub(super) async fn prepare(&mut self) -> Result<(), PhaseError> {
         let stage = &*self.stage;
-        let (secrets, request) = self
+        let (secrets, proxies, request) = self
             .phases
             .run(async {
                 // First of all, so that they lie around for no longer than it takes to start this program.
                 let secrets = Secrets::take(Path::new(paths::INBOX_SECRETS))?;
+                let told = Secrets::take(Path::new(paths::INBOX_PROXIES))?;
+                let proxies = Proxies::from_variables(|name| told.get(name).map(str::to_owned));
+                let proxies =
+                    proxies.map_err(|errors| errors.iter().map(|error| chain(error)).collect::<Vec<_>>().join("; "))?;
                 stage.prepare_host()?;
                 let request = request()?;
                 // Before a daemon starts, which reads once whom it trusts.
                 authorities::apply_at(Path::new("/"), &request.authorities)?;
-                Ok::<_, BoxError>((secrets, request))
+                Ok::<_, BoxError>((secrets, proxies, request))
             })
             .await?;
         self.secrets = secrets;
+        self.stage.wishes.proxies = proxies;
         self.hook_timeout = Duration::from_secs(request.hook_timeout_seconds);
         self.hook_failure = if request.reports_failed_hooks { Failure::Report } else { Failure::Fail };
         self.phases.run(self.stage.attach_network(false)).await

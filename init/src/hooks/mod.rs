@@ -103,6 +103,12 @@ impl Secrets {
         Ok(Self(values))
     }
 
+    /// The value of one.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
     /// What must be in no output: the values, and the lines of those that have several.
     fn masked(&self) -> impl Iterator<Item = String> {
         let of = |value: &String| {
