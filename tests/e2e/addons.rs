@@ -8,9 +8,9 @@ use kubake_e2e::cluster::Cluster;
 use kubake_e2e::engine::{self, Images};
 use kubake_e2e::lab::{self, lab};
 use kubake_e2e::probe::{self, Recipe};
-use kubake_e2e::{PREFIX, manifests, poll};
+use kubake_e2e::{PREFIX, http, manifests, poll};
 use kubake_init::contract::exit;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::bad_input::refusal;
 use crate::bake::hook;
@@ -18,12 +18,12 @@ use crate::{Case, probe_program};
 
 pub(crate) const CASES: &[Case] = &[
     ("an add-on that does not exist is told with those that do", unknown),
-    ("metrics-server and helm are baked in, and work as soon as the cluster is ready", baked),
+    ("metrics-server, helm and ingress are baked in, and work as soon as the cluster is ready", baked),
 ];
 
 const IMAGE: &str = "kubake-e2e/addons:1";
 const CHARTED: &str = "kubake-e2e/charted:1";
-/// Two more components are compiled, on a machine that may have nothing else.
+/// Three more components are compiled, on a machine that may have nothing else.
 const BAKE_PATIENCE: Duration = Duration::from_secs(30 * 60);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// metrics-server looks at kubelet every 15 s, and numbers need two looks.
@@ -34,7 +34,7 @@ fn unknown() -> Result<()> {
     for command in ["bake", "up"] {
         let arguments = [command, "--addon", "metrics", "--addon", "helm"];
         let output = lab()?.run(directory.path(), PATIENCE, arguments)?;
-        refusal(output, exit::USAGE, &["--addon: `metrics` is no add-on; there are helm, ", "metrics-server"])?;
+        refusal(output, exit::USAGE, &["--addon: `metrics` is no add-on; there are helm, ingress, metrics-server"])?;
     }
     Ok(())
 }
@@ -52,7 +52,7 @@ fn baked() -> Result<()> {
     let (images, hooks) = (images.to_string_lossy(), hooks.to_string_lossy());
     let arguments = [
         ["bake", "--json", "--from", base, "--tag", IMAGE, "--images-dir", &images, "--hooks-dir", &hooks].as_slice(),
-        &["--addon", "metrics-server", "--addon", "helm"],
+        &["--addon", "metrics-server", "--addon", "helm", "--addon", "ingress"],
     ]
     .concat();
     let bake = || -> Result<Value> {
@@ -70,7 +70,8 @@ fn baked() -> Result<()> {
     let output = lab()?.run(directory.path(), PATIENCE, other)?;
     ensure!(output.status.code() == Some(1) && output.stderr.contains("addons: wanted helm, baked none"), "{output}");
 
-    let cluster = Cluster::up(lab()?, &name, &["--image", IMAGE, "--addon", "metrics-server"])?;
+    let arguments = ["--image", IMAGE, "--addon", "metrics-server", "--publish", "auto:80"];
+    let cluster = Cluster::up(lab()?, &name, &arguments)?;
     // Asked once: ready means that it is there.
     let releases = cluster.node(&["helm", "list", "--output", "json"])?;
     let releases: Value = serde_json::from_str(&releases).with_context(|| format!("no JSON: {releases}"))?;
@@ -78,6 +79,8 @@ fn baked() -> Result<()> {
     let kubectl = cluster.kubectl()?;
     let ready = kubectl.run(["get", "deployment", "web", "--output", "jsonpath={.status.readyReplicas}"])?;
     ensure!(ready == "1", "{ready:?} pods of the chart are ready");
+    let answer = http::get(engine::published(cluster.container(), 80)?, "/")?.expect(200)?;
+    ensure!(answer == "by a chart\n", "its Ingress leads to {answer:?}");
 
     for arguments in [&["top", "nodes", "--no-headers"][..], &["top", "pods", "--all-namespaces", "--no-headers"]] {
         let told = poll::until("metrics are served", METRICS_PATIENCE, || {
@@ -90,7 +93,7 @@ fn baked() -> Result<()> {
         ensure!(told.contains(name), "{told}");
     }
     let label = engine::run(["image", "inspect", "--format", "{{index .Config.Labels \"io.kubake.addons\"}}", IMAGE])?;
-    ensure!(label == "helm,metrics-server", "the image's label says {label:?}");
+    ensure!(label == "helm,ingress,metrics-server", "the image's label says {label:?}");
     Ok(())
 }
 
@@ -101,12 +104,22 @@ fn has_numbers(line: &str) -> bool {
         && line.split_whitespace().any(|word| is_amount(word, "Mi"))
 }
 
-/// A chart with one Deployment, and a value in it.
+/// A chart with one Deployment, a value in it, and the way there.
 fn chart(directory: &Path) -> Result<()> {
     lab::write(&directory.join("Chart.yaml"), "apiVersion: v2\nname: web\nversion: 0.1.0\n")?;
     lab::write(&directory.join("values.yaml"), "replicas: 1\n")?;
     let mut deployment = manifests::deployment("web", CHARTED, "by a chart", 1);
     deployment["spec"]["replicas"] = "REPLICAS".into();
     let template = deployment.to_string().replace("\"REPLICAS\"", "{{ .Values.replicas }}");
-    lab::write(&directory.join("templates/web.yaml"), template)
+    lab::write(&directory.join("templates/web.yaml"), template)?;
+    lab::write(&directory.join("templates/service.yaml"), manifests::service("web").to_string())?;
+    let backend = json!({ "service": { "name": "web", "port": { "number": manifests::SERVICE_PORT } } });
+    let path = json!({ "path": "/", "pathType": "Prefix", "backend": backend });
+    let ingress = json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": { "name": "web" },
+        "spec": { "rules": [{ "http": { "paths": [path] } }] },
+    });
+    lab::write(&directory.join("templates/ingress.yaml"), ingress.to_string())
 }

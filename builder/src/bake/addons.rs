@@ -235,7 +235,8 @@ mod tests {
             let (target, tag) = image.split_once(':').unwrap();
             let path = checkout.root().join("builder/components").join(target).join("go.mod");
             let module = fs::read_to_string(&path).unwrap();
-            let tool = module.lines().find_map(|line| line.strip_prefix("tool ")).unwrap();
+            // What is our own has the version that we give it.
+            let Some(tool) = module.lines().find_map(|line| line.strip_prefix("tool ")) else { continue };
             let pinned = module.lines().find_map(|line| {
                 let (module, rest) = line.trim().split_once(' ')?;
                 let is_its = tool.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));

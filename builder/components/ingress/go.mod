@@ -1,0 +1,3 @@
+module kubake/components/ingress
+
+go 1.26.0
