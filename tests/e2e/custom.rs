@@ -23,6 +23,7 @@ pub(crate) const CASES: &[Case] = &[
     ),
     ("what a Dockerfile puts on a baked image is baked in by one command", dockerfile),
     ("what is no baked image, and a new one without a name, are refused", refused),
+    ("a workload whose image is nowhere fails the bake and names it", without_image),
 ];
 
 const THIN: &str = "kubake-e2e/thin:1";
@@ -168,6 +169,23 @@ fn refused() -> Result<()> {
     }
     let output = lab()?.run(directory.path(), PATIENCE, ["bake", "--from", LARGE])?;
     ensure!(output.status.code() == Some(64) && output.stderr.contains("-t NAME"), "{output}");
+    Ok(())
+}
+
+fn without_image() -> Result<()> {
+    let base = lab()?.image()?;
+    let directory = lab()?.directory()?;
+    let (images, hooks) = (directory.path().join("images.d"), directory.path().join("hooks"));
+    std::fs::create_dir_all(&images).context("cannot make a directory")?;
+    let mut deployment = manifests::deployment("web", "kubake-e2e/nowhere:1", "never", 1);
+    // Known at once; what kubelet pulls and does not get takes two minutes.
+    deployment["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"] = "Never".into();
+    lab::write(&hooks.join("manifests/web.json"), deployment.to_string())?;
+    let output = lab()?.run(directory.path(), PATIENCE, from(base, THIN, &images, &hooks))?;
+    let told = "image `kubake-e2e/nowhere:1` cannot be had (ErrImageNeverPull: ";
+    ensure!(output.status.code() == Some(1) && output.stderr.contains(told), "{output}");
+    let made = engine::output(["image", "inspect", THIN])?;
+    ensure!(made.status.code() != Some(0), "there is an image of a bake that failed");
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{flatten, freeze, images, jobs, manifests, remove, request, trust};
+use super::{flatten, freeze, images, jobs, manifests, pulls, remove, request, trust};
 use crate::boot::{api_client, start_kubelet};
 use crate::command::Run;
 use crate::contract::{moments, paths};
@@ -170,15 +170,18 @@ impl<'a> Bake<'a> {
     pub(super) async fn freeze(mut self, daemons: Daemons) -> Result<(), PhaseError> {
         let Daemons { containerd, dockerd, kubelet } = daemons;
         let (begun, events) = (self.begun, self.events);
-        self.phases.run(until_ready(self.stage, begun)).await?;
+        self.phases.run(until_ready(self.stage, begun, events)).await?;
         self.phases.run(manifests::apply(Path::new(paths::INBOX_MANIFESTS), events)).await?;
         self.run_hooks(moments::AFTER_CLUSTER).await?;
         let stage = &*self.stage;
         self.phases
             .run(async {
                 let client = api_client(stage).map_err(|error| error.source)?;
-                jobs::until_complete(&client).await?;
-                until_ready(stage, begun).await?;
+                let settled = async {
+                    jobs::until_complete(&client).await?;
+                    until_ready(stage, begun, events).await
+                };
+                pulls::unless_in_vain(&client, settled).await?;
                 readiness::take_inventory(&client).await?.write(Path::new(paths::INVENTORY))?;
                 Ok::<_, BoxError>(())
             })
@@ -239,11 +242,21 @@ async fn install_addons(stage: &Stage) -> Result<(), BoxError> {
 }
 
 /// Waits for the same evidence as a boot does, on a board of its own: the bake's has another meaning.
-async fn until_ready(stage: &Stage, begun: (Instant, SystemTime)) -> Result<(), BoxError> {
+/// Waits until everything runs, and says what it waits for.
+async fn until_ready(stage: &Stage, begun: (Instant, SystemTime), events: Events) -> Result<(), BoxError> {
     let board = Board::new();
     let mut changes = board.subscribe();
     let client = api_client(stage).map_err(|error| error.source)?;
-    let ready = changes.wait_for(|status| status.kubernetes.ready);
+    let mut told = Vec::new();
+    let ready = changes.wait_for(|status| {
+        let missing = &status.kubernetes.missing;
+        if let (Some(first), true) = (missing.first(), *missing != told) {
+            told.clone_from(missing);
+            let more = if missing.len() > 1 { format!(", and {} more", missing.len() - 1) } else { String::new() };
+            events.note(format!("{first}{more}"));
+        }
+        status.kubernetes.ready
+    });
     let scope = readiness::Scope { boot: begun, inventory: None };
     tokio::select! {
         () = readiness::follow(client, &stage.settings, scope, &board) => Err("nobody follows the cluster".into()),

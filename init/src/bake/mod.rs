@@ -9,6 +9,7 @@ mod freeze;
 mod images;
 mod jobs;
 mod manifests;
+mod pulls;
 mod trust;
 
 pub use cluster::{CLUSTER_PHASES, bake_cluster};
