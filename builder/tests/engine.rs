@@ -34,7 +34,7 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let world = Self { directory, name: format!("kubake-test-{name}-{}", std::process::id()), _engine: engine };
         let checkout = world.checkout();
-        let version = checkout.join("builder/components/versions").join(kubake::versions::PINNED[0]);
+        let version = checkout.join("builder/components/versions").join(VERSION);
         for (component, module) in [("etcd", "go.etcd.io/etcd/server/v3"), ("coredns", "github.com/coredns/coredns")] {
             fs::create_dir_all(version.join(component)).unwrap();
             fs::write(version.join(component).join("go.mod"), format!("require {module} v0.0.1\n")).unwrap();
