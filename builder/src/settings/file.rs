@@ -21,6 +21,13 @@ pub(super) struct Parsed {
 /// Reads a settings file's text; `path` is for messages and for relative paths in it.
 pub(super) fn parse(text: &str, path: &Path) -> Parsed {
     let mut file = File { text, path, parsed: Parsed::default() };
+    if let Some((at, character)) = odd_break(text) {
+        let line = text[..at].matches('\n').count() + 1;
+        let code = u32::from(character);
+        let message = format!("holds the character U+{code:04X}, which ends a line for YAML only; leave it out");
+        file.problem(Some(line), "", &message);
+        return file.parsed;
+    }
     match serde_yaml::from_str::<Yaml>(text) {
         Err(error) => file.broken(&error),
         Ok(Yaml::Null) => {}
@@ -28,6 +35,16 @@ pub(super) fn parse(text: &str, path: &Path) -> Parsed {
         Ok(_) => file.problem(None, "", "must be `key: value` lines"),
     }
     file.parsed
+}
+
+/// The first character that ends a line for the parser (YAML 1.1, "Line Break Characters") and for no editor: whatever the
+/// parser then says of lines, nobody would find.
+fn odd_break(text: &str) -> Option<(usize, char)> {
+    text.char_indices().find(|(at, character)| match character {
+        '\u{85}' | '\u{2028}' | '\u{2029}' => true,
+        '\r' => !text[at + 1..].starts_with('\n'),
+        _ => false,
+    })
 }
 
 struct File<'a> {
@@ -288,6 +305,18 @@ mod tests {
         }
         told.sort();
         insta::assert_snapshot!(told.join("\n"));
+    }
+
+    #[test]
+    fn lines_that_only_yaml_sees_are_told() {
+        for odd in ["\r", "\u{85}", "\u{2028}", "\u{2029}"] {
+            let parsed = parse(&format!("version: 1\r\nname: {odd}a\n"), Path::new("kubake.yaml"));
+            let told: Vec<String> = parsed.problems.iter().map(ToString::to_string).collect();
+            let code = u32::from(odd.chars().next().unwrap());
+            let message = "which ends a line for YAML only; leave it out";
+            assert_eq!(told, [format!("kubake.yaml:2: holds the character U+{code:04X}, {message}")]);
+        }
+        assert_eq!(parse("version: 1\r\nname: a\r\n", Path::new("kubake.yaml")).problems, []);
     }
 
     #[test]
