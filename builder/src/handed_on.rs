@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use kubake_init::authorities;
 use kubake_init::contract::{env, paths};
@@ -14,6 +14,7 @@ use kubake_init::registries::{self, Login, Registry, request};
 
 use crate::bake::inputs::digest;
 use crate::printer::{Printer, chain};
+use crate::private_tar::PrivateTar;
 use crate::settings::{Error, Key, Origin, Problem, Settings};
 
 /// The file about registries, as a container has it.
@@ -187,13 +188,13 @@ impl HandedOn {
         if files.is_empty() {
             return Ok(None);
         }
-        let mut archive = tar::Builder::new(Vec::new());
-        let directory = Path::new(paths::HANDED_ON.trim_start_matches('/'));
-        append(&mut archive, tar::EntryType::Directory, directory.to_owned(), 0o700, &[])?;
+        let directory = Path::new(paths::HANDED_ON);
+        let mut archive = PrivateTar::default();
+        archive.directory(directory)?;
         for (name, text) in files {
-            append(&mut archive, tar::EntryType::Regular, directory.join(name), 0o600, text.as_bytes())?;
+            archive.file(&directory.join(name), text.as_bytes())?;
         }
-        archive.into_inner().map(Some)
+        archive.finish().map(Some)
     }
 
     /// What a new container is told and how large it may be, by what it is called, each with what may be known of it: enough
@@ -241,22 +242,6 @@ fn place(file: &str) -> String {
 fn short(parts: &[&str]) -> String {
     let digest = digest(parts);
     digest.get(..16).unwrap_or(&digest).to_owned()
-}
-
-fn append(
-    archive: &mut tar::Builder<Vec<u8>>,
-    kind: tar::EntryType,
-    path: PathBuf,
-    mode: u32,
-    content: &[u8],
-) -> io::Result<()> {
-    let mut header = tar::Header::new_gnu();
-    header.set_entry_type(kind);
-    header.set_mode(mode);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_size(content.len() as u64);
-    archive.append_data(&mut header, path, content)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod engine;
 pub mod handed_on;
 pub mod kubeconfig;
 pub mod printer;
+mod private_tar;
 pub mod settings;
 pub mod up;
 pub mod versions;

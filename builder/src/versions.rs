@@ -70,14 +70,18 @@ impl Error {
 #[must_use]
 pub fn complete(text: &str) -> String {
     let number = text.strip_prefix('v').unwrap_or(text);
-    let is_of_minor = |version: &&&str| {
-        version.strip_prefix('v').and_then(|version| version.rsplit_once('.')).is_some_and(|(minor, _)| minor == number)
-    };
-    match PINNED.iter().find(is_of_minor) {
+    match PINNED.iter().find(|version| minor(version) == number) {
         Some(version) => (*version).to_owned(),
         None if number.starts_with(|first: char| first.is_ascii_digit()) => format!("v{number}"),
         None => text.to_owned(),
     }
+}
+
+/// `1.36` of `v1.36.3`.
+#[must_use]
+pub fn minor(kubernetes_version: &str) -> String {
+    let version = kubernetes_version.trim_start_matches('v');
+    version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".")
 }
 
 /// That the checkout pins a version.

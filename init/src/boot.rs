@@ -152,7 +152,7 @@ async fn run_hooks(stage: &Stage, events: Events, moment: &str, found: &[hooks::
         timeout: policy.timeout,
         timeout_setting: env::HOOK_TIMEOUT,
     };
-    hooks::run_for_boot(found, &given, policy.failure_at(moment), &stage.board, events).await
+    hooks::run_all(found, &given, policy.failure_at(moment), &stage.board, events).await
 }
 
 /// Tells the board what it took to get here. Whoever cannot know that runs no worse for it.

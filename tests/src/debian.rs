@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use kubake_init::proxies::UNDERSTOOD;
 
 use crate::lab::{self, Lab};
 use crate::{engine, process};
@@ -12,8 +13,6 @@ use crate::{engine, process};
 const PATIENCE: Duration = Duration::from_secs(600);
 /// What `kubake bake` builds on: what it made itself, or what it pulled (`builder/src/base_image.rs`).
 const BASES: [&str; 2] = ["kubake/base:trixie", "debian:trixie-slim"];
-/// Those of the host that builds: packages may be reached through a proxy only.
-const PROXY_VARIABLES: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"];
 
 /// Builds an image by a Dockerfile whose `FROM` is a bare Debian; that line is not in `dockerfile`.
 ///
@@ -49,7 +48,8 @@ fn build_from(lab: &Lab, base: &str, name: &str, dockerfile: &str, files: &[(&st
     }
     lab::write(&directory.path().join("Dockerfile"), format!("FROM {base}\n{dockerfile}"))?;
     let mut command = engine::docker(["build", "--tag", name]);
-    for name in PROXY_VARIABLES.iter().filter(|name| std::env::var_os(name).is_some()) {
+    // Those of the host that builds: packages may be reached through a proxy only.
+    for name in UNDERSTOOD.as_flattened().iter().filter(|name| std::env::var_os(name).is_some()) {
         // Without a value it is the one of the environment, which belongs into no message.
         command.args(["--build-arg", name]);
     }

@@ -14,7 +14,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"time"
 )
 
@@ -23,8 +22,6 @@ const (
 	// Until a list or watch that failed is begun again; an API server that starts takes seconds.
 	pause = 500 * time.Millisecond
 )
-
-func itoa(number int) string { return strconv.Itoa(number) }
 
 // Cluster is an API server and how it is reached.
 type Cluster struct {

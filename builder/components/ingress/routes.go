@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -205,5 +206,5 @@ func Address(service *Service, target Target) (address, problem string) {
 	if number == 0 {
 		return "", "the Service has no such port"
 	}
-	return net.JoinHostPort(host, itoa(number)), ""
+	return net.JoinHostPort(host, strconv.Itoa(number)), ""
 }

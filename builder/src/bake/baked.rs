@@ -2,6 +2,8 @@
 //! (`custom`): inputs, files and labels that both have, and what becomes of the image that had the name before. Owns when
 //! there is nothing to do.
 
+use std::ops::ControlFlow;
+
 use kubake_init::contract::{BakeRequest, labels, paths};
 use kubake_init::hooks::Failure;
 
@@ -28,17 +30,25 @@ pub(super) struct Bake<'a> {
     pub(super) addons: &'a str,
     /// Names that the image gets beside its own.
     pub(super) tags: Vec<String>,
+    /// The image that has the name so far.
+    pub(super) before: Option<Image>,
 }
 
-/// Notes what the image is made from: `parts` and what every such image is. Answers with a remark if there is one that was
-/// made from the same.
-pub(super) fn begin(context: &mut Context<'_>, mut parts: Vec<String>) -> Result<Option<String>, Error> {
+/// Notes what the image is made from: `parts` and what every such image is. Ends with a remark if there is one that was made
+/// from the same; else answers with the one that has the name so far.
+pub(super) fn begin(
+    context: &mut Context<'_>,
+    mut parts: Vec<String>,
+) -> Result<ControlFlow<String, Option<Image>>, Error> {
     parts.push(RECIPE.to_owned());
     parts.push(container::healthcheck(context.engine.facts()).unwrap_or_default());
     parts.extend(hooks_inputs(context)?);
     context.inputs = inputs::digest(&parts.iter().map(String::as_str).collect::<Vec<_>>());
     let image = look(context.engine, &context.settings.image)?;
-    Ok(is_there_already(context, image.as_ref()))
+    Ok(match is_there_already(context, image.as_ref()) {
+        Some(remark) => ControlFlow::Break(remark),
+        None => ControlFlow::Continue(image),
+    })
 }
 
 /// Makes the image.
@@ -63,7 +73,6 @@ pub(super) fn finish(context: &mut Context<'_>, phase: &Phase, bake: Bake<'_>) -
     if !bake.addons.is_empty() {
         labels.push((labels::ADDONS, bake.addons));
     }
-    let before = look(engine, &settings.image)?;
     let healthcheck = container::healthcheck(engine.facts());
     let id = container::bake(
         context,
@@ -81,7 +90,7 @@ pub(super) fn finish(context: &mut Context<'_>, phase: &Phase, bake: Bake<'_>) -
         },
     )?;
     // An image that took the name of what it was made from needs that.
-    if let Some(before) = before.filter(|before| before.id != id && before.id != bake.from) {
+    if let Some(before) = bake.before.filter(|before| before.id != id && before.id != bake.from) {
         drop_untagged(engine, &before.id, &settings.image, &bake.tags);
     }
     context.baked = Some(id);

@@ -1,6 +1,8 @@
 //! The second half of a bake from source: a cluster in the image that the first half made, and the names that the result
 //! goes by.
 
+use std::ops::ControlFlow;
+
 use kubake_init::contract::{BakeRequest, roles};
 
 use super::baked::{self, Bake};
@@ -8,15 +10,17 @@ use super::inputs::Content;
 use super::{Context, Error, doing, settings_file};
 use crate::engine::command::Tag;
 use crate::printer::Phase;
-use crate::settings::{Settings, minor};
+use crate::settings::Settings;
+use crate::versions::minor;
 
 pub(super) fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error> {
     let settings = context.settings;
     let file = settings_file(settings);
     let Content::Text(settings_text) = &file.content else { unreachable!("settings are packed as text") };
-    if let Some(remark) = baked::begin(context, vec![context.images_inputs.clone(), settings_text.clone()])? {
-        return Ok(remark);
-    }
+    let before = match baked::begin(context, vec![context.images_inputs.clone(), settings_text.clone()])? {
+        ControlFlow::Break(remark) => return Ok(remark),
+        ControlFlow::Continue(before) => before,
+    };
     let (from, addons) = (context.images_name.clone(), settings.addons.join(","));
     let bake = Bake {
         from: &from,
@@ -27,6 +31,7 @@ pub(super) fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<S
         labels: Vec::new(),
         addons: &addons,
         tags: further_tags(settings),
+        before,
     };
     baked::finish(context, phase, bake)
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kubake_init::contract::{labels, names};
+use kubake_init::proxies::UNDERSTOOD;
 
 use super::buildkit::Progress;
 use super::{Context, Error, doing};
@@ -26,9 +27,6 @@ const CA_BUNDLES: [&str; 4] = [
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
-/// Names that both cases of which programs look for; BuildKit knows them without a line in the Dockerfile and keeps
-/// them out of its cache keys.
-const PROXY_VARIABLES: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"];
 
 /// An image that was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,7 +130,9 @@ fn command(context: &Context<'_>, target: &str) -> Result<Build, Error> {
     Ok(Build {
         target: Some(target.to_owned()),
         args,
-        args_of_environment: PROXY_VARIABLES
+        // BuildKit knows them without a line in the Dockerfile, and keeps them out of its cache keys.
+        args_of_environment: UNDERSTOOD
+            .as_flattened()
             .iter()
             .filter(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
             .map(|name| (*name).to_owned())

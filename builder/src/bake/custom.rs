@@ -2,6 +2,7 @@
 //! may serve as base and what the layer is made from; no source is needed, and nothing is compiled, but for add-ons.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use kubake_init::contract::{BakeRequest, ClusterSettings, labels, paths, roles};
@@ -80,9 +81,10 @@ fn bake_custom(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
     let from = context.options.from.clone().unwrap_or_default();
     let mut parts = vec![from.clone()];
     parts.extend(users_inputs(context, phase)?);
-    if let Some(remark) = baked::begin(context, parts)? {
-        return Ok(remark);
-    }
+    let before = match baked::begin(context, parts)? {
+        ControlFlow::Break(remark) => return Ok(remark),
+        ControlFlow::Continue(before) => before,
+    };
     let images = users_images(context, phase)?;
     let had = look(context.engine, &from)?.and_then(|image| image.labels.get(labels::ADDONS).cloned());
     let addons = together(&had.unwrap_or_default(), &context.settings.addons);
@@ -99,6 +101,7 @@ fn bake_custom(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
         labels: vec![(labels::FROM, &from)],
         addons: &addons,
         tags: Vec::new(),
+        before,
     };
     baked::finish(context, phase, bake)
 }

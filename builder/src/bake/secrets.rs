@@ -16,6 +16,8 @@ use std::path::Path;
 use kubake_init::contract::{hook_env, paths};
 use thiserror::Error;
 
+use crate::private_tar::PrivateTar;
+
 /// What Linux takes as one variable is 128 KiB with its name.
 const LARGEST: usize = 100 << 10;
 
@@ -82,16 +84,12 @@ impl HookSecrets {
 /// When there is no memory left.
 pub(super) fn pack(secrets: &HookSecrets, proxies: &[(String, String)]) -> io::Result<Vec<u8>> {
     let proxies: BTreeMap<String, String> = proxies.iter().cloned().collect();
-    let mut builder = tar::Builder::new(Vec::new());
+    let mut archive = PrivateTar::default();
     for (path, values) in [(paths::INBOX_SECRETS, &secrets.0), (paths::INBOX_PROXIES, &proxies)] {
         // JSON is YAML.
-        let text = serde_json::to_vec(values).map_err(io::Error::other)?;
-        let mut header = tar::Header::new_gnu();
-        header.set_mode(0o600);
-        header.set_size(text.len() as u64);
-        builder.append_data(&mut header, path.trim_start_matches('/'), text.as_slice())?;
+        archive.file(Path::new(path), &serde_json::to_vec(values).map_err(io::Error::other)?)?;
     }
-    builder.into_inner()
+    archive.finish()
 }
 
 fn check_name(name: &str) -> Result<(), String> {

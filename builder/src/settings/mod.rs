@@ -385,14 +385,7 @@ impl Settings {
 /// The name of the image that is baked where none is named.
 #[must_use]
 pub fn default_image(kubernetes_version: &str) -> String {
-    format!("kubake:latest-{}", minor(kubernetes_version))
-}
-
-/// `1.36` of `v1.36.3`.
-#[must_use]
-pub fn minor(kubernetes_version: &str) -> String {
-    let version = kubernetes_version.trim_start_matches('v');
-    version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".")
+    format!("kubake:latest-{}", versions::minor(kubernetes_version))
 }
 
 fn home_kubeconfig(env: &BTreeMap<String, String>) -> Option<PathBuf> {

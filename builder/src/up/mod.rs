@@ -234,15 +234,11 @@ pub fn up(engine: &Engine, settings: &Settings, options: Options<'_>, printer: &
         }
         Some(container) if container.state.running && container.state.status != "paused" => {
             printer.line(format_args!("the cluster `{name}` is already running"));
-            warn_if_replaced(engine, settings, container, printer);
-            warn_if_open(settings, container, options, printer);
-            warn_if_not_told(settings, container, options, printer);
+            warn_if_other(engine, settings, container, options, printer);
             true
         }
         Some(container) if matches!(container.state.status.as_str(), "exited" | "created") => {
-            warn_if_replaced(engine, settings, container, printer);
-            warn_if_open(settings, container, options, printer);
-            warn_if_not_told(settings, container, options, printer);
+            warn_if_other(engine, settings, container, options, printer);
             let phase = printer.phase(format!("start the stopped cluster `{name}`"));
             engine.run(&Start { container: name.clone(), attach: false }).map_err(doing(format!("start `{name}`")))?;
             phase.done();
@@ -346,6 +342,13 @@ fn docker_commands(cluster: &Cluster, port: &Port, has_token: bool) -> [String; 
         ),
         format!("DOCKER_HOST=tcp://{host}:{} DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH={directory} docker ps", port.host),
     ]
+}
+
+/// Says in what a container that exists is not what is asked for now.
+fn warn_if_other(engine: &Engine, settings: &Settings, container: &Container, options: Options<'_>, printer: &Printer) {
+    warn_if_replaced(engine, settings, container, printer);
+    warn_if_open(settings, container, options, printer);
+    warn_if_not_told(settings, container, options, printer);
 }
 
 fn warn_if_replaced(engine: &Engine, settings: &Settings, container: &Container, printer: &Printer) {

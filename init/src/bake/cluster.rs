@@ -161,7 +161,8 @@ impl<'a> Bake<'a> {
         self.phases
             .run(async {
                 let found = hooks::find(Path::new(paths::INBOX_HOOKS), moment)?;
-                Ok::<_, BoxError>(hooks::run_for_bake(&found, &given, failure, events).await?)
+                // Nobody looks at the board of a build container: `kubake` reads events.
+                Ok::<_, BoxError>(hooks::run_all(&found, &given, failure, &Board::new(), events).await?)
             })
             .await
     }

@@ -206,31 +206,11 @@ pub struct Surroundings<'a> {
     pub timeout_setting: &'static str,
 }
 
-/// Runs hooks of a bake, one after the other.
+/// Runs hooks one after the other, and tells the board of each.
 ///
 /// # Errors
 /// When one fails and that is not only to be reported.
-pub async fn run_for_bake(
-    hooks: &[Hook],
-    given: &Surroundings<'_>,
-    failure: Failure,
-    events: Events,
-) -> Result<(), HookError> {
-    for hook in hooks {
-        events.note(format!("hook {}", hook.name));
-        match run(hook, given, events).await {
-            Err(error) if failure == Failure::Report => events.warn(chain(&error)),
-            outcome => outcome?,
-        }
-    }
-    Ok(())
-}
-
-/// Runs hooks of a boot, one after the other, and tells the board of each.
-///
-/// # Errors
-/// When one fails and that is not only to be reported.
-pub async fn run_for_boot(
+pub async fn run_all(
     hooks: &[Hook],
     given: &Surroundings<'_>,
     failure: Failure,
@@ -244,7 +224,7 @@ pub async fn run_for_boot(
         board.hook_ended(&hook.name, outcome.as_ref().err().map(|error| chain(error)));
         match outcome {
             Ok(()) => {}
-            Err(error) if failure == Failure::Report => tracing::error!("{}", chain(&error)),
+            Err(error) if failure == Failure::Report => events.warn(chain(&error)),
             Err(error) => return Err(error),
         }
     }
@@ -340,7 +320,7 @@ mod tests {
         let mut hooks = find(directory.path(), "before-boot").unwrap();
         hooks.extend(ready_script(&legacy));
         let (settings, secrets, board) = (ClusterSettings::default(), Secrets::default(), Board::new());
-        run_for_boot(&hooks, &given(&settings, &secrets), Failure::Fail, &board, Events::new(false)).await.unwrap();
+        run_all(&hooks, &given(&settings, &secrets), Failure::Fail, &board, Events::new(false)).await.unwrap();
         let place = directory.path().join("before-boot").canonicalize().unwrap();
         assert_eq!(
             std::fs::read_to_string(out).unwrap(),
@@ -363,18 +343,18 @@ mod tests {
         let (settings, secrets, board) = (ClusterSettings::default(), Secrets::default(), Board::new());
         let given = given(&settings, &secrets);
 
-        let error = run_for_boot(&hooks, &given, Failure::Fail, &board, Events::new(false)).await.unwrap_err();
+        let error = run_all(&hooks, &given, Failure::Fail, &board, Events::new(false)).await.unwrap_err();
         let text = chain(&error);
         assert!(text.starts_with("hook before-boot/10-bad failed"), "{text}");
         assert!(text.contains("exit status: 7") && text.contains("no luck"), "{text}");
         assert!(!out.exists(), "the one after it did not run");
-        let error = run_for_bake(&hooks, &given, Failure::Fail, Events::new(false)).await.unwrap_err();
+        let error = run_all(&hooks, &given, Failure::Fail, &Board::new(), Events::new(false)).await.unwrap_err();
         assert!(matches!(error, HookError::Failed { .. }) && !out.exists(), "{error}");
-        run_for_bake(&hooks, &given, Failure::Report, Events::new(false)).await.unwrap();
+        run_all(&hooks, &given, Failure::Report, &Board::new(), Events::new(false)).await.unwrap();
         assert!(out.exists(), "the one after it ran");
         std::fs::remove_file(&out).unwrap();
 
-        run_for_boot(&hooks, &given, Failure::Report, &board, Events::new(false)).await.unwrap();
+        run_all(&hooks, &given, Failure::Report, &board, Events::new(false)).await.unwrap();
         assert!(out.exists());
         let hooks = board.snapshot().hooks;
         let outcomes: Vec<_> = hooks.iter().map(|hook| hook.outcome).collect();
@@ -390,13 +370,15 @@ mod tests {
         let (settings, secrets) = (ClusterSettings::default(), Secrets::default());
         let mut given = given(&settings, &secrets);
         given.timeout = Duration::from_secs(1);
-        let error = run_for_bake(&find(directory.path(), "a").unwrap(), &given, Failure::Fail, Events::new(false))
-            .await
-            .unwrap_err();
+        let error =
+            run_all(&find(directory.path(), "a").unwrap(), &given, Failure::Fail, &Board::new(), Events::new(false))
+                .await
+                .unwrap_err();
         assert!(chain(&error).contains("hook a cannot be started; its first line must name an interpreter"), "{error}");
-        let error = run_for_bake(&find(directory.path(), "b").unwrap(), &given, Failure::Fail, Events::new(false))
-            .await
-            .unwrap_err();
+        let error =
+            run_all(&find(directory.path(), "b").unwrap(), &given, Failure::Fail, &Board::new(), Events::new(false))
+                .await
+                .unwrap_err();
         let text = chain(&error);
         assert!(text.contains("hook b failed; give hooks more time with KUBAKE_HOOK_TIMEOUT"), "{text}");
         assert!(text.contains("within 1 s") && text.contains("still here"), "{text}");
@@ -420,8 +402,9 @@ mod tests {
         script(&directory.path().join("x"), 0o755, &text);
         let settings = ClusterSettings::default();
         let hooks = find(directory.path(), "x").unwrap();
-        let error =
-            run_for_bake(&hooks, &given(&settings, &secrets), Failure::Fail, Events::new(false)).await.unwrap_err();
+        let error = run_all(&hooks, &given(&settings, &secrets), Failure::Fail, &Board::new(), Events::new(false))
+            .await
+            .unwrap_err();
         assert_eq!(std::fs::read_to_string(out).unwrap(), "abc'\"$x");
         let text = chain(&error);
         assert!(text.contains("token=***") && !text.contains("abc'") && !text.contains("first line"), "{text}");
