@@ -12,7 +12,7 @@ use kubake_init::contract::{env, paths};
 use kubake_init::proxies::{self, Proxies};
 use kubake_init::registries::{self, Login, Registry, request};
 
-use crate::bake::inputs::digest;
+use crate::digest;
 use crate::printer::{Printer, chain};
 use crate::private_tar::PrivateTar;
 use crate::settings::{Error, Key, Origin, Problem, Settings};
@@ -240,8 +240,7 @@ fn place(file: &str) -> String {
 }
 
 fn short(parts: &[&str]) -> String {
-    let digest = digest(parts);
-    digest.get(..16).unwrap_or(&digest).to_owned()
+    digest::short(&digest::of_parts(parts)).to_owned()
 }
 
 #[cfg(test)]

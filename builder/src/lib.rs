@@ -7,6 +7,7 @@ pub mod bench;
 pub mod checkout;
 pub mod cli;
 pub mod commands;
+mod digest;
 pub mod doctor;
 pub mod engine;
 pub mod handed_on;

@@ -9,6 +9,7 @@ use kubake_init::hooks::Failure;
 
 use super::inputs::{self, Archive, Packed};
 use super::{Context, Error, RECIPE, container, directory, drop_untagged, look, request_file};
+use crate::digest;
 use crate::engine::Image;
 use crate::printer::Phase;
 
@@ -43,7 +44,7 @@ pub(super) fn begin(
     parts.push(RECIPE.to_owned());
     parts.push(container::healthcheck(context.engine.facts()).unwrap_or_default());
     parts.extend(hooks_inputs(context)?);
-    context.inputs = inputs::digest(&parts.iter().map(String::as_str).collect::<Vec<_>>());
+    context.inputs = digest::of_parts(&parts);
     let image = look(context.engine, &context.settings.image)?;
     Ok(match is_there_already(context, image.as_ref()) {
         Some(remark) => ControlFlow::Break(remark),
@@ -108,7 +109,7 @@ fn hooks_inputs(context: &Context<'_>) -> Result<Vec<String>, Error> {
     let mut parts = vec![
         inputs::digest_packed(&context.hooks.packed)?,
         inputs::digest_packed(&context.hooks.host)?,
-        inputs::digest(&given),
+        digest::of_parts(&given),
     ];
     for path in &context.addons.trees {
         parts.push(inputs::digest_file(path)?);

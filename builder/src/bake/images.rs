@@ -10,6 +10,7 @@ use kubake_init::contract::{BakeRequest, CONTROL_PLANE_ARCHIVE, labels, paths, r
 
 use super::inputs::{self, Archive, Listed, Platform, Problem};
 use super::{Context, Error, RECIPE, container, directory, doing, drop_untagged, look, request_file, settings_file};
+use crate::digest;
 use crate::engine::command::{self, Pull, RemoveImage, Save, Tag};
 use crate::engine::{Engine, Image, ImageGuard};
 use crate::printer::{Phase, chain};
@@ -41,11 +42,11 @@ pub(super) fn unusable(listed: &Listed, image: Option<&Image>, platform: &Platfo
 pub(super) fn bake_images(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error> {
     let engine = context.engine;
     let built = context.appliance.iter().chain(&context.control_plane).map(|built| built.id.as_str());
-    let components = inputs::digest(&built.collect::<Vec<_>>());
+    let components = digest::of_parts(&built.collect::<Vec<_>>());
     let mut parts = vec![RECIPE.to_owned(), components.clone()];
     parts.extend(users_inputs(context, phase)?);
-    let hash = inputs::digest(&parts.iter().map(String::as_str).collect::<Vec<_>>());
-    context.images_name = format!("{IMAGES_REPOSITORY}:{}", hash.get(..16).unwrap_or(&hash));
+    let hash = digest::of_parts(&parts);
+    context.images_name = format!("{IMAGES_REPOSITORY}:{}", digest::short(&hash));
     let present = engine.image(&context.images_name).map_err(doing("look for the images' image"))?;
     let is_present = present.as_ref().is_some_and(|image| image.labels.get(labels::INPUTS) == Some(&hash));
     context.images_inputs.clone_from(&hash);

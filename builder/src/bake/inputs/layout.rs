@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Problem, Watch, digest, digest_reader};
+use super::{Problem, Watch};
+use crate::digest;
 
 const LAYOUT: &str = "oci-layout";
 const INDEX: &str = "index.json";
@@ -68,7 +69,7 @@ pub(super) fn read(directory: &Path, watch: &Watch<'_>) -> Result<(Vec<Member>, 
         reader.judge(&index, &blobs);
     }
     if reader.problems.is_empty() {
-        let hash = digest(&reader.hashes.iter().map(String::as_str).collect::<Vec<_>>());
+        let hash = digest::of_parts(&reader.hashes);
         Ok((reader.members, hash))
     } else {
         Err(reader.problems)
@@ -146,7 +147,7 @@ impl Reader<'_> {
                 let name = format!("{below}/{hex}");
                 let Some(size) = self.file(&name) else { continue };
                 let path = self.directory.join(&name);
-                match File::open(&path).and_then(|file| digest_reader(file, self.watch)) {
+                match File::open(&path).and_then(|file| digest::of_reader(self.watch.over(file))) {
                     // The longer hash is seldom used, and containerd looks at it in any case.
                     Ok(hash) if algorithm == "sha256" && hash != hex => {
                         self.problem(&name, "is not what its name says; make the layout anew");
@@ -213,13 +214,12 @@ impl Reader<'_> {
 pub(super) mod tests {
     use std::os::unix::fs::symlink;
 
-    use super::super::hex_of;
     use super::*;
 
     /// A layout of one image with this name; answers with the path of its only blob.
     pub(in super::super) fn make(directory: &Path, image: &str) -> PathBuf {
         let blob = b"a manifest";
-        let hash = hex_of(blob);
+        let hash = digest::of_reader(&blob[..]).unwrap();
         fs::create_dir_all(directory.join("blobs/sha256")).unwrap();
         fs::write(directory.join(LAYOUT), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
         let index = serde_json::json!({

@@ -14,11 +14,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use kubake_init::contract::{MANIFESTS_DIR, moments};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 pub use archive::Packing;
 pub use stream::of as stream;
+
+use crate::digest;
 
 /// Lists hold names; one that is larger is something else.
 const LARGEST_LIST: u64 = 4 << 20;
@@ -108,6 +109,11 @@ impl fmt::Debug for Watch<'_> {
 }
 
 impl Watch<'_> {
+    /// The reader, which fails as soon as the user wants to stop.
+    fn over<R: Read>(&self, reader: R) -> Watched<'_, R> {
+        Watched { reader, watch: self }
+    }
+
     fn go_on(&self) -> io::Result<()> {
         // Not `Interrupted`, which readers take for a reason to try again.
         if (self.is_over)() { Err(io::Error::other("interrupted")) } else { Ok(()) }
@@ -116,6 +122,18 @@ impl Watch<'_> {
     #[cfg(test)]
     fn idle() -> Self {
         Self { say: &|_| (), is_over: &|| false }
+    }
+}
+
+struct Watched<'a, R> {
+    reader: R,
+    watch: &'a Watch<'a>,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.watch.go_on()?;
+        self.reader.read(buffer)
     }
 }
 
@@ -265,8 +283,9 @@ pub fn images(
         } else if path.is_file() && is_archive {
             (watch.say)(&format!("looking through {name}"));
             let looked = archive::inspect(&path, watch).and_then(|(packing, size)| {
-                let digest =
-                    File::open(&path).and_then(|file| digest_reader(file, watch)).map_err(archive::Fault::Read)?;
+                let digest = File::open(&path)
+                    .and_then(|file| digest::of_reader(watch.over(file)))
+                    .map_err(archive::Fault::Read)?;
                 Ok(Archive { path: path.clone(), name, digest, size, form: Form::File(packing) })
             });
             match looked {
@@ -338,38 +357,7 @@ fn entries(directory: &Path, required: bool, problems: &mut Vec<Problem>) -> Vec
 /// # Errors
 /// When it cannot be read.
 pub fn digest_file(path: &Path) -> Result<String, Error> {
-    let watch = Watch { say: &|_| (), is_over: &|| false };
-    File::open(path)
-        .and_then(|file| digest_reader(file, &watch))
-        .map_err(|source| Error::Read { path: path.to_owned(), source })
-}
-
-fn digest_reader(mut reader: impl Read, watch: &Watch<'_>) -> io::Result<String> {
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        watch.go_on()?;
-        let count = reader.read(&mut buffer)?;
-        match buffer.get(..count) {
-            Some([]) | None => return Ok(hex(&hasher.finalize())),
-            Some(bytes) => hasher.update(bytes),
-        }
-    }
-}
-
-/// A hash of texts that are told apart from each other.
-#[must_use]
-pub fn digest(parts: &[&str]) -> String {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_be_bytes());
-        hasher.update(part.as_bytes());
-    }
-    hex(&hasher.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    File::open(path).and_then(digest::of_reader).map_err(|source| Error::Read { path: path.to_owned(), source })
 }
 
 /// One file of a tar stream.
@@ -490,11 +478,11 @@ pub fn digest_packed(packed: &[Packed]) -> Result<String, Error> {
         parts.push(item.target.to_string_lossy().into_owned());
         parts.push(match &item.content {
             Content::Directory => "directory".to_owned(),
-            Content::Text(text) => digest(&[text]),
+            Content::Text(text) => digest::of_parts(&[text]),
             Content::File(path) => format!("{:o} {}", mode(path)?, digest_file(path)?),
         });
     }
-    Ok(digest(&parts.iter().map(String::as_str).collect::<Vec<_>>()))
+    Ok(digest::of_parts(&parts))
 }
 
 fn mode(path: &Path) -> Result<u32, Error> {
@@ -541,11 +529,6 @@ pub fn pack(packed: &[Packed], archive: File) -> Result<File, Error> {
     let mut archive = builder.into_inner().map_err(unfinished)?;
     archive.seek(SeekFrom::Start(0)).map_err(unfinished)?;
     Ok(archive)
-}
-
-#[cfg(test)]
-fn hex_of(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
 }
 
 #[cfg(test)]
