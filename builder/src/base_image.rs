@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use kubake_init::contract::labels;
 use thiserror::Error;
 
+use crate::advice::Advice;
 use crate::engine::apt::{self, Mirrors};
 use crate::engine::command::{Import, Pull};
 use crate::engine::run::{Call, RunError};
@@ -80,15 +81,13 @@ pub enum BaseImageError {
     },
 }
 
-impl BaseImageError {
-    /// Whether the user asked to stop.
-    #[must_use]
-    pub fn is_interrupted(&self) -> bool {
+impl Advice for BaseImageError {
+    fn cause(&self) -> Option<&dyn Advice> {
         match self {
             Self::NotAvailable { source, .. } | Self::Bootstrap { source, .. } | Self::Engine { source, .. } => {
-                source.is_interrupted()
+                Some(source)
             }
-            Self::NoMmdebstrap { .. } | Self::Temporary { .. } => false,
+            Self::NoMmdebstrap { .. } | Self::Temporary { .. } => None,
         }
     }
 }

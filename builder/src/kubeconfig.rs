@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use serde_yaml::{Mapping, Value};
 use thiserror::Error;
 
+use crate::advice::Advice;
+
 /// Name of the extension that marks an entry as ours.
 pub const MARK: &str = "kubake.io";
 /// How long to wait for another program (kubectl takes the same lock) to finish writing.
@@ -78,10 +80,8 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// What the user can do.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+impl Advice for Error {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Locked { path } => Some(format!("if no program is writing it, remove `{}`", path.display())),
             Self::Foreign { .. } => {

@@ -1,6 +1,7 @@
 //! `kubake`: bakes a kubeadm cluster into one container image and runs it. The library holds everything; the program
 //! only wires.
 
+pub mod advice;
 pub mod bake;
 pub mod base_image;
 pub mod bench;

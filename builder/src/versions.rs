@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::advice::Advice;
 use crate::checkout::Checkout;
 
 /// Those of this checkout, newest first; the first is the default.
@@ -51,10 +52,8 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// What the user can do.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+impl Advice for Error {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::NotPinned { pinned, .. } => {
                 Some(format!("choose one of {}, or pin it as builder/components/README.md says", pinned.join(", ")))

@@ -7,6 +7,7 @@ use kubake_init::hooks::HookError;
 use thiserror::Error;
 
 use super::inputs;
+use crate::advice::Advice;
 use crate::base_image::BaseImageError;
 use crate::engine::{EngineError, RunError};
 use crate::{checkout, versions};
@@ -138,13 +139,20 @@ fn retained_text(container: Option<&str>) -> String {
     container.map_or_else(String::new, |name| format!("\nthe build container `{name}` was kept"))
 }
 
-impl Error {
-    /// What the user can do.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+impl Advice for Error {
+    fn cause(&self) -> Option<&dyn Advice> {
         match self {
-            Self::Version(error) => error.hint(),
-            Self::Inputs(error) => error.hint(),
+            Self::Version(error) => Some(error),
+            Self::Inputs(error) => Some(error),
+            Self::Base(error) => Some(error),
+            Self::Engine(error) => Some(error),
+            Self::Build { source, .. } | Self::Hook { source, .. } | Self::Run { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
             Self::Checkout(_) => Some(
                 "run kubake in a checkout of its source, or run an image that is already baked with `--image`"
                     .to_owned(),
@@ -166,10 +174,16 @@ impl Error {
                 Some("leave these settings out, or bake an image with them to start from".to_owned())
             }
             Self::Build { .. } => Some("see the whole build with `-v`".to_owned()),
-            _ => None,
+            _ => self.cause()?.hint(),
         }
     }
 
+    fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Interrupted) || self.cause().is_some_and(Advice::is_interrupted)
+    }
+}
+
+impl Error {
     /// A hook that failed may leave its container for somebody to look at.
     pub(super) fn retained_by(mut self, keep: impl FnOnce() -> Option<String>) -> Self {
         if let Self::Hook { source, retained, .. } = &mut self {
@@ -178,20 +192,6 @@ impl Error {
             }
         }
         self
-    }
-
-    /// Whether the user asked to stop.
-    #[must_use]
-    pub fn is_interrupted(&self) -> bool {
-        match self {
-            Self::Interrupted => true,
-            Self::Build { source, .. } | Self::Hook { source, .. } | Self::Run { source, .. } => {
-                source.is_interrupted()
-            }
-            Self::Base(error) => error.is_interrupted(),
-            Self::Engine(EngineError::Run(error)) => error.is_interrupted(),
-            _ => false,
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use kubake_init::contract::{ClusterSettings, hook_env, moments};
 use kubake_init::hooks::{Failure, Hook, find};
 
 use super::Error;
+use crate::advice::Advice;
 use crate::engine::{Call, Runner};
 use crate::printer::{Phase, chain};
 

@@ -10,6 +10,7 @@ use kubake_init::contract::{BakeRequest, CONTROL_PLANE_ARCHIVE, labels, paths, r
 
 use super::inputs::{self, Archive, Listed, Platform, Problem};
 use super::{Context, Error, RECIPE, container, directory, doing, drop_untagged, look, request_file, settings_file};
+use crate::advice::Advice;
 use crate::digest;
 use crate::engine::command::{self, Pull, RemoveImage, Save, Tag};
 use crate::engine::{Engine, Image, ImageGuard};

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use kubake_init::contract::labels;
 use thiserror::Error;
 
+use crate::advice::Advice;
 use crate::engine::{Engine, Image, RunError};
 use crate::printer::{Printer, seconds};
 use crate::up::wait::{self, Show};
@@ -70,10 +71,16 @@ fn lines(problems: &[String]) -> String {
     problems.iter().map(|problem| format!("\n  {problem}")).collect()
 }
 
-impl Error {
-    /// What the user can do.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+impl Advice for Error {
+    fn cause(&self) -> Option<&dyn Advice> {
+        match self {
+            Self::Images(_) => None,
+            Self::Look { source, .. } => Some(source),
+            Self::Run { source, .. } | Self::Parallel { source, .. } => Some(&**source),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Images(_) => Some("`kubake bake -t NAME` bakes one, `docker pull NAME` fetches one".to_owned()),
             Self::Look { .. } => None,
@@ -87,16 +94,6 @@ impl Error {
             Self::Run { image, .. } | Self::Parallel { image, .. } => {
                 Some(format!("`kubake up --name look --image {image} --retain` keeps a container to look into"))
             }
-        }
-    }
-
-    /// Whether the user asked to stop.
-    #[must_use]
-    pub fn is_interrupted(&self) -> bool {
-        match self {
-            Self::Images(_) => false,
-            Self::Look { source, .. } => source.is_interrupted(),
-            Self::Run { source, .. } | Self::Parallel { source, .. } => source.is_interrupted(),
         }
     }
 }

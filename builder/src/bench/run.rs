@@ -9,6 +9,7 @@ use kubake_init::usage::Usage;
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::advice::Advice;
 use crate::engine::command::{ContainerSize, ContainerSpec, Exec, Publish, Run, Start, Stop};
 use crate::engine::guard::unique_name;
 use crate::engine::{ContainerGuard, Engine, RunError};
@@ -114,15 +115,17 @@ pub enum Error {
     Interrupted,
 }
 
-impl Error {
-    /// Whether the user asked to stop.
-    #[must_use]
-    pub fn is_interrupted(&self) -> bool {
+impl Advice for Error {
+    fn cause(&self) -> Option<&dyn Advice> {
         match self {
-            Self::Interrupted | Self::Wait(wait::Error::Interrupted) => true,
-            Self::Command { source, .. } | Self::Wait(wait::Error::Watch { source, .. }) => source.is_interrupted(),
-            _ => false,
+            Self::Command { source, .. } => Some(source),
+            Self::Wait(error) => Some(error),
+            _ => None,
         }
+    }
+
+    fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Interrupted) || self.cause().is_some_and(Advice::is_interrupted)
     }
 }
 

@@ -16,9 +16,10 @@ use std::path::PathBuf;
 use kubake_init::token::TokenError;
 use thiserror::Error;
 
+use crate::advice::Advice;
 use crate::cli::{Cli, Command, Global, SettingFlags, Subset};
 use crate::engine::install::{self, InstallError};
-use crate::engine::{Cancel, Engine, EngineError, Runner};
+use crate::engine::{Cancel, Engine, Runner};
 use crate::printer::{Printer, chain};
 use crate::settings::{Settings, Sources};
 use crate::versions::Error as VersionError;
@@ -114,32 +115,15 @@ pub enum Error {
     Signals(#[source] io::Error),
 }
 
-impl Error {
-    /// What the user can do.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+impl Advice for Error {
+    fn cause(&self) -> Option<&dyn Advice> {
         match self {
-            Self::Settings(crate::settings::Error::Problems(_)) => {
-                Some("`kubake settings --reference` lists every setting".to_owned())
-            }
-            Self::Bake(error) => error.hint(),
-            Self::Up(error) => error.hint(),
-            Self::Bench(error) => error.hint(),
-            Self::Install(_) => Some("`kubake doctor` looks at this machine".to_owned()),
+            Self::Settings(error) => Some(error),
+            Self::Install(error) => Some(error),
+            Self::Bake(error) => Some(error),
+            Self::Up(error) => Some(error),
+            Self::Bench(error) => Some(error),
             _ => None,
-        }
-    }
-
-    fn is_interrupted(&self) -> bool {
-        match self {
-            Self::Bake(error) => error.is_interrupted(),
-            Self::Up(error) => error.is_interrupted(),
-            Self::Bench(error) => error.is_interrupted(),
-            Self::Install(InstallError::Interrupted) => true,
-            Self::Install(InstallError::Command { source, .. } | InstallError::Engine(EngineError::Run(source))) => {
-                source.is_interrupted()
-            }
-            _ => false,
         }
     }
 }

@@ -21,6 +21,7 @@ use super::apt::{self, Mirrors, OsRelease, Source};
 use super::guard::TempFile;
 use super::run::{Call, Cancel, RunError, Runner};
 use super::{Engine, EngineError};
+use crate::advice::Advice;
 
 /// Debian's release from which an engine comes where the host's own is too old.
 const NEWER_SUITE: &str = "trixie";
@@ -130,6 +131,24 @@ pub enum InstallError {
     /// What is there does not work for another reason.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+impl Advice for InstallError {
+    fn cause(&self) -> Option<&dyn Advice> {
+        match self {
+            Self::Command { source, .. } => Some(source),
+            Self::Engine(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("`kubake doctor` looks at this machine".to_owned())
+    }
+
+    fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Interrupted) || self.cause().is_some_and(Advice::is_interrupted)
+    }
 }
 
 /// What has to be installed, and from where.

@@ -19,6 +19,8 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use crate::advice::Advice;
+
 pub use command::{Builder, EngineCommand};
 pub use facts::{EngineFacts, Flavour, Location};
 pub use guard::{ContainerGuard, ImageGuard, TempFile};
@@ -89,6 +91,15 @@ pub enum EngineError {
     /// Anything else.
     #[error(transparent)]
     Run(#[from] RunError),
+}
+
+impl Advice for EngineError {
+    fn cause(&self) -> Option<&dyn Advice> {
+        match self {
+            Self::Run(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 impl EngineError {

@@ -27,6 +27,8 @@ use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use crate::advice::Advice;
+
 /// How long a child may take to end after SIGTERM before it gets SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long to wait for a child that was sent SIGKILL; longer means it hangs in the kernel, and waiting is no use.
@@ -115,13 +117,13 @@ pub enum RunError {
     },
 }
 
-impl RunError {
-    /// Whether the user asked to stop.
-    #[must_use]
-    pub fn is_interrupted(&self) -> bool {
+impl Advice for RunError {
+    fn is_interrupted(&self) -> bool {
         matches!(self, Self::Interrupted { .. })
     }
+}
 
+impl RunError {
     /// Whether the engine said that the named object does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {

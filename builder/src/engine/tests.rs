@@ -4,6 +4,7 @@ use std::fs;
 
 use kubake_init::contract::labels;
 
+use crate::advice::Advice;
 use crate::base_image;
 
 use super::command::*;

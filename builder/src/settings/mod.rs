@@ -17,6 +17,7 @@ use kubake_init::contract::{BAKE_HOOK_TIMEOUT, ClusterSettings};
 use kubake_init::hooks::Failure;
 use thiserror::Error;
 
+use crate::advice::Advice;
 use crate::checkout::Checkout;
 use crate::versions;
 pub use table::{Key, Row, Shape, TABLE, reference};
@@ -119,6 +120,15 @@ pub enum Error {
     /// Something is wrong with them: everything that is.
     #[error("{} with the settings:{}", count(.0.len()), lines(.0))]
     Problems(Vec<Problem>),
+}
+
+impl Advice for Error {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Problems(_) => Some("`kubake settings --reference` lists every setting".to_owned()),
+            Self::Read { .. } => None,
+        }
+    }
 }
 
 fn count(problems: usize) -> String {

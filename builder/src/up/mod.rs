@@ -15,6 +15,7 @@ use kubake_init::token::Token;
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::advice::Advice;
 use crate::bake::{self, HookSecrets};
 use crate::engine::command::{
     ContainerSpec, CopyInto, Create, Filter, Pull, RemoveContainer, Run, Start, VolumeList, VolumeRemove,
@@ -120,15 +121,20 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// What the user can do.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+impl Advice for Error {
+    fn cause(&self) -> Option<&dyn Advice> {
         match self {
-            Self::Ports(error) => error.hint(),
-            Self::Bake(error) => error.hint(),
-            Self::Wait(error) => error.hint(),
-            Self::KubeconfigBefore(error) | Self::Kubeconfig(error) | Self::KubeconfigDown(error) => error.hint(),
+            Self::Ports(error) => Some(error),
+            Self::Bake(error) => Some(error),
+            Self::Wait(error) => Some(error),
+            Self::KubeconfigBefore(error) | Self::Kubeconfig(error) | Self::KubeconfigDown(error) => Some(error),
+            Self::Run { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
             Self::Foreign { .. } => Some("choose another name with `--name`".to_owned()),
             Self::State { name, .. } => {
                 Some(format!("`docker unpause {name}`, or remove the cluster with `kubake down`"))
@@ -142,18 +148,7 @@ impl Error {
             Self::OtherSettings { .. } => {
                 Some("`kubake bake` with the same settings makes it anew; `--image NAME` keeps both".to_owned())
             }
-            _ => None,
-        }
-    }
-
-    /// Whether the user asked to stop.
-    #[must_use]
-    pub fn is_interrupted(&self) -> bool {
-        match self {
-            Self::Wait(wait::Error::Interrupted) => true,
-            Self::Wait(wait::Error::Watch { source, .. }) | Self::Run { source, .. } => source.is_interrupted(),
-            Self::Bake(error) => error.is_interrupted(),
-            _ => false,
+            _ => self.cause()?.hint(),
         }
     }
 }

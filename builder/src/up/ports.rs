@@ -6,6 +6,7 @@ use std::net::{IpAddr, TcpListener, UdpSocket};
 use kubake_init::contract::ports;
 use thiserror::Error;
 
+use crate::advice::Advice;
 use crate::engine::command;
 use crate::settings::{HostPort, HostPorts, Key, Protocol};
 
@@ -45,10 +46,8 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// What the user can do.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+impl Advice for Error {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::InUse { flag, port, .. } => Some(match *flag {
                 "--publish" => {

@@ -10,6 +10,7 @@ use kubake_init::status::{Outcome, State, Status};
 use thiserror::Error;
 
 use super::http::Server;
+use crate::advice::Advice;
 use crate::engine::{Cancel, Engine, RunError};
 use crate::printer::{Phase, seconds};
 
@@ -63,10 +64,15 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// What the user can do.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+impl Advice for Error {
+    fn cause(&self) -> Option<&dyn Advice> {
+        match self {
+            Self::Watch { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Ended { .. } => Some(
                 "keep the container with `--retain` to look into it; `kubake doctor` looks at this machine".to_owned(),
@@ -76,6 +82,10 @@ impl Error {
             }
             Self::Interrupted | Self::Watch { .. } => None,
         }
+    }
+
+    fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Interrupted) || self.cause().is_some_and(Advice::is_interrupted)
     }
 }
 

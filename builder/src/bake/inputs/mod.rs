@@ -19,6 +19,7 @@ use thiserror::Error;
 pub use archive::Packing;
 pub use stream::of as stream;
 
+use crate::advice::Advice;
 use crate::digest;
 
 /// Lists hold names; one that is larger is something else.
@@ -80,10 +81,8 @@ fn problems_text(problems: &[Problem]) -> String {
     }
 }
 
-impl Error {
-    /// What the user can do.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+impl Advice for Error {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Problems(_) => Some(
                 "`images.d/README.md` and `hooks/README.md` say what can be baked in; nothing was begun".to_owned(),
