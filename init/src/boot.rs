@@ -11,11 +11,12 @@ use crate::api::Client;
 use crate::contract::{env, moments, paths, ports};
 use crate::hooks::{self, HookError, Secrets, Surroundings};
 use crate::phases::{BoxError, Events, PhaseError, Phases, chain};
+use crate::pods::{crashes, stop};
 use crate::services::{self, kubelet};
 use crate::stage::Stage;
 use crate::status::{Board, State};
 use crate::supervisor::{Handle, ServiceError};
-use crate::{identity, readiness, static_pods, stop, usage};
+use crate::{identity, readiness, usage};
 
 /// The phases of a boot, as `/status` and the log name them.
 pub const PHASES: &[&str] =
@@ -95,7 +96,7 @@ pub async fn run(
                 "Kubernetes is not ready after {} s: {}\n{}",
                 stage.wishes.boot_timeout.as_secs(),
                 stage.board.snapshot().kubernetes.missing.join("; "),
-                static_pods::tails(Path::new(static_pods::LOGS))
+                crashes::tails(Path::new(crashes::LOGS))
             ))),
         }
     };
@@ -167,13 +168,13 @@ async fn note_usage(board: &Board) {
 }
 
 /// Ends only when a container of the control plane crashes again and again.
-async fn control_plane_crashing() -> static_pods::Crashing {
-    let logs = Path::new(static_pods::LOGS);
-    let before = static_pods::attempts(logs);
+async fn control_plane_crashing() -> crashes::Crashing {
+    let logs = Path::new(crashes::LOGS);
+    let before = crashes::attempts(logs);
     loop {
         // A look at a few directory entries; kubelet writes there too often for a watch to be cheaper.
         tokio::time::sleep(Duration::from_secs(5)).await;
-        if let Some(crashing) = static_pods::crashing(logs, before) {
+        if let Some(crashing) = crashes::crashing(logs, before) {
             return crashing;
         }
     }

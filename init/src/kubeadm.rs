@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::contract::{CERT_LIFETIME, ClusterSettings, names, paths, ports};
+use crate::pods::control_plane::{API_SERVER, CONTROL_PLANE, StaticPod};
 use crate::services::kubelet;
 
 /// Names and addresses that every API server certificate holds: however a CI system calls the container
@@ -27,12 +28,12 @@ pub const PATCHES: &str = "/etc/kubernetes/patches";
 /// (`cmd/kubeadm/app/util/staticpod/utils.go`). etcd and the API server share the directory of [`paths::ETCD_SOCKETS`].
 #[must_use]
 pub fn patches() -> Vec<(String, Value)> {
-    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
-        .into_iter()
-        .map(|name| {
+    CONTROL_PLANE
+        .iter()
+        .map(|&StaticPod { name, mounts_etcd_socket, .. }| {
             let probe = json!({ "initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 240 });
             let mut container = json!({ "name": name, "startupProbe": probe });
-            if name == "kube-apiserver" {
+            if name == API_SERVER {
                 // Less memory for a little more of its processor time: see init/performance.md.
                 container["env"] = json!([{ "name": "GOGC", "value": "30" }]);
                 // Answering is the start; how far it has got after that the readiness probe sees, which kubelet asks
@@ -40,7 +41,7 @@ pub fn patches() -> Vec<(String, Value)> {
                 container["startupProbe"]["httpGet"] = json!({ "path": "/version" });
             }
             let mut spec = json!({});
-            if matches!(name, "etcd" | "kube-apiserver") {
+            if mounts_etcd_socket {
                 container["volumeMounts"] = json!([{ "name": "etcd-socket", "mountPath": paths::ETCD_SOCKETS }]);
                 spec["volumes"] = json!([{
                     "name": "etcd-socket",

@@ -14,11 +14,12 @@ use crate::command::Run;
 use crate::contract::{moments, paths};
 use crate::hooks::{self, Failure, Secrets, Surroundings};
 use crate::phases::{BoxError, Events, PhaseError, Phases, chain};
+use crate::pods::stop;
 use crate::proxies::Proxies;
 use crate::stage::Stage;
 use crate::status::Board;
 use crate::supervisor::Handle;
-use crate::{authorities, identity, kubeadm, readiness, services, stop, store};
+use crate::{authorities, cri, identity, kubeadm, readiness, services, store};
 
 /// The phases of the second half.
 pub const CLUSTER_PHASES: &[&str] = &[
@@ -282,7 +283,7 @@ async fn stop_cluster(stage: &Stage, kubelet: &Handle) -> Result<(), BoxError> {
     // Compacted while etcd still runs, so that the frozen database holds no history.
     etcd.compact().await?;
     stop::stop_pods(STOP_GRACE).await?;
-    stop::remove_pods().await?;
+    cri::remove_pods().await?;
     Ok(())
 }
 

@@ -4,15 +4,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::remove;
 use crate::command::{CommandError, Run};
 use crate::contract::{ClusterSettings, names, paths};
 use crate::host::{mountinfo, under};
 use crate::phases::BoxError;
-use crate::stop::crictl;
-use crate::{authorities, identity};
+use crate::{authorities, cri, identity};
 
 /// Left by pods and daemons of the bake, made anew at boot.
 const TRACES: &[&str] = &[
@@ -43,43 +40,30 @@ const PERSONAL: &[&str] = &[
 /// What etcd's offline tools may take.
 const ETCDUTL_TIMEOUT: Duration = Duration::from_secs(120);
 
-#[derive(Debug, Deserialize)]
-struct Listing {
-    #[serde(default)]
-    containers: Vec<Id>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Id {
-    id: String,
-}
-
 /// The cluster's running etcd, asked with the client that its own image carries.
 pub(super) struct Etcd {
-    container: String,
+    container: cri::Container,
 }
 
 impl Etcd {
     /// The one that runs.
     pub(super) async fn find() -> Result<Self, BoxError> {
-        let listing = crictl().args(["ps", "--name", "^etcd$", "--output", "json"]).capture().await?;
-        let listing: Listing = serde_json::from_str(&listing)?;
-        let container = listing.containers.into_iter().next().ok_or("etcd is not running")?.id;
+        let container = cri::find_running("etcd").await?.ok_or("etcd is not running")?;
         Ok(Self { container })
     }
 
     /// Runs `etcdctl`; answers with what it printed.
     pub(super) async fn run(&self, arguments: &[&str]) -> Result<String, CommandError> {
         let pki = format!("{}/etcd", paths::PKI);
-        crictl()
-            .args(["exec", self.container.as_str(), "etcdctl", "--endpoints=https://127.0.0.1:2379"])
-            .arg(format!("--cacert={pki}/ca.crt"))
-            .arg(format!("--cert={pki}/server.crt"))
-            .arg(format!("--key={pki}/server.key"))
-            .args(arguments)
-            .timeout(Duration::from_secs(60))
-            .capture()
-            .await
+        let command = [
+            "etcdctl".to_owned(),
+            "--endpoints=https://127.0.0.1:2379".to_owned(),
+            format!("--cacert={pki}/ca.crt"),
+            format!("--cert={pki}/server.crt"),
+            format!("--key={pki}/server.key"),
+        ];
+        let command = command.into_iter().chain(arguments.iter().map(|&argument| argument.to_owned()));
+        cri::exec(&self.container, command, Duration::from_secs(60)).await
     }
 
     /// Drops every old revision.

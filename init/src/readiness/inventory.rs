@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::objects::{Metadata, Pod};
 use crate::contract::names;
+use crate::pods::control_plane::{CONTROL_PLANE, NAMESPACE};
 
 /// The file's content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,12 +78,12 @@ impl Inventory {
 
     /// The static pods that every cluster has, whatever else it runs.
     pub(super) fn control_plane() -> BTreeSet<Entry> {
-        ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
-            .into_iter()
-            .map(|name| Entry {
+        CONTROL_PLANE
+            .iter()
+            .map(|pod| Entry {
                 kind: "Pod".to_owned(),
-                namespace: "kube-system".to_owned(),
-                name: format!("{name}-{}", names::CLUSTER),
+                namespace: NAMESPACE.to_owned(),
+                name: pod.pod_name(names::CLUSTER),
             })
             .collect()
     }

@@ -1,62 +1,61 @@
-//! What kubelet's log directory tells of the control plane's containers: how often each was started in this life of the
-//! container, and how its last attempt ended. Needs neither the API server nor containerd, so it can say why they do
-//! not come up. Reads only.
+//! What kubelet's log directory says about the control plane's containers: how often each was started since the kubake
+//! container started, and how its last attempt ended. Needs neither the API server nor containerd, so it can say why they
+//! do not come up. Reads only.
 
 use std::path::{Path, PathBuf};
 
+use super::control_plane::{CONTROL_PLANE, NAMESPACE, StaticPod};
 use crate::supervisor;
 
 /// Where kubelet writes containers' logs: `NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log`
 /// (`pkg/kubelet/kuberuntime/helpers.go`, `BuildContainerLogsDirectory`).
-pub const LOGS: &str = "/var/log/pods";
+pub(crate) const LOGS: &str = "/var/log/pods";
 
-/// The containers without which there is no cluster, in the order in which they depend on each other.
-const CONTROL_PLANE: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
-
-/// Attempts after which a container is held to be beyond help. The API server gives up on an etcd that is slow to come
-/// a few times on a slow machine; a broken one reaches this within a minute.
+/// Attempts after which a container is given up. On a slow machine the API server ends a few times because etcd is not up
+/// yet; a broken one reaches this number within a minute.
 const HOPELESS: u32 = 20;
 
 /// A container of the control plane that does not stay up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name} was started {attempts} times and ended each time; the end of its log:\n{tail}")]
-pub struct Crashing {
-    /// The container.
-    pub name: &'static str,
-    /// How often it was started since `first_attempts` were counted.
-    pub attempts: u32,
-    /// The end of its last log.
-    pub tail: String,
+pub(crate) struct Crashing {
+    /// The container's name.
+    pub(crate) name: &'static str,
+    /// How often it was started since [`attempts`] were counted first.
+    pub(crate) attempts: u32,
+    /// The last lines of its last log.
+    pub(crate) tail: String,
 }
 
 /// Attempts per container at one moment; kubelet goes on counting across a restart of the container.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Attempts([u32; CONTROL_PLANE.len()]);
+pub(crate) struct Attempts([u32; CONTROL_PLANE.len()]);
 
 /// Counts attempts below `logs` ([`LOGS`] but for tests).
 #[must_use]
-pub fn attempts(logs: &Path) -> Attempts {
+pub(crate) fn attempts(logs: &Path) -> Attempts {
     let mut attempts = Attempts::default();
-    for (count, name) in attempts.0.iter_mut().zip(CONTROL_PLANE) {
-        *count = last_attempt(logs, name).map_or(0, |(number, _)| number);
+    for (count, pod) in attempts.0.iter_mut().zip(CONTROL_PLANE) {
+        *count = last_attempt(logs, pod.name).map_or(0, |(number, _)| number);
     }
     attempts
 }
 
 /// The first container that was started too often since `before`.
 #[must_use]
-pub fn crashing(logs: &Path, before: Attempts) -> Option<Crashing> {
-    CONTROL_PLANE.into_iter().zip(before.0).find_map(|(name, before)| {
-        let (number, log) = last_attempt(logs, name)?;
+pub(crate) fn crashing(logs: &Path, before: Attempts) -> Option<Crashing> {
+    CONTROL_PLANE.into_iter().zip(before.0).find_map(|(pod, before)| {
+        let (number, log) = last_attempt(logs, pod.name)?;
         let attempts = number.saturating_sub(before);
-        (attempts >= HOPELESS).then(|| Crashing { name, attempts, tail: supervisor::tail(&log, 15) })
+        (attempts >= HOPELESS).then(|| Crashing { name: pod.name, attempts, tail: supervisor::tail(&log, 15) })
     })
 }
 
-/// The ends of the logs that most likely say why there is no API server.
+/// The ends of the logs that most likely say why there is no API server: etcd's and its own.
 #[must_use]
-pub fn tails(logs: &Path) -> String {
-    let tails = ["etcd", "kube-apiserver"].into_iter().map(|name| match last_attempt(logs, name) {
+pub(crate) fn tails(logs: &Path) -> String {
+    let without_api = CONTROL_PLANE.into_iter().filter(|pod| pod.mounts_etcd_socket);
+    let tails = without_api.map(|StaticPod { name, .. }| match last_attempt(logs, name) {
         Some((_, log)) => format!("the end of {name}'s log:\n{}", supervisor::tail(&log, 10)),
         None => format!("{name} was never started"),
     });
@@ -65,7 +64,7 @@ pub fn tails(logs: &Path) -> String {
 
 /// The highest attempt of a container, with its log.
 fn last_attempt(logs: &Path, name: &str) -> Option<(u32, PathBuf)> {
-    let prefix = format!("kube-system_{name}-");
+    let prefix = format!("{NAMESPACE}_{name}-");
     let pods = std::fs::read_dir(logs).ok()?.flatten();
     let pods = pods.filter(|pod| pod.file_name().to_string_lossy().starts_with(&prefix));
     pods.flat_map(|pod| std::fs::read_dir(pod.path().join(name)).into_iter().flatten().flatten())

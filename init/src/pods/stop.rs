@@ -1,0 +1,68 @@
+//! Stopping pods in order: workloads first, then what the cluster runs on, etcd last, so that everything a workload
+//! writes while it stops can still be stored. Never stops a daemon: `boot` and `bake` stop those that they started.
+
+use std::time::Duration;
+
+use super::control_plane::{StopTurn, stop_turn};
+use crate::cri::{self, Container, CriError};
+
+/// The longest that the control plane may take. The API server was seen to take more than a minute, for a reason that is
+/// not known; it holds no state, so killing it loses nothing.
+const CONTROL_PLANE_GRACE: Duration = Duration::from_secs(2);
+
+/// Stops every running container in order, each turn within `grace` (after which its containers are killed).
+/// kubelet must be stopped already, or it would start them again.
+///
+/// # Errors
+/// When containerd does not answer or a container cannot be stopped.
+pub(crate) async fn stop_pods(grace: Duration) -> Result<(), CriError> {
+    stop_turns(grace, &[StopTurn::Workload, StopTurn::ControlPlane, StopTurn::Data]).await
+}
+
+/// Does all of [`stop_pods`] but its last turn: etcd still runs and can be queried.
+///
+/// # Errors
+/// As [`stop_pods`].
+pub(crate) async fn stop_all_but_etcd(grace: Duration) -> Result<(), CriError> {
+    stop_turns(grace, &[StopTurn::Workload, StopTurn::ControlPlane]).await
+}
+
+async fn stop_turns(grace: Duration, turns: &[StopTurn]) -> Result<(), CriError> {
+    let running = cri::running_containers().await?;
+    for &turn in turns {
+        let ids = ids_of(turn, &running);
+        if !ids.is_empty() {
+            let grace = if turn == StopTurn::ControlPlane { grace.min(CONTROL_PLANE_GRACE) } else { grace };
+            cri::stop_containers(&ids, grace).await?;
+        }
+    }
+    Ok(())
+}
+
+fn ids_of(turn: StopTurn, running: &[Container]) -> Vec<String> {
+    let is_due = |container: &&Container| stop_turn(container.namespace(), container.name()) == turn;
+    running.iter().filter(is_due).map(|container| container.id.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn etcd_stops_last_and_a_users_etcd_is_a_workload() {
+        let container = |id: &str, namespace: &str, name: &str| {
+            serde_json::json!({ "id": id, "labels": {
+                "io.kubernetes.pod.namespace": namespace, "io.kubernetes.container.name": name } })
+        };
+        let running: Vec<Container> = serde_json::from_value(serde_json::json!([
+            container("a", "kube-system", "etcd"),
+            container("b", "kube-system", "kube-apiserver"),
+            container("c", "default", "etcd"),
+            container("d", "kube-system", "coredns"),
+        ]))
+        .unwrap();
+        assert_eq!(ids_of(StopTurn::Workload, &running), ["c", "d"]);
+        assert_eq!(ids_of(StopTurn::ControlPlane, &running), ["b"]);
+        assert_eq!(ids_of(StopTurn::Data, &running), ["a"]);
+    }
+}
