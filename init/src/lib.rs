@@ -7,6 +7,7 @@ pub mod api;
 pub mod authorities;
 pub mod bake;
 pub mod boot;
+mod cni;
 pub mod command;
 pub mod contract;
 mod cri;

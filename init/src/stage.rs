@@ -21,7 +21,7 @@ use crate::status::{Board, Readiness};
 use crate::store::{self, Attached};
 use crate::supervisor::{Handle, Supervisor};
 use crate::wishes::Wishes;
-use crate::{dns_forwarder, docker_proxy, proxies, registries, volumes};
+use crate::{cni, dns_forwarder, docker_proxy, proxies, registries, volumes};
 
 /// How long containerd may take until it serves. It takes 0.1 s; a slow disk or an emulated machine much longer.
 const CONTAINERD_TIMEOUT: Duration = Duration::from_secs(120);
@@ -270,8 +270,9 @@ impl Stage {
     /// When it does not come up; with the end of its log.
     pub async fn start_containerd(&self) -> Result<Handle, BoxError> {
         let sandbox = services::read(Path::new(SANDBOX_IMAGE))?;
-        let host = containerd::Host { has_sys_resource: self.facts.sys_resource, mtu: self.mtu };
-        containerd::configure_at(Path::new("/"), &self.settings, sandbox.trim(), &host)?;
+        let host = containerd::Host { has_sys_resource: self.facts.sys_resource };
+        containerd::configure_at(Path::new("/"), sandbox.trim(), &host)?;
+        services::write(Path::new(cni::paths::CONFLIST), &cni::ptp::conflist(&self.settings, self.mtu))?;
         let handle = self.supervisor.start(containerd::service(self.proxy_variables()))?;
         handle.ready(CONTAINERD_TIMEOUT).await?;
         Ok(handle)

@@ -9,7 +9,7 @@ use crate::command::{CommandError, Run};
 use crate::contract::{ClusterSettings, names, paths};
 use crate::host::{mountinfo, under};
 use crate::phases::BoxError;
-use crate::{authorities, cri, identity};
+use crate::{authorities, cni, cri, identity};
 
 /// Left by pods and daemons of the bake, made anew at boot.
 const TRACES: &[&str] = &[
@@ -20,7 +20,7 @@ const TRACES: &[&str] = &[
     "/var/lib/kubelet/device-plugins",
     "/var/lib/kubelet/cpu_manager_state",
     "/var/lib/kubelet/memory_manager_state",
-    "/var/lib/cni",
+    cni::paths::CACHE,
     "/var/log/pods",
     "/var/log/containers",
     paths::LOGS,

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::Plan;
+use super::plan::Plan;
 use super::snapshot::{Route, Snapshot};
 use crate::contract::env;
 

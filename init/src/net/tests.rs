@@ -2,13 +2,19 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
+use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
 
-use super::snapshot::Snapshot;
-use super::*;
+use super::attach::{attach, detach};
+use super::conflicts::conflicts;
+use super::error::NetError;
+use super::plan::Plan;
+use super::snapshot::{LOOPBACK, Route, Snapshot, Uplink};
+use crate::cni::interfaces;
+use crate::contract::ClusterSettings;
 
 fn plan() -> Plan {
     Plan::from(&ClusterSettings::default())
@@ -38,7 +44,7 @@ fn networks_are_those_without_a_gateway_that_are_not_ours() {
         route("172.17.0.0/16", None, "eth0"),
         route("192.0.2.0/24", Some("172.17.0.9"), "eth0"),
         route("10.96.0.0/12", None, LOOPBACK),
-        route("10.244.0.0/24", None, CNI_BRIDGE),
+        route("10.244.0.0/24", None, interfaces::BRIDGE),
     ];
     let networks: Vec<String> = there(&[], routes).connected().map(|network| network.to_string()).collect();
     assert_eq!(networks, ["172.17.0.0/16"]);

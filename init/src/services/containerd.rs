@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{ConfigError, write};
-use crate::contract::{ClusterSettings, paths};
+use crate::cni;
+use crate::contract::paths;
 use crate::supervisor::Service;
 
 /// What of the host its configuration depends on.
@@ -13,8 +14,6 @@ use crate::supervisor::Service;
 pub struct Host {
     /// Without CAP_SYS_RESOURCE a process may not lower its `oom_score_adj`, and containers that ask for it would fail.
     pub has_sys_resource: bool,
-    /// MTU of the interface that leads outside; pods must not exceed it.
-    pub mtu: u32,
 }
 
 /// Where the generated configuration lies: on a tmpfs, made anew at each boot because it depends on the host.
@@ -23,21 +22,14 @@ const CONFIG: &str = "/run/kubake/containerd.toml";
 /// told: its default is a list of this and Docker's, which the transfer service, by which images of pods are pulled, takes
 /// for one path (2.3.7: `plugins/cri/images/plugin.go`, `core/transfer/registry/registry.go`).
 pub const REGISTRIES: &str = "/etc/containerd/certs.d";
-const CNI_CONFIG_DIRECTORY: &str = "/run/kubake/cni";
 
 /// Writes the configuration below `root` (`/` in a container).
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn configure_at(
-    root: &Path,
-    settings: &ClusterSettings,
-    sandbox_image: &str,
-    host: &Host,
-) -> Result<(), ConfigError> {
+pub fn configure_at(root: &Path, sandbox_image: &str, host: &Host) -> Result<(), ConfigError> {
     let below = |path: &str| root.join(path.trim_start_matches('/'));
-    write(&below(CONFIG), &config(sandbox_image, host))?;
-    write(&below(CNI_CONFIG_DIRECTORY).join("10-kubake.conflist"), &cni_config(settings, host.mtu))
+    write(&below(CONFIG), &config(sandbox_image, host))
 }
 
 /// The daemon, with the variables about proxies that it shall have: it pulls the images of pods.
@@ -80,7 +72,7 @@ config_path = \"{registries}\"
 [plugins.'io.containerd.cri.v1.runtime']
 restrict_oom_score_adj = {restrict}
 [plugins.'io.containerd.cri.v1.runtime'.cni]
-bin_dirs = [\"/opt/cni/bin\"]
+bin_dirs = [\"{plugins}\"]
 conf_dir = \"{cni}\"
 [plugins.'io.containerd.cri.v1.runtime'.containerd]
 default_runtime_name = \"crun\"
@@ -93,33 +85,10 @@ SystemdCgroup = false
         root = paths::CONTAINERD_ROOT,
         state = paths::CONTAINERD_STATE,
         restrict = !host.has_sys_resource,
-        cni = CNI_CONFIG_DIRECTORY,
+        plugins = cni::paths::PLUGINS,
+        cni = cni::paths::CONFIGURATION,
         registries = REGISTRIES,
     )
-}
-
-/// A point-to-point link per pod: no bridge, no daemon, nothing to wait for. Reservations lie on a tmpfs because no
-/// pod's network survives a restart of the container.
-fn cni_config(settings: &ClusterSettings, mtu: u32) -> String {
-    let list = serde_json::json!({
-        "cniVersion": "1.0.0",
-        "name": "kubake",
-        "plugins": [
-            {
-                "type": "ptp",
-                "ipMasq": true,
-                "mtu": mtu,
-                "ipam": {
-                    "type": "host-local",
-                    "dataDir": "/run/kubake/cni-addresses",
-                    "ranges": [[{ "subnet": settings.node_pod_subnet().to_string() }]],
-                    "routes": [{ "dst": "0.0.0.0/0" }],
-                },
-            },
-            { "type": "portmap", "capabilities": { "portMappings": true } },
-        ],
-    });
-    format!("{list:#}\n")
 }
 
 #[cfg(test)]
@@ -129,15 +98,12 @@ mod tests {
     #[test]
     fn the_configuration_follows_the_host() {
         let root = tempfile::tempdir().unwrap();
-        let host = Host { has_sys_resource: false, mtu: 1360 };
-        configure_at(root.path(), &ClusterSettings::default(), "registry.k8s.io/pause:3.10.2", &host).unwrap();
+        let host = Host { has_sys_resource: false };
+        configure_at(root.path(), "registry.k8s.io/pause:3.10.2", &host).unwrap();
         let config = std::fs::read_to_string(root.path().join("run/kubake/containerd.toml")).unwrap();
         assert!(config.contains("restrict_oom_score_adj = true"), "{config}");
         assert!(config.contains("config_path = \"/etc/containerd/certs.d\"\n"), "{config}");
         assert!(config.contains("sandbox = \"registry.k8s.io/pause:3.10.2\""), "{config}");
-        let cni = std::fs::read_to_string(root.path().join("run/kubake/cni/10-kubake.conflist")).unwrap();
-        let cni: serde_json::Value = serde_json::from_str(&cni).unwrap();
-        assert_eq!(cni["plugins"][0]["mtu"], 1360);
-        assert_eq!(cni["plugins"][0]["ipam"]["ranges"][0][0]["subnet"], "10.244.0.0/24");
+        assert!(config.contains("bin_dirs = [\"/opt/cni/bin\"]\nconf_dir = \"/run/kubake/cni\"\n"), "{config}");
     }
 }

@@ -1,0 +1,31 @@
+//! What the node needs of the network. Data only.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use crate::contract::ClusterSettings;
+
+/// What [`attach`](super::attach()) is to bring about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The node's address.
+    pub static_ip: Ipv4Addr,
+    /// Service addresses.
+    pub service_subnet: Ipv4Net,
+    /// Pod addresses.
+    pub pod_subnet: Ipv4Net,
+    /// Addresses outside that the container needs, such as its name servers: they must not lie in the subnets.
+    pub must_reach: Vec<Ipv4Addr>,
+}
+
+impl From<&ClusterSettings> for Plan {
+    fn from(settings: &ClusterSettings) -> Self {
+        Self {
+            static_ip: settings.static_ip,
+            service_subnet: settings.service_subnet,
+            pod_subnet: settings.pod_subnet,
+            must_reach: Vec::new(),
+        }
+    }
+}
