@@ -20,7 +20,7 @@ pub mod host;
 pub mod http;
 pub mod identity;
 pub mod invocation;
-pub mod kubeadm;
+mod kubeadm;
 pub mod net;
 pub mod order;
 pub mod pem;

@@ -73,9 +73,9 @@ pub async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<(), Phase
             // kubeadm takes certificates that are there if they are what it would have made. So each bake proves that
             // what a container makes at its first boot is what kubeadm wants.
             identity::make_for_bake_at(Path::new("/"), &stage.settings, &stage.place())?;
-            services::write(Path::new(KUBEADM_CONFIG), &kubeadm::config(&stage.settings)?)?;
-            for (name, patch) in kubeadm::patches() {
-                services::write(&Path::new(kubeadm::PATCHES).join(name), &patch.to_string())?;
+            services::write(Path::new(KUBEADM_CONFIG), &kubeadm::configuration::documents(&stage.settings)?)?;
+            for (name, patch) in kubeadm::patches::patches() {
+                services::write(&Path::new(kubeadm::patches::DIRECTORY).join(name), &patch.to_string())?;
             }
             // The build host's fitness is what `kubake doctor` judges; kubeadm's own checks want systemd and modprobe.
             kubeadm_init(&format!("preflight,{AFTER_KUBELET},show-join-command")).await
@@ -230,8 +230,8 @@ async fn kubeadm_init(skipped: &str) -> Result<(), BoxError> {
 /// What kubeadm does not know of: a default StorageClass, and a CoreDNS for one node.
 async fn install_addons(stage: &Stage) -> Result<(), BoxError> {
     let client = api_client(stage).map_err(|error| error.source)?;
-    client.create("/apis/storage.k8s.io/v1/storageclasses", &kubeadm::storage_class()).await?;
-    let deployment = kubeadm::coredns_deployment(&stage.settings).to_string();
+    client.create("/apis/storage.k8s.io/v1/storageclasses", &kubeadm::objects::storage_class()).await?;
+    let deployment = kubeadm::objects::coredns_deployment(&stage.settings).to_string();
     client.apply("/apis/apps/v1/namespaces/kube-system/deployments/coredns", "kubake", &deployment).await?;
     // A last replica that lingers for five seconds so that others take over only delays every stop.
     let path = "/api/v1/namespaces/kube-system/configmaps/coredns";

@@ -236,7 +236,7 @@ pub(super) fn served(
         ],
         [IpAddr::V4(settings.static_ip), IpAddr::V4(settings.api_service_ip())],
     );
-    served.extend(kubeadm::cert_sans(settings));
+    served.extend(kubeadm::configuration::cert_sans(settings));
     served.extend(asked.iter().cloned());
     served.extend(addresses.iter().map(IpAddr::to_string));
     // A host name may be anything, a certificate's name may not.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::patches;
 use crate::contract::{CERT_LIFETIME, ClusterSettings, names, paths, ports};
-use crate::pods::control_plane::{API_SERVER, CONTROL_PLANE, StaticPod};
 use crate::services::kubelet;
 
 /// Names and addresses that every API server certificate holds: however a CI system calls the container
@@ -14,67 +14,8 @@ const CERT_SANS: &[&str] = &["localhost", "127.0.0.1", "::1", "docker", "kind", 
 
 /// Names and addresses in every API server certificate, beyond those that Kubernetes itself wants.
 #[must_use]
-pub fn cert_sans(settings: &ClusterSettings) -> BTreeSet<String> {
+pub(crate) fn cert_sans(settings: &ClusterSettings) -> BTreeSet<String> {
     CERT_SANS.iter().map(|&name| name.to_owned()).chain(settings.cert_sans.iter().cloned()).collect()
-}
-
-/// Where [`patches`] lie while kubeadm runs.
-pub const PATCHES: &str = "/etc/kubernetes/patches";
-
-/// Patches of the static pods, as file name and content.
-///
-/// kubeadm's start-up probes ask after 10 s and then every 10 s; kubelet tells that a pod is ready no sooner than that,
-/// so a boot would wait for the probe's clock. They are asked every second instead, for as long in all
-/// (`cmd/kubeadm/app/util/staticpod/utils.go`). etcd and the API server share the directory of [`paths::ETCD_SOCKETS`].
-#[must_use]
-pub fn patches() -> Vec<(String, Value)> {
-    CONTROL_PLANE
-        .iter()
-        .map(|&StaticPod { name, mounts_etcd_socket, .. }| {
-            let probe = json!({ "initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 240 });
-            let mut container = json!({ "name": name, "startupProbe": probe });
-            if name == API_SERVER {
-                // Less memory for a little more of its processor time: see init/performance.md.
-                container["env"] = json!([{ "name": "GOGC", "value": "30" }]);
-                // Answering is the start; how far it has got after that the readiness probe sees, which kubelet asks
-                // only once the start-up probe was content: with the same question in both, readiness is a second late.
-                container["startupProbe"]["httpGet"] = json!({ "path": "/version" });
-            }
-            let mut spec = json!({});
-            if mounts_etcd_socket {
-                container["volumeMounts"] = json!([{ "name": "etcd-socket", "mountPath": paths::ETCD_SOCKETS }]);
-                spec["volumes"] = json!([{
-                    "name": "etcd-socket",
-                    "hostPath": { "path": paths::ETCD_SOCKETS, "type": "DirectoryOrCreate" },
-                }]);
-            }
-            spec["containers"] = json!([container]);
-            (format!("{name}+strategic.json"), json!({ "spec": spec }))
-        })
-        .collect()
-}
-
-/// What of CoreDNS differs from kubeadm's: one replica, since there is one node, and a readiness probe that does not
-/// make a boot wait ten seconds for its next turn. It asks the API server at the node's own address: at the service's it
-/// would be refused until kube-proxy has written its rules, and then back off for seconds. Applied server-side.
-#[must_use]
-pub fn coredns_deployment(settings: &ClusterSettings) -> Value {
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": { "name": "coredns", "namespace": "kube-system" },
-        "spec": {
-            "replicas": 1,
-            "template": { "spec": { "containers": [{
-                "name": "coredns",
-                "readinessProbe": { "periodSeconds": 1 },
-                "env": [
-                    { "name": "KUBERNETES_SERVICE_HOST", "value": settings.static_ip },
-                    { "name": "KUBERNETES_SERVICE_PORT", "value": ports::API.to_string() },
-                ],
-            }] } },
-        },
-    })
 }
 
 /// Everything `kubeadm init` needs, as one YAML stream
@@ -82,7 +23,7 @@ pub fn coredns_deployment(settings: &ClusterSettings) -> Value {
 ///
 /// # Errors
 /// Never for settings without problems; YAML itself is the only thing that could fail.
-pub fn config(settings: &ClusterSettings) -> Result<String, serde_yaml::Error> {
+pub(crate) fn documents(settings: &ClusterSettings) -> Result<String, serde_yaml::Error> {
     let documents = [init(settings), cluster(settings), kubelet_configuration(settings), kube_proxy()];
     let mut stream = String::new();
     for document in &documents {
@@ -96,7 +37,7 @@ fn init(settings: &ClusterSettings) -> Value {
     json!({
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "InitConfiguration",
-        "patches": { "directory": PATCHES },
+        "patches": { "directory": patches::DIRECTORY },
         "localAPIEndpoint": { "advertiseAddress": settings.static_ip, "bindPort": ports::API },
         "nodeRegistration": {
             "name": names::CLUSTER,
@@ -213,22 +154,6 @@ fn kube_proxy() -> Value {
     })
 }
 
-/// The default StorageClass. `kubernetes.io/host-path` is the controller manager's own provisioner.
-#[must_use]
-pub fn storage_class() -> Value {
-    json!({
-        "apiVersion": "storage.k8s.io/v1",
-        "kind": "StorageClass",
-        "metadata": {
-            "name": names::STORAGE_CLASS,
-            "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
-        },
-        "provisioner": "kubernetes.io/host-path",
-        "reclaimPolicy": "Delete",
-        "volumeBindingMode": "Immediate",
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,7 +165,7 @@ mod tests {
             cert_sans: vec!["ci.example".to_owned(), "docker".to_owned()],
             ..ClusterSettings::default()
         };
-        let stream = config(&settings).unwrap();
+        let stream = documents(&settings).unwrap();
         let documents: Vec<Value> = stream
             .split("---\n")
             .filter(|part| !part.trim().is_empty())
