@@ -12,9 +12,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::contract::env;
-use crate::files::SharedFileError;
+use crate::files::{SharedFileError, under};
 use crate::host::block;
-use crate::host::under;
 use crate::pem::{self, NoCertificates, Unreadable};
 
 /// Debian's bundle.

@@ -29,6 +29,12 @@ pub enum SharedFileError {
     },
 }
 
+/// An absolute path of the container below `root`, which is `/` except in tests.
+pub(crate) fn under(root: &Path, path: impl AsRef<Path>) -> PathBuf {
+    let path = path.as_ref();
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
 /// Reads a text file that a user may have mounted; none where there is no file.
 pub(crate) fn read_shared(path: &Path) -> Result<Option<String>, SharedFileError> {
     match fs::read_to_string(path) {

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::contract::{ClusterSettings, env, paths};
-use crate::host::{preflight, under};
+use crate::files::under;
+use crate::host::preflight;
 use crate::identity;
 use crate::invocation::Role;
 use crate::phases::chain;

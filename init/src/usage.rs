@@ -21,8 +21,8 @@ use std::time::Duration;
 use nix::unistd::{SysconfVar, sysconf};
 use serde::{Deserialize, Serialize};
 
+use crate::files::under;
 use crate::host::cgroups::{self, MOUNT_POINT, Version};
-use crate::host::under;
 
 /// Ticks in a second of `/proc/PID/stat`, where the system does not say: `USER_HZ` of the architectures we know.
 const TICKS: u64 = 100;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::remove;
 use crate::command::{CommandError, Run};
 use crate::contract::{ClusterSettings, names, paths};
-use crate::host::{mountinfo, under};
+use crate::files::under;
+use crate::host::mountinfo;
 use crate::phases::BoxError;
 use crate::{authorities, cni, cri, identity};
 

@@ -21,7 +21,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::cgroups::{self, MOUNT_POINT, Version};
-use super::under;
+use crate::files::under;
 
 /// Names under which version 1 may mount the controller `cpu`: alone, or together with `cpuacct`
 /// where the usual links are missing.

@@ -17,7 +17,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
 use super::mountinfo::{self, Mount, MountInfoError};
-use super::under;
+use crate::files::under;
 
 /// Where cgroups are mounted.
 pub const MOUNT_POINT: &str = "/sys/fs/cgroup";

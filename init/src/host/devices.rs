@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
-use super::under;
+use crate::files::under;
 
 /// The kernel's log. kubelet reads it to see which process ran out of memory.
 pub const KMSG: &str = "/dev/kmsg";

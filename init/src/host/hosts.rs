@@ -4,9 +4,8 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::block;
-use super::under;
 use crate::contract::names;
-use crate::files::SharedFileError;
+use crate::files::{SharedFileError, under};
 
 /// The file.
 pub const HOSTS: &str = "/etc/hosts";

@@ -2,8 +2,6 @@
 //! cgroups and their limits, kernel settings, device nodes and host names. Every step is a table or a pure plan applied by
 //! one idempotent function that takes the root directory. Never starts a process, never touches the network.
 
-use std::path::{Path, PathBuf};
-
 pub mod block;
 pub mod capacity;
 pub mod cgroups;
@@ -13,9 +11,3 @@ pub mod mountinfo;
 pub mod mounts;
 pub mod preflight;
 pub mod sysctls;
-
-/// An absolute path of the container below `root`, which is `/` except in tests.
-pub(crate) fn under(root: &Path, path: impl AsRef<Path>) -> PathBuf {
-    let path = path.as_ref();
-    root.join(path.strip_prefix("/").unwrap_or(path))
-}

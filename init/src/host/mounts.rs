@@ -16,8 +16,8 @@ use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
 
 use super::mountinfo::{self, Mount, MountInfoError};
-use super::under;
 use crate::contract::paths;
+use crate::files::under;
 
 /// Source of the mounts that are ours.
 const SOURCE: &str = "kubake";

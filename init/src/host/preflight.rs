@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::cgroups::{self, Version};
 use super::mountinfo::{self, Mount, MountInfoError};
-use super::under;
+use crate::files::under;
 
 /// Numbers of capabilities (`capability(7)`, `linux/capability.h`).
 const CAP_NET_ADMIN: u32 = 12;

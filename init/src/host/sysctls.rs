@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::under;
+use crate::files::under;
 
 /// What a setting must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use nix::mount::{MsFlags, mount};
 use ring::rand::SecureRandom;
 
 use crate::contract::paths;
-use crate::host::under;
+use crate::files::under;
 
 /// See machine-id(5): 32 hexadecimal digits and a line's end.
 const MACHINE_ID: &str = "/etc/machine-id";

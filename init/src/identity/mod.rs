@@ -23,8 +23,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::contract::{ClusterSettings, paths};
-use crate::files::remove;
-use crate::host::under;
+use crate::files::{remove, under};
 use crate::phases::chain;
 use crate::services::kubelet;
 pub use certificates::{CertificateError, Validity};

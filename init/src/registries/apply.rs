@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::Plan;
-use crate::files::{self, SharedFileError, read_shared};
-use crate::host::under;
+use crate::files::{self, SharedFileError, read_shared, under};
 
 /// What we wrote.
 const NOTE: &str = "/etc/kubake/registries.json";

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{ConfigError, write};
 use crate::cni;
 use crate::contract::paths;
+use crate::files::under;
 use crate::supervisor::Service;
 
 /// What of the host its configuration depends on.
@@ -28,8 +29,7 @@ pub const REGISTRIES: &str = "/etc/containerd/certs.d";
 /// # Errors
 /// When a file cannot be written.
 pub fn configure_at(root: &Path, sandbox_image: &str, host: &Host) -> Result<(), ConfigError> {
-    let below = |path: &str| root.join(path.trim_start_matches('/'));
-    write(&below(CONFIG), &config(sandbox_image, host))
+    write(&under(root, CONFIG), &config(sandbox_image, host))
 }
 
 /// The daemon, with the variables about proxies that it shall have: it pulls the images of pods.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{ConfigError, write};
 use crate::contract::{names, paths};
+use crate::files::under;
 use crate::supervisor::Service;
 
 /// Generated, because an image's user may put a `/etc/docker/daemon.json` of their own in place for other tools.
@@ -32,7 +33,7 @@ pub fn configure_at(root: &Path, registries: &Registries) -> Result<(), ConfigEr
             config[key] = serde_json::json!(list);
         }
     }
-    write(&root.join(CONFIG.trim_start_matches('/')), &format!("{config:#}\n"))
+    write(&under(root, CONFIG), &format!("{config:#}\n"))
 }
 
 /// The daemon, with the variables about proxies that it shall have. It listens on its unix socket only: on TCP without TLS it sleeps 16 s before it serves anything

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{ConfigError, read};
+use crate::files::under;
 use crate::host::capacity::Amount;
 use crate::supervisor::Service;
 
@@ -27,7 +28,7 @@ const FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
 /// # Errors
 /// When kubeadm's flags cannot be read.
 pub fn service_at(root: &Path, reserved: Option<Amount>) -> Result<Service, ConfigError> {
-    let flags = read(&root.join(FLAGS.trim_start_matches('/')))?;
+    let flags = read(&under(root, FLAGS))?;
     let mut args: Vec<OsString> = vec![
         "--config".into(),
         CONFIG.into(),
