@@ -11,7 +11,8 @@ pub mod commands;
 mod digest;
 pub mod doctor;
 pub mod engine;
-pub mod handed_on;
+pub mod host_context;
+
 pub mod kubeconfig;
 pub mod printer;
 mod private_tar;

@@ -58,7 +58,7 @@ pub(super) fn finish(context: &mut Context<'_>, phase: &Phase, bake: Bake<'_>) -
     let request = BakeRequest {
         hook_timeout_seconds: settings.hook_timeout.as_secs(),
         reports_failed_hooks: settings.hook_failure == Failure::Report,
-        authorities: context.options.handed_on.authorities().to_vec(),
+        authorities: context.options.host_context.authorities().to_vec(),
         ..bake.request
     };
     let mut files = bake.files;

@@ -125,7 +125,7 @@ pub(super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Recipe<'_>) ->
     if recipe.has_hooks {
         on_host(moments::BEFORE_SETUP).map_err(|error| error.retained_by(&mut keep))?;
         // Last of all, so that nothing but the container's own first program finds them.
-        let (secrets, proxies) = (&context.options.secrets, context.options.handed_on.proxies());
+        let (secrets, proxies) = (&context.options.secrets, context.options.host_context.proxies());
         if !(secrets.is_empty() && proxies.is_empty()) {
             hand_over(engine, secrets, proxies, &copy("-".into(), "/".to_owned()))?;
         }
@@ -202,7 +202,7 @@ fn hand_over(
 
 /// Leaves no secret in a container that is kept: one that could not be started has not removed them.
 fn withdraw_secrets(engine: &Engine, context: &Context<'_>, copy: &CopyInto) {
-    if context.options.secrets.is_empty() && context.options.handed_on.proxies().is_empty() {
+    if context.options.secrets.is_empty() && context.options.host_context.proxies().is_empty() {
         return;
     }
     if let Err(error) = hand_over(&engine.for_cleanup(), &HookSecrets::default(), &[], copy) {

@@ -29,7 +29,7 @@ use crate::base_image::{self, BaseImage};
 use crate::checkout::Checkout;
 use crate::engine::command::RemoveImage;
 use crate::engine::{Engine, Image};
-use crate::handed_on::HandedOn;
+use crate::host_context::HostContext;
 use crate::printer::{Phase, Printer};
 use crate::settings::Settings;
 use crate::versions;
@@ -54,7 +54,7 @@ pub struct Options {
     /// A baked image to take further, instead of making one from source.
     pub from: Option<String>,
     /// What the build container is told of this machine's surroundings.
-    pub handed_on: HandedOn,
+    pub host_context: HostContext,
 }
 
 /// What a bake made.

@@ -3,7 +3,7 @@
 use super::{Error, find_engine, resolve};
 use crate::bake;
 use crate::cli::{Baking, Global, SettingFlags};
-use crate::handed_on::HandedOn;
+use crate::host_context::HostContext;
 use crate::printer::Printer;
 use crate::settings::{Key, Origin};
 use crate::versions;
@@ -43,10 +43,11 @@ pub(super) fn run(args: &Args, global: &Global, printer: &Printer) -> Result<(),
     if args.all_versions && *settings.origin(Key::Image) != Origin::Default {
         return Err(Error::OneName { image: settings.image });
     }
-    let handed_on = HandedOn::for_bake(&settings, |name| std::env::var(name).ok())?;
-    handed_on.warn(printer);
+    let host_context = HostContext::for_bake(&settings, |name| std::env::var(name).ok())?;
+    host_context.warn(printer);
     let engine = find_engine(printer, args.yes)?;
-    let options = bake::Options { force: args.force, retain: args.retain, secrets, from: args.from.clone(), handed_on };
+    let options =
+        bake::Options { force: args.force, retain: args.retain, secrets, from: args.from.clone(), host_context };
     if args.all_versions {
         let mut baked = Vec::new();
         for version in versions::PINNED {

@@ -8,7 +8,7 @@ use kubake_init::token::{Token, TokenError};
 use super::{Error, find_engine, resolve};
 use crate::bake::HookSecrets;
 use crate::cli::{All, Global, SettingFlags};
-use crate::handed_on::HandedOn;
+use crate::host_context::HostContext;
 use crate::printer::{Printer, seconds};
 use crate::settings::{Key, Origin, Settings};
 use crate::up;
@@ -37,15 +37,15 @@ pub(super) fn run(args: &Args, global: &Global, printer: &Printer) -> Result<(),
     let settings = resolve(&args.settings, global)?;
     let token = token(&settings, std::env::var_os(env::TOKEN))?;
     let hook_secrets = HookSecrets::load(&args.hook_secret, |name| std::env::var_os(name))?;
-    let handed_on = HandedOn::for_up(&settings, |name| std::env::var(name).ok())?;
-    handed_on.warn(printer);
+    let host_context = HostContext::for_up(&settings, |name| std::env::var(name).ok())?;
+    host_context.warn(printer);
     let engine = find_engine(printer, args.yes)?;
     let options = up::Options {
         retain: args.retain,
         set_context: args.set_context,
         token: token.as_ref(),
         hook_secrets: &hook_secrets,
-        handed_on: &handed_on,
+        host_context: &host_context,
     };
     let cluster = up::up(&engine, &settings, options, printer)?;
     if let Some(millis) = cluster.ready_after_ms {

@@ -21,7 +21,7 @@ use crate::engine::command::{
     ContainerSpec, CopyInto, Create, Filter, Pull, RemoveContainer, Run, Start, VolumeList, VolumeRemove,
 };
 use crate::engine::{Container, ContainerGuard, Engine, Image, Input, Location, RunError};
-use crate::handed_on::HandedOn;
+use crate::host_context::HostContext;
 use crate::kubeconfig::{self, Entries};
 use crate::printer::Printer;
 use crate::settings::{Cpus, DEFAULT_VALIDITY, HostPort, Key, Origin, Settings, has_registry, print_validity};
@@ -169,7 +169,7 @@ pub struct Options<'a> {
     /// What hooks get if there is something to bake.
     pub hook_secrets: &'a HookSecrets,
     /// What a new container is told of this machine's surroundings.
-    pub handed_on: &'a HandedOn,
+    pub host_context: &'a HostContext,
 }
 
 /// A published port.
@@ -366,7 +366,7 @@ fn warn_if_open(settings: &Settings, container: &Container, options: Options<'_>
 /// What a container is told at its making it is not told later, and whoever asks for it now believes that it is.
 fn warn_if_not_told(settings: &Settings, container: &Container, options: Options<'_>, printer: &Printer) {
     let missing =
-        untold(options.handed_on.marks(settings), container.labels.get(labels::HANDED_ON).map(String::as_str));
+        untold(options.host_context.marks(settings), container.labels.get(labels::HANDED_ON).map(String::as_str));
     if !missing.is_empty() {
         let name = &settings.name;
         printer.warn(format_args!("`{name}` was made without these, or with others: {}", missing.join(", ")));
@@ -404,7 +404,7 @@ fn create(
     let chosen = ports::choose(&settings.ports, local)?;
     let api = chosen.iter().find(|port| port.key == Key::ApiPort).and_then(|port| port.host);
     let mut env = certificates(settings);
-    env.extend(options.handed_on.variables());
+    env.extend(options.host_context.variables());
     env.extend(capacity(settings));
     if let Some(port) = api.filter(|port| *port != contract::ports::API) {
         env.push((contract::env::API_PORT.to_owned(), port.to_string()));
@@ -416,7 +416,7 @@ fn create(
     let guard = ContainerGuard::new(engine, name);
     let mut labels = vec![(labels::CLUSTER.to_owned(), name.clone())];
     labels.extend(token.map(|_| (labels::GUARD.to_owned(), "token".to_owned())));
-    let marks = options.handed_on.marks(settings);
+    let marks = options.host_context.marks(settings);
     if !marks.is_empty() {
         labels.push((labels::HANDED_ON.to_owned(), serde_json::to_string(&marks).unwrap_or_default()));
     }
@@ -425,7 +425,7 @@ fn create(
         name: Some(name.clone()),
         privileged: true,
         env,
-        secret_env: token.into_iter().chain(options.handed_on.secret_variables()).collect(),
+        secret_env: token.into_iter().chain(options.host_context.secret_variables()).collect(),
         labels,
         network: settings.network.clone(),
         hostname: Some(names::CLUSTER.to_owned()),
@@ -435,7 +435,7 @@ fn create(
         extra: chosen.iter().flat_map(|port| ["--publish".to_owned(), port.option()]).collect(),
         ..ContainerSpec::new(&settings.image)
     };
-    run(engine, spec, options.handed_on.pack().map_err(Error::Pack)?)
+    run(engine, spec, options.host_context.pack().map_err(Error::Pack)?)
         .map_err(doing(format!("run the container `{name}`")))?;
     phase.done();
     Ok(guard)
@@ -482,8 +482,8 @@ fn ensure_image(engine: &Engine, settings: &Settings, options: Options<'_>, prin
     } else {
         printer
             .line(format_args!("there is no image `{name}` yet: baking it, which compiles Kubernetes the first time"));
-        let (secrets, handed_on) = (options.hook_secrets.clone(), options.handed_on.clone());
-        bake::bake(engine, settings, bake::Options { secrets, handed_on, ..bake::Options::default() }, printer)?;
+        let (secrets, host_context) = (options.hook_secrets.clone(), options.host_context.clone());
+        bake::bake(engine, settings, bake::Options { secrets, host_context, ..bake::Options::default() }, printer)?;
     }
     look()?.ok_or_else(|| Error::NoImage { image: name.clone() })
 }

@@ -26,7 +26,7 @@ const THREE: [&str; 3] = [env::REGISTRY, env::REGISTRY_USER, env::REGISTRY_PASSW
 
 /// What a container is told. By default nothing.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct HandedOn {
+pub struct HostContext {
     /// What the file about registries says, with what the files hold that it names; none without such a file.
     registries: Option<Vec<Registry>>,
     /// CAs that it trusts beside Debian's, as PEM.
@@ -39,12 +39,12 @@ pub struct HandedOn {
     unreachable: Vec<&'static str>,
 }
 
-impl fmt::Debug for HandedOn {
+impl fmt::Debug for HostContext {
     // Values may be secrets, a proxy's URL as well as a password.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = |variables: &[(String, String)]| variables.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
         formatter
-            .debug_struct("HandedOn")
+            .debug_struct("HostContext")
             .field("registries", &self.registries)
             .field("authorities", &self.authorities.len())
             .field("variables", &[names(&self.three), names(&self.proxies)].concat())
@@ -52,15 +52,15 @@ impl fmt::Debug for HandedOn {
     }
 }
 
-impl HandedOn {
+impl HostContext {
     /// For a build container: whom hooks trust and how they reach the world.
     ///
     /// # Errors
     /// Everything that is wrong with it.
     pub fn for_bake(settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let mut problems = Vec::new();
-        let handed_on = Self::begin(settings, &variable, &mut problems);
-        if problems.is_empty() { Ok(handed_on) } else { Err(Error::Problems(problems)) }
+        let host_context = Self::begin(settings, &variable, &mut problems);
+        if problems.is_empty() { Ok(host_context) } else { Err(Error::Problems(problems)) }
     }
 
     /// For a cluster: the same and what is known of registries.
@@ -69,14 +69,14 @@ impl HandedOn {
     /// Everything that is wrong with it.
     pub fn for_up(settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let mut problems = Vec::new();
-        let mut handed_on = Self::begin(settings, &variable, &mut problems);
+        let mut host_context = Self::begin(settings, &variable, &mut problems);
         let origin = || settings.origin(Key::RegistriesFile).clone();
         let mut add = |origin: Origin, error: &dyn std::error::Error| {
             problems.push(Problem { origin, message: chain(error) });
         };
         if let Some(path) = &settings.registries_file {
             match request::from_file(path, path.parent()) {
-                Ok(registries) => handed_on.registries = Some(registries),
+                Ok(registries) => host_context.registries = Some(registries),
                 Err(errors) => errors.iter().for_each(|error| add(origin(), error)),
             }
         }
@@ -87,23 +87,23 @@ impl HandedOn {
             Ok(three) => {
                 if three.is_some() {
                     let value = |name: &str| Some((name.to_owned(), variable(name)?));
-                    handed_on.three = THREE.into_iter().filter_map(value).collect();
+                    host_context.three = THREE.into_iter().filter_map(value).collect();
                 }
-                let mut all = handed_on.registries.clone().unwrap_or_default();
+                let mut all = host_context.registries.clone().unwrap_or_default();
                 if let Err(error) = request::together(&mut all, three) {
                     add(origin(), &error);
                 }
             }
             Err(errors) => errors.iter().for_each(|error| add(Origin::Environment, error)),
         }
-        if problems.is_empty() { Ok(handed_on) } else { Err(Error::Problems(problems)) }
+        if problems.is_empty() { Ok(host_context) } else { Err(Error::Problems(problems)) }
     }
 
     fn begin(settings: &Settings, variable: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) -> Self {
-        let mut handed_on = Self::default();
+        let mut host_context = Self::default();
         if let Some(path) = &settings.extra_ca_certs {
             match authorities::from_file(path) {
-                Ok(authorities) => handed_on.authorities = authorities,
+                Ok(authorities) => host_context.authorities = authorities,
                 Err(error) => problems
                     .push(Problem { origin: settings.origin(Key::ExtraCaCerts).clone(), message: chain(&error) }),
             }
@@ -111,7 +111,7 @@ impl HandedOn {
         if let Err(errors) = Proxies::from_variables(variable) {
             let problem = |error: &proxies::ProxyError| Problem { origin: Origin::Environment, message: chain(error) };
             problems.extend(errors.iter().map(problem));
-            return handed_on;
+            return host_context;
         }
         // In the host's own network its loopback is the container's, too.
         let has_own_loopback = settings.network.as_deref() != Some("host");
@@ -119,13 +119,13 @@ impl HandedOn {
             let set = |name: &'static str| Some((name, variable(name)?)).filter(|(_, value)| !value.trim().is_empty());
             let Some((name, value)) = spellings.into_iter().find_map(set) else { continue };
             if has_own_loopback && spellings[0] != "NO_PROXY" && proxies::is_on_loopback(value.trim()) {
-                handed_on.unreachable.push(name);
+                host_context.unreachable.push(name);
                 continue;
             }
             // In both, because the engine's client completes the one that is missing from its user's configuration.
-            handed_on.proxies.extend(spellings.map(|name| (name.to_owned(), value.clone())));
+            host_context.proxies.extend(spellings.map(|name| (name.to_owned(), value.clone())));
         }
-        handed_on
+        host_context
     }
 
     /// Says what is not handed on.
@@ -291,12 +291,12 @@ mod tests {
         write("ca.pem", &certificate());
         let file = directory.path().join("registries.yaml").display().to_string();
         let settings = settings(&[("KUBAKE_REGISTRIES_FILE", &file)]);
-        let handed_on = HandedOn::for_up(&settings, |_| None).unwrap();
+        let host_context = HostContext::for_up(&settings, |_| None).unwrap();
 
         let variable = ("KUBAKE_REGISTRIES_FILE".to_owned(), "/etc/kubake/handed-on/registries.yaml".to_owned());
-        assert_eq!(handed_on.variables(), [variable]);
-        assert!(handed_on.secret_variables().is_empty());
-        let files = unpacked(&handed_on.pack().unwrap().unwrap());
+        assert_eq!(host_context.variables(), [variable]);
+        assert!(host_context.secret_variables().is_empty());
+        let files = unpacked(&host_context.pack().unwrap().unwrap());
         let shown: Vec<(&str, u32)> = files.iter().map(|(path, mode, _)| (path.as_str(), *mode)).collect();
         let expected = [
             ("/etc/kubake/handed-on", 0o700),
@@ -311,9 +311,9 @@ mod tests {
             fs::write(root.path().join(Path::new(path).file_name().unwrap()), text).unwrap();
         }
         let there = request::from_file(&root.path().join("registries.yaml"), None).unwrap();
-        assert_eq!(Some(there), handed_on.registries);
-        assert_eq!(handed_on.registries.as_ref().unwrap()[0].login.as_ref().unwrap().password, "hunter22");
-        let told = format!("{handed_on:?} {:?}", handed_on.marks(&settings));
+        assert_eq!(Some(there), host_context.registries);
+        assert_eq!(host_context.registries.as_ref().unwrap()[0].login.as_ref().unwrap().password, "hunter22");
+        let told = format!("{host_context:?} {:?}", host_context.marks(&settings));
         assert!(!told.contains("hunter2"), "{told}");
     }
 
@@ -327,7 +327,7 @@ mod tests {
         let settings = settings(&[("KUBAKE_REGISTRIES_FILE", &file), ("KUBAKE_EXTRA_CA_CERTS", "/dev/null")]);
         let variables =
             [("REGISTRY", "ghcr.io"), ("REGISTRY_PASSWORD", "hunter22"), ("https_proxy", "http://me:hunter22@x:port")];
-        let told = HandedOn::for_up(&settings, environment(&variables)).unwrap_err().to_string();
+        let told = HostContext::for_up(&settings, environment(&variables)).unwrap_err().to_string();
         assert_eq!(
             told,
             format!(
@@ -346,26 +346,26 @@ mod tests {
             )
         );
         // What a bake does not hand on is none of its business.
-        let told = HandedOn::for_bake(&settings, environment(&variables[..2])).unwrap_err().to_string();
+        let told = HostContext::for_bake(&settings, environment(&variables[..2])).unwrap_err().to_string();
         assert!(told.starts_with("1 problem ") && told.contains("KUBAKE_EXTRA_CA_CERTS"), "{told}");
     }
 
     #[test]
     fn a_registry_of_the_environment_goes_by_its_variables_and_contradicts_no_file() {
         let three = [("REGISTRY", "a.example"), ("REGISTRY_USER", "ci"), ("REGISTRY_PASSWORD", "hunter22")];
-        let handed_on = HandedOn::for_up(&settings(&[]), environment(&three)).unwrap();
+        let host_context = HostContext::for_up(&settings(&[]), environment(&three)).unwrap();
         let expected = three.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(handed_on.secret_variables(), expected);
-        assert!(handed_on.variables().is_empty() && handed_on.pack().unwrap().is_none());
+        assert_eq!(host_context.secret_variables(), expected);
+        assert!(host_context.variables().is_empty() && host_context.pack().unwrap().is_none());
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("registries.yaml");
         fs::write(&file, "registries:\n- {host: a.example, user: u, password: p}\n").unwrap();
         let settings = settings(&[("KUBAKE_REGISTRIES_FILE", &file.display().to_string())]);
-        let told = HandedOn::for_up(&settings, environment(&three)).unwrap_err().to_string();
+        let told = HostContext::for_up(&settings, environment(&three)).unwrap_err().to_string();
         assert!(told.contains("both tell how to log in at a.example; do so once"), "{told}");
-        assert!(HandedOn::for_up(&settings, environment(&[("REGISTRY", ""), ("REGISTRY_USER", " ")])).is_ok());
-        let handed_on = HandedOn::for_up(&settings, environment(&[("REGISTRY", "a.example")])).unwrap();
-        assert!(handed_on.secret_variables().is_empty(), "somebody's variable and no login");
+        assert!(HostContext::for_up(&settings, environment(&[("REGISTRY", ""), ("REGISTRY_USER", " ")])).is_ok());
+        let host_context = HostContext::for_up(&settings, environment(&[("REGISTRY", "a.example")])).unwrap();
+        assert!(host_context.secret_variables().is_empty(), "somebody's variable and no login");
     }
 
     #[test]
@@ -376,18 +376,18 @@ mod tests {
             ("https_proxy", "http://other.example:1"),
             ("no_proxy", "localhost"),
         ];
-        let handed_on = HandedOn::for_bake(&settings(&[]), environment(&variables)).unwrap();
-        let names: Vec<&str> = handed_on.proxies().iter().map(|(name, _)| name.as_str()).collect();
+        let host_context = HostContext::for_bake(&settings(&[]), environment(&variables)).unwrap();
+        let names: Vec<&str> = host_context.proxies().iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"]);
-        assert_eq!(handed_on.proxies()[1].1, variables[1].1, "of two spellings the first counts");
+        assert_eq!(host_context.proxies()[1].1, variables[1].1, "of two spellings the first counts");
         let printer = Printer::capturing(Verbosity::Normal);
-        handed_on.warn(&printer);
+        host_context.warn(&printer);
         let told = printer.captured();
         assert!(told.contains("http_proxy leads to a loopback address"), "{told}");
-        assert!(!format!("{told}{handed_on:?}").contains("hunter22"), "{told}");
+        assert!(!format!("{told}{host_context:?}").contains("hunter22"), "{told}");
 
         let in_the_hosts =
-            HandedOn::for_bake(&settings(&[("KUBAKE_NETWORK", "host")]), environment(&variables)).unwrap();
+            HostContext::for_bake(&settings(&[("KUBAKE_NETWORK", "host")]), environment(&variables)).unwrap();
         assert_eq!(in_the_hosts.proxies()[0], ("HTTP_PROXY".to_owned(), variables[0].1.to_owned()));
         let printer = Printer::capturing(Verbosity::Normal);
         in_the_hosts.warn(&printer);
@@ -415,7 +415,7 @@ mod tests {
         ];
         let marks = |text: &str| {
             fs::write(&file, text).unwrap();
-            HandedOn::for_up(&settings, environment(&outside)).unwrap().marks(&settings)
+            HostContext::for_up(&settings, environment(&outside)).unwrap().marks(&settings)
         };
         let one = marks("registries:\n- {host: a.example, user: u, password: one}\n");
         let names: Vec<&str> = one.keys().map(String::as_str).collect();
