@@ -9,17 +9,18 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Problem, Watch};
+use super::problem::Problem;
+use super::watch::Watch;
 use crate::digest;
 
-const LAYOUT: &str = "oci-layout";
-const INDEX: &str = "index.json";
+pub(super) const LAYOUT: &str = "oci-layout";
+pub(super) const INDEX: &str = "index.json";
 /// Descriptions are small; what is larger only wants our memory.
 const LARGEST_DESCRIPTION: u64 = 4 << 20;
 /// The only version there is.
 const VERSION: &str = "1.0.0";
 /// Annotations in which an image's name stands; containerd looks at them in this order.
-const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
+pub(super) const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
 
 /// A file of a layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,26 +212,11 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use std::os::unix::fs::symlink;
 
+    use super::super::fixtures::layout_of;
     use super::*;
-
-    /// A layout of one image with this name; answers with the path of its only blob.
-    pub(in super::super) fn make(directory: &Path, image: &str) -> PathBuf {
-        let blob = b"a manifest";
-        let hash = digest::of_reader(&blob[..]).unwrap();
-        fs::create_dir_all(directory.join("blobs/sha256")).unwrap();
-        fs::write(directory.join(LAYOUT), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-        let index = serde_json::json!({
-            "schemaVersion": 2,
-            "manifests": [{"digest": format!("sha256:{hash}"), "size": 10, "annotations": {NAMES[1]: image}}],
-        });
-        fs::write(directory.join(INDEX), index.to_string()).unwrap();
-        let path = directory.join("blobs/sha256").join(hash);
-        fs::write(&path, blob).unwrap();
-        path
-    }
 
     fn problems(directory: &Path) -> String {
         let problems = read(directory, &Watch::idle()).unwrap_err();
@@ -241,7 +227,7 @@ pub(super) mod tests {
     fn what_belongs_to_a_layout_is_found_and_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
         assert!(!is_one(directory.path()));
-        let blob = make(directory.path(), "docker.io/me/app:1");
+        let blob = layout_of(directory.path(), "docker.io/me/app:1");
         assert!(is_one(directory.path()));
         fs::write(directory.path().join("notes"), "").unwrap();
         fs::write(directory.path().join("blobs/sha256/half.partial"), "").unwrap();
@@ -249,14 +235,14 @@ pub(super) mod tests {
         let names: Vec<_> = members.iter().map(|member| member.name.as_str()).collect();
         let hex = blob.file_name().unwrap().to_str().unwrap();
         assert_eq!(names, [LAYOUT, INDEX, format!("blobs/sha256/{hex}").as_str()]);
-        make(directory.path(), "docker.io/me/app:2");
+        layout_of(directory.path(), "docker.io/me/app:2");
         assert_ne!(read(directory.path(), &Watch::idle()).unwrap().1, hash, "another name is another input");
     }
 
     #[test]
     fn links_are_not_followed() {
         let directory = tempfile::tempdir().unwrap();
-        let blob = make(directory.path(), "docker.io/me/app:1");
+        let blob = layout_of(directory.path(), "docker.io/me/app:1");
         fs::rename(&blob, directory.path().join("elsewhere")).unwrap();
         symlink(directory.path().join("elsewhere"), &blob).unwrap();
         assert!(problems(directory.path()).contains("is a link; put the file itself there"));
@@ -268,7 +254,7 @@ pub(super) mod tests {
     #[test]
     fn everything_that_is_wrong_is_told_at_once() {
         let directory = tempfile::tempdir().unwrap();
-        let blob = make(directory.path(), "1.29");
+        let blob = layout_of(directory.path(), "1.29");
         fs::write(&blob, "another").unwrap();
         fs::write(directory.path().join(LAYOUT), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();
         let text = problems(directory.path());

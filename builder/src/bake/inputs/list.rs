@@ -8,12 +8,34 @@
 //! busybox --platform linux/amd64             # a platform that is not the engine's is a mistake
 //! ```
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{Listed, Platform, Problem};
+use super::platform::Platform;
+use super::problem::Problem;
 
 /// In front of an image that is the host's engine's own.
 const LOCAL: &str = "docker://";
+
+/// An image that a list names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// As the engine takes it.
+    pub reference: String,
+    /// Whether it has to be the engine's already.
+    pub is_local: bool,
+    /// The list.
+    pub path: PathBuf,
+    /// From 1.
+    pub line: usize,
+}
+
+impl Listed {
+    /// Something that is wrong with it.
+    #[must_use]
+    pub(crate) fn problem(&self, what: impl Into<String>) -> Problem {
+        Problem { path: self.path.clone(), line: Some(self.line), what: what.into() }
+    }
+}
 
 /// The images of a list and everything that is wrong with it.
 pub(super) fn parse(text: &str, path: &Path, platform: &Platform) -> (Vec<Listed>, Vec<Problem>) {

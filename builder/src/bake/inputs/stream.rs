@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Archive, Form, archive, layout};
+use super::archive;
+use super::image_archive::{Archive, Form};
+use super::layout;
 
 const BLOCK: u64 = 512;
 /// Two empty blocks end a tar.
@@ -19,7 +21,7 @@ const TRAILER: [u8; 1024] = [0; 1024];
 ///
 /// # Errors
 /// When the name fits into no header.
-pub fn of(archive: &Archive, name: &str, copied: Arc<AtomicU64>) -> io::Result<Box<dyn Read + Send>> {
+pub(crate) fn of(archive: &Archive, name: &str, copied: Arc<AtomicU64>) -> io::Result<Box<dyn Read + Send>> {
     let content = match &archive.form {
         Form::File(packing) => Piece::Archive(archive.path.clone(), *packing, archive.size),
         Form::Layout(members) => Piece::Stream(Box::new(layout_stream(members)?), archive.size),
@@ -179,7 +181,7 @@ mod tests {
     use std::fs;
     use std::io::Write;
 
-    use super::super::tests::{images_of, tar_of};
+    use super::super::fixtures::{images_of, layout_of, tar_of};
     use super::*;
 
     fn unpack(archive: &Archive, name: &str) -> io::Result<Vec<u8>> {
@@ -217,7 +219,7 @@ mod tests {
     #[test]
     fn a_layout_arrives_as_the_tar_of_its_files() {
         let directory = tempfile::tempdir().unwrap();
-        let blob = layout::tests::make(&directory.path().join("app"), "docker.io/me/app:1");
+        let blob = layout_of(&directory.path().join("app"), "docker.io/me/app:1");
         let images = images_of(directory.path());
         let [archive] = images.archives.as_slice() else { panic!("{images:?}") };
         let tar = unpack(archive, "10-app").unwrap();

@@ -1,0 +1,57 @@
+//! Finds out how an archive is packed and whether it is one of images, by walking through the whole of it once.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use super::super::watch::Watch;
+use super::packing::{GZIP, Packing, ZSTD, open};
+use super::tape::{Plain, Unpacked};
+use super::walk::{broken, walk};
+
+/// A compressed archive may unpack to this much in any case,
+const SMALL: u64 = 1 << 30;
+/// and else to this many times its size. Programs and libraries make a third or a quarter.
+const MOST_RATIO: u64 = 200;
+
+/// Why something is no archive.
+#[derive(Debug)]
+pub(in super::super) enum Fault {
+    /// It cannot be read at all.
+    Read(io::Error),
+    /// What is wrong with it.
+    Broken(String),
+}
+
+/// Walks through an archive; answers with its packing and how large it is as plain tar.
+pub(in super::super) fn inspect(path: &Path, watch: &Watch<'_>) -> Result<(Packing, u64), Fault> {
+    let mut file = File::open(path).map_err(Fault::Read)?;
+    let length = file.metadata().map_err(Fault::Read)?.len();
+    let mut magic = Vec::new();
+    (&mut file).take(ZSTD.len() as u64).read_to_end(&mut magic).map_err(Fault::Read)?;
+    file.seek(SeekFrom::Start(0)).map_err(Fault::Read)?;
+    if length == 0 {
+        return Err(Fault::Broken("it is empty".to_owned()));
+    }
+    let packing = match magic.as_slice() {
+        magic if magic.starts_with(&GZIP) => Packing::Gzip,
+        magic if magic == ZSTD => Packing::Zstd,
+        _ => Packing::Plain,
+    };
+    let (found, size) = if packing == Packing::Plain {
+        (walk(&mut Plain { file: BufReader::new(file), at: 0, length }), length)
+    } else {
+        let most = SMALL.max(length.saturating_mul(MOST_RATIO));
+        let inner = open(path, packing).map_err(Fault::Read)?;
+        let mut unpacked = Unpacked { inner, count: 0, most, watch };
+        // To its end, so that its checksums are looked at and its size is known.
+        let found = walk(&mut unpacked)
+            .and_then(|found| io::copy(&mut unpacked, &mut io::sink()).map(|_| found).map_err(|error| broken(&error)));
+        (found, unpacked.count)
+    };
+    match found {
+        Ok(true) => Ok((packing, size)),
+        Ok(false) => Err(Fault::Broken("it has neither `manifest.json` nor `index.json`".to_owned())),
+        Err(what) => Err(Fault::Broken(what)),
+    }
+}

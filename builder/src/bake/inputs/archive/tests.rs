@@ -1,0 +1,147 @@
+//! Archives of all kinds, whole and damaged.
+
+use std::io::{self, Read, Write};
+
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+use super::super::fixtures::tar_of;
+use super::super::watch::Watch;
+use super::inspect::{Fault, inspect};
+use super::packing::{Packing, open};
+use super::tape::Unpacked;
+use super::walk::checksum;
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(bytes).unwrap();
+    gzip.finish().unwrap()
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    compress_to_vec(bytes, CompressionLevel::Fastest)
+}
+
+/// A header of this kind and size, without the content that should follow.
+fn header(kind: tar::EntryType, size: u64) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_size(size);
+    header.set_cksum();
+    header.as_bytes().to_vec()
+}
+
+fn inspected(bytes: &[u8]) -> Result<(Packing, u64), String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.tar");
+    std::fs::write(&path, bytes).unwrap();
+    inspect(&path, &Watch::idle()).map_err(|fault| match fault {
+        Fault::Broken(what) => what,
+        Fault::Read(error) => panic!("{error}"),
+    })
+}
+
+#[test]
+fn archives_are_known_by_what_they_hold() {
+    let docker = tar_of(&["x/layer.tar", "manifest.json"]);
+    let oci = tar_of(&["./blobs/x", "./index.json"]);
+    let size = docker.len() as u64;
+    assert_eq!(inspected(&docker), Ok((Packing::Plain, size)));
+    assert_eq!(inspected(&gzip(&docker)), Ok((Packing::Gzip, size)));
+    assert_eq!(inspected(&zstd(&docker)), Ok((Packing::Zstd, size)));
+    assert_eq!(inspected(&oci), Ok((Packing::Plain, oci.len() as u64)));
+    assert!(inspected(&tar_of(&["etc/passwd"])).unwrap_err().contains("neither"));
+    assert!(inspected(&[b'x'; 2048]).unwrap_err().contains("no tar file"));
+    assert!(inspected(&zstd(&[b'x'; 2048])).unwrap_err().contains("no tar file"));
+    assert!(inspected(&[]).unwrap_err().contains("empty"));
+}
+
+#[test]
+fn long_names_and_sizes_beyond_the_header_are_understood() {
+    let long = format!("blobs/{}", "x".repeat(200));
+    let mut pax = tar::Builder::new(Vec::new());
+    // A file of three bytes whose header says none, as writers do beyond 8 GiB.
+    pax.append_pax_extensions([("size", &b"3"[..])]).unwrap();
+    let mut bytes = pax.get_ref().clone();
+    bytes.extend(header(tar::EntryType::Regular, 0));
+    bytes.extend([&b"abc"[..], &[0; 509]].concat());
+    bytes.extend(tar_of(&[&long, "manifest.json"]));
+    assert_eq!(inspected(&bytes), Ok((Packing::Plain, bytes.len() as u64)));
+}
+
+#[test]
+fn all_parts_of_a_compressed_archive_count() {
+    let whole = tar_of(&["x", "manifest.json"]);
+    let (one, two) = whole.split_at(700);
+    let skippable = [0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
+    for parts in [[gzip(one), Vec::new(), gzip(two)].concat(), [zstd(one), skippable.to_vec(), zstd(two)].concat()] {
+        let (packing, size) = inspected(&parts).unwrap();
+        assert_eq!(size, whole.len() as u64);
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("x"), parts).unwrap();
+        let mut read = Vec::new();
+        open(&directory.path().join("x"), packing).unwrap().read_to_end(&mut read).unwrap();
+        assert!(read == whole, "{packing:?}");
+    }
+}
+
+#[test]
+fn what_ends_early_or_was_damaged_is_told() {
+    let whole = tar_of(&["x", "manifest.json"]);
+    for bytes in [whole[..600].to_vec(), whole[..900].to_vec()] {
+        assert!(inspected(&bytes).unwrap_err().contains("ends in the middle"));
+    }
+    let mut damaged = whole.clone();
+    damaged[1024 + 3] ^= 1;
+    assert!(inspected(&damaged).unwrap_err().contains("a header in it is damaged"));
+    for compress in [gzip, zstd] {
+        let packed = compress(&whole);
+        assert!(inspected(&packed[..packed.len() - 3]).is_err(), "it is cut off");
+        let mut damaged = packed.clone();
+        let at = damaged.len() - 2;
+        damaged[at] ^= 1;
+        assert!(inspected(&damaged).is_err(), "a bit of it is wrong");
+    }
+}
+
+#[test]
+fn a_name_that_leads_out_and_a_header_that_wants_memory_are_refused() {
+    let mut bytes = header(tar::EntryType::Regular, 0);
+    bytes[..11].copy_from_slice(b"../../etc/x");
+    let sum = format!("{:06o}\0 ", checksum(&bytes));
+    bytes[148..156].copy_from_slice(sum.as_bytes());
+    bytes.extend(tar_of(&["manifest.json"]));
+    assert!(inspected(&bytes).unwrap_err().contains("`../../etc/x`, which leads out of it"));
+    let huge = header(tar::EntryType::GNULongName, 1 << 40);
+    assert!(inspected(&huge).unwrap_err().contains("extended header of 1099511627776 bytes"));
+    let huge = header(tar::EntryType::Regular, u64::MAX >> 1);
+    assert!(inspected(&huge).unwrap_err().contains("ends in the middle"));
+}
+
+#[test]
+fn a_bomb_is_given_up() {
+    let inner = Box::new(io::repeat(0));
+    let mut bomb = Unpacked { inner, count: 0, most: 5 << 20, watch: &Watch::idle() };
+    let error = io::copy(&mut bomb, &mut io::sink()).unwrap_err();
+    assert!(error.to_string().contains("unpacks to more than 5 MiB"), "{error}");
+}
+
+#[test]
+fn whoever_wants_to_stop_need_not_wait_for_the_end() {
+    let watch = Watch { say: &|_| (), is_over: &|| true };
+    let mut endless = Unpacked { inner: Box::new(io::repeat(0)), count: 0, most: u64::MAX, watch: &watch };
+    assert!(io::copy(&mut endless, &mut io::sink()).is_err());
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_it_is_there_is_an_answer(bytes: Vec<u8>, flips in proptest::collection::vec((0_usize..3000, 0_u8..=255), 0..8)) {
+        drop(inspected(&bytes));
+        for mut damaged in [tar_of(&["x", "manifest.json"]), gzip(&tar_of(&["index.json"])), zstd(&tar_of(&["index.json"]))] {
+            for (at, value) in &flips {
+                let at = at % damaged.len();
+                damaged[at] = *value;
+            }
+            drop(inspected(&damaged));
+        }
+    }
+}

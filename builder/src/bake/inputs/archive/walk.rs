@@ -1,0 +1,112 @@
+//! Walks through the headers of a tar file. Trusts nothing in it, and never holds more of it in memory than a header.
+
+use std::io::{self, Read};
+use std::path::{Component, Path};
+
+use super::tape::Tape;
+
+/// Blocks of a tar file.
+const BLOCK: u64 = 512;
+/// Extended headers hold names and times; one that is larger only wants our memory.
+const LONGEST_HEADER: u64 = 1 << 20;
+
+/// Whether one of the files is what `docker save` or an OCI layout has at its top; else what is wrong. By hand and not
+/// with `tar::Archive`, which takes as much memory as an extended header says.
+pub(super) fn walk(tape: &mut impl Tape) -> Result<bool, String> {
+    let mut found = false;
+    let mut is_first = true;
+    let mut long_name: Option<Vec<u8>> = None;
+    let mut long_size: Option<u64> = None;
+    loop {
+        let mut block = [0; BLOCK as usize];
+        let read = match read_block(tape, &mut block) {
+            Err(error) if is_first && error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            read => read,
+        };
+        if !read.map_err(|error| broken(&error))? || block.iter().all(|byte| *byte == 0) {
+            return if is_first { Err("it is no tar file".to_owned()) } else { Ok(found) };
+        }
+        let header = tar::Header::from_byte_slice(&block);
+        if header.cksum().ok() != Some(checksum(&block)) {
+            let what = if is_first { "it is no tar file" } else { "a header in it is damaged" };
+            return Err(what.to_owned());
+        }
+        is_first = false;
+        let size = header.entry_size().map_err(|_| "a header in it is damaged".to_owned())?;
+        let kind = header.entry_type();
+        if kind.is_pax_local_extensions()
+            || kind.is_pax_global_extensions()
+            || kind.is_gnu_longname()
+            || kind.is_gnu_longlink()
+        {
+            let data = extended(tape, size)?;
+            if kind.is_gnu_longname() {
+                long_name = Some(data.split(|byte| *byte == 0).next().unwrap_or_default().to_vec());
+            } else if kind.is_pax_local_extensions() {
+                for record in tar::PaxExtensions::new(&data) {
+                    let record = record.map_err(|_| "an extended header in it is damaged".to_owned())?;
+                    match record.key() {
+                        Ok("path") => long_name = Some(record.value_bytes().to_vec()),
+                        Ok("size") => long_size = record.value().ok().and_then(|text| text.parse().ok()),
+                        _ => {}
+                    }
+                }
+            }
+            continue;
+        }
+        let name = long_name.take().unwrap_or_else(|| header.path_bytes().into_owned());
+        let name = String::from_utf8_lossy(&name).into_owned();
+        let path = Path::new(&name);
+        if path.components().any(|part| matches!(part, Component::ParentDir | Component::RootDir)) {
+            return Err(format!("it names `{}`, which leads out of it", name.escape_debug()));
+        }
+        let path = path.strip_prefix(".").unwrap_or(path);
+        found |= path == Path::new("manifest.json") || path == Path::new("index.json");
+        // Links and directories have no content, whatever their headers say.
+        let size = if kind.is_file() || kind.is_contiguous() { long_size.take().unwrap_or(size) } else { size };
+        long_size = None;
+        let padded = size.checked_next_multiple_of(BLOCK).ok_or("a header in it is damaged")?;
+        tape.skip(padded).map_err(|error| broken(&error))?;
+    }
+}
+
+/// False at the end.
+fn read_block(tape: &mut impl Read, block: &mut [u8]) -> io::Result<bool> {
+    let mut filled = 0;
+    while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match tape.read(rest) {
+            Ok(0) if filled == 0 => return Ok(false),
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
+fn extended(tape: &mut impl Tape, size: u64) -> Result<Vec<u8>, String> {
+    if size > LONGEST_HEADER {
+        return Err(format!("it has an extended header of {size} bytes, which is no name"));
+    }
+    let mut data = Vec::new();
+    let count = tape.by_ref().take(size).read_to_end(&mut data).map_err(|error| broken(&error))? as u64;
+    if count < size {
+        return Err("it ends in the middle".to_owned());
+    }
+    tape.skip(size.next_multiple_of(BLOCK) - size).map_err(|error| broken(&error))?;
+    Ok(data)
+}
+
+/// The sum of a header's bytes, its own field counted as blanks.
+pub(super) fn checksum(block: &[u8]) -> u32 {
+    let own = 148..156;
+    block.iter().enumerate().map(|(at, byte)| if own.contains(&at) { u32::from(b' ') } else { u32::from(*byte) }).sum()
+}
+
+pub(super) fn broken(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "it ends in the middle".to_owned(),
+        _ => format!("it cannot be read to its end ({error})"),
+    }
+}

@@ -1,0 +1,178 @@
+//! The images directory: finds archives, layouts and lists of images in it and has each checked. Asks no engine.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::archive;
+use super::directory::entries;
+use super::image_archive::{Archive, Form};
+use super::layout;
+use super::list::{self, Listed};
+use super::platform::Platform;
+use super::problem::{Problem, unreadable};
+use super::stream;
+use super::watch::Watch;
+use crate::digest;
+
+/// Lists hold names; one that is larger is something else.
+const LARGEST_LIST: u64 = 4 << 20;
+
+/// What the images directory holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Images {
+    /// Archives and layouts, by name.
+    pub archives: Vec<Archive>,
+    /// Images that lists name, each once, in the order of their first appearance.
+    pub listed: Vec<Listed>,
+}
+
+/// Reads and checks an images directory; where `required` is false it may be missing. What is wrong joins `problems`.
+pub(crate) fn images(
+    directory: &Path,
+    required: bool,
+    platform: &Platform,
+    watch: &Watch<'_>,
+    problems: &mut Vec<Problem>,
+) -> Images {
+    let mut images = Images::default();
+    for path in entries(directory, required, problems) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with('.') || (watch.is_over)() {
+            continue;
+        }
+        let problem = |what: String| Problem { path: path.clone(), line: None, what };
+        let is_archive = archive::SUFFIXES.iter().any(|suffix| name.ends_with(suffix));
+        let is_list = name.ends_with(".txt");
+        if path.is_dir() {
+            if !layout::is_one(&path) {
+                continue;
+            }
+            (watch.say)(&format!("looking through {name}"));
+            match layout::read(&path, watch) {
+                Err(found) => problems.extend(found),
+                Ok((members, digest)) => match stream::layout_size(&members) {
+                    Err(error) => problems.push(problem(format!("cannot be packed: {error}"))),
+                    Ok(size) => images.archives.push(Archive { path, name, digest, size, form: Form::Layout(members) }),
+                },
+            }
+        } else if path.is_file() && is_archive {
+            (watch.say)(&format!("looking through {name}"));
+            let looked = archive::inspect(&path, watch).and_then(|(packing, size)| {
+                let digest = File::open(&path)
+                    .and_then(|file| digest::of_reader(watch.over(file)))
+                    .map_err(archive::Fault::Read)?;
+                Ok(Archive { path: path.clone(), name, digest, size, form: Form::File(packing) })
+            });
+            match looked {
+                Ok(archive) => images.archives.push(archive),
+                Err(archive::Fault::Read(error)) => problems.push(problem(unreadable(&error))),
+                Err(archive::Fault::Broken(why)) => problems.push(problem(format!(
+                    "no image archive: {why}; make it with `docker save --output FILE.tar IMAGE…`"
+                ))),
+            }
+        } else if path.is_file() && is_list {
+            match read_list(&path) {
+                Err(error) => problems.push(problem(unreadable(&error))),
+                Ok(text) => {
+                    let (listed, found) = list::parse(&text, &path, platform);
+                    problems.extend(found);
+                    for image in listed {
+                        match images.listed.iter_mut().find(|other| other.reference == image.reference) {
+                            Some(other) => other.is_local |= image.is_local,
+                            None => images.listed.push(image),
+                        }
+                    }
+                }
+            }
+        } else if (is_archive || is_list) && !path.is_file() {
+            problems.push(problem("leads to no file; put one there or remove it".to_owned()));
+        }
+    }
+    images
+}
+
+fn read_list(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LARGEST_LIST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LARGEST_LIST {
+        return Err(io::Error::other("it is no list of images, for its size"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::fixtures::{images_of, layout_of, tar_of};
+    use super::super::hooks::hooks;
+    use super::super::problem::Error;
+    use super::*;
+
+    fn engine() -> Platform {
+        Platform::new("linux", "x86_64")
+    }
+
+    fn names(images: &Images) -> Vec<&str> {
+        images.archives.iter().map(|archive| archive.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_directory_of_images() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("b.tar"), tar_of(&["manifest.json"])).unwrap();
+        fs::write(path("a.txt"), "# mine\nnginx:1.29\n\nredis # cache\n").unwrap();
+        fs::write(path("c.txt"), "docker://nginx:1.29\nr.io:5000/x\n").unwrap();
+        fs::write(path(".hidden.tar"), "").unwrap();
+        fs::write(path("README.md"), "").unwrap();
+        fs::create_dir(path("unrelated")).unwrap();
+        layout_of(&path("app"), "docker.io/me/app:1");
+        let images = images_of(directory.path());
+        let listed: Vec<_> = images.listed.iter().map(|image| (image.reference.as_str(), image.is_local)).collect();
+        assert_eq!(listed, [("nginx:1.29", true), ("redis", false), ("r.io:5000/x", false)]);
+        assert_eq!(names(&images), ["app", "b.tar"]);
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once_and_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("a.tar"), "notes").unwrap();
+        fs::write(path("b.txt"), "fine\n--not\n").unwrap();
+        fs::write(path("c.txt"), [0xff, 0xfe]).unwrap();
+        fs::create_dir(path("d")).unwrap();
+        fs::write(path("d/index.json"), "{}").unwrap();
+        std::os::unix::fs::symlink("/nonexistent", path("e.tar.zst")).unwrap();
+        fs::create_dir_all(path("hooks/after-clusters")).unwrap();
+        fs::write(path("hooks/after-cluster"), "#!/bin/sh\n").unwrap();
+        let mut problems = Vec::new();
+        images(directory.path(), true, &engine(), &Watch::idle(), &mut problems);
+        hooks(&path("hooks"), true, Path::new("x"), Path::new("y"), &mut problems);
+        let text = Error::Problems(problems).to_string();
+        for wanted in [
+            "a.tar`: no image archive: it is no tar file; make it with `docker save",
+            "b.txt`, line 2: `--not` is no image reference",
+            "c.txt`: cannot be read",
+            "d/oci-layout`: is missing",
+            "e.tar.zst`: leads to no file",
+            "hooks/after-cluster`: not executable, so it would never run; `chmod +x",
+            "after-clusters`: no moment at which hooks run; rename it to one of before-setup, after-setup, before-cluster",
+        ] {
+            assert!(text.contains(wanted), "{wanted}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_missing_directory_counts_only_where_it_was_asked_for() {
+        let missing = Path::new("/nonexistent/images.d");
+        let mut problems = Vec::new();
+        let found = images(missing, false, &engine(), &Watch::idle(), &mut problems);
+        let hooks_found = hooks(missing, false, Path::new("x"), Path::new("y"), &mut problems);
+        assert_eq!((found, hooks_found.packed, problems.len()), (Images::default(), Vec::new(), 0));
+        images(missing, true, &engine(), &Watch::idle(), &mut problems);
+        hooks(missing, true, Path::new("x"), Path::new("y"), &mut problems);
+        assert_eq!(problems.len(), 2);
+    }
+}
