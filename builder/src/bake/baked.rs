@@ -7,8 +7,12 @@ use std::ops::ControlFlow;
 use kubake_init::contract::{BakeRequest, labels, paths};
 use kubake_init::hooks::Failure;
 
+use super::container::{self, RECIPE};
+use super::context::{Context, look};
+use super::error::Error;
+use super::inbox::{directory, request_file};
 use super::inputs::{self, Archive, Packed};
-use super::{Context, Error, RECIPE, container, directory, drop_untagged, look, request_file};
+use super::replaced::drop_untagged;
 use crate::digest;
 use crate::engine::Image;
 use crate::printer::Phase;

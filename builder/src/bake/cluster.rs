@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 use kubake_init::contract::{BakeRequest, roles};
 
 use super::baked::{self, Bake};
+use super::context::Context;
+use super::error::{Error, doing};
+use super::inbox::settings_file;
 use super::inputs::Content;
-use super::{Context, Error, doing, settings_file};
+use super::tags::further_tags;
 use crate::engine::command::Tag;
 use crate::printer::Phase;
-use crate::settings::Settings;
-use crate::versions::minor;
 
 pub(super) fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error> {
     let settings = context.settings;
@@ -45,14 +46,4 @@ pub(super) fn tag(context: &mut Context<'_>, _: &Phase) -> Result<String, Error>
     let all: Vec<&str> =
         std::iter::once(context.settings.image.as_str()).chain(tags.iter().map(String::as_str)).collect();
     Ok(all.join(", "))
-}
-
-/// The default image goes by its version, too.
-pub(super) fn further_tags(settings: &Settings) -> Vec<String> {
-    if !settings.is_default_image() {
-        return Vec::new();
-    }
-    let version = &settings.cluster.kubernetes_version;
-    debug_assert!(version.trim_start_matches('v').starts_with(&minor(version)), "the minor is the version's start");
-    vec![format!("kubake:{version}")]
 }

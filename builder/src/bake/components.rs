@@ -1,59 +1,24 @@
 //! Builds the appliance and the control plane's images with the Dockerfile of the checkout. Owns the list of targets and how
 //! one is built; what they consist of is the Dockerfile's business.
 
-use std::ffi::OsString;
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use kubake_init::contract::names;
 
-use kubake_init::contract::{labels, names};
-use kubake_init::proxies::UNDERSTOOD;
-
-use super::buildkit::Progress;
-use super::{Context, Error, doing};
-use crate::engine::command::{Build, ContainerSpec, EngineCommand, Run, SecretSource};
+use super::context::Context;
+use super::error::{Error, doing};
+use super::image_build::{APPLIANCE, build_one};
+use crate::base_image::{self, BaseImage};
+use crate::engine::command::{ContainerSpec, Run};
 use crate::printer::Phase;
 use crate::versions;
 
 /// Targets of the Dockerfile that are images of the control plane.
 const TARGETS: [&str; 7] =
     ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "etcd", "coredns", "pause"];
-/// The target with everything installed.
-const APPLIANCE: &str = "appliance";
-/// Where distributions keep the certificate authorities that a host trusts, its own ones included.
-const CA_BUNDLES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
-
-/// An image that was built.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Built {
-    /// Its name.
-    pub(super) name: String,
-    /// Its id.
-    pub(super) id: String,
-}
-
-/// A build without attestations: they turn an image into an index of two, which `save` and `import` then carry along.
-struct Plain(Build);
-
-impl EngineCommand for Plain {
-    fn args(&self) -> Vec<OsString> {
-        self.0.args()
-    }
-
-    fn env(&self) -> Vec<(OsString, OsString)> {
-        let mut env = self.0.env();
-        env.push(("BUILDX_NO_DEFAULT_ATTESTATIONS".into(), "1".into()));
-        env
-    }
-
-    fn timeout(&self) -> Option<Duration> {
-        self.0.timeout()
-    }
+/// Sees to it that the engine has the image that the Dockerfile builds on.
+pub(super) fn ensure_base(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error> {
+    let Ok(choice) = context.settings.base_image.parse::<BaseImage>();
+    context.base = base_image::ensure(context.engine, &choice, |line| phase.message(line))?;
+    Ok(context.base.clone())
 }
 
 /// Builds all of them. The appliance comes first: it says, through its kubeadm, how the others are called.
@@ -102,78 +67,6 @@ fn targets(list: &str, version: &str) -> Result<Vec<(&'static str, String)>, Err
         }
     }
     Ok(found)
-}
-
-/// Builds the image of a target and calls it `name`.
-pub(super) fn build_one(context: &Context<'_>, phase: &Phase, target: &str, name: String) -> Result<Built, Error> {
-    let command = Build { tags: vec![name.clone()], ..command(context, target)? };
-    let look = || context.engine.image(&name).map_err(doing(format!("look for the image `{name}`")));
-    let before = look()?;
-    run(context, phase, target, command)?;
-    let id = look()?.map(|image| image.id).unwrap_or_default();
-    if let Some(before) = before.filter(|before| before.id != id) {
-        super::drop_untagged(context.engine, &before.id, &name, &[]);
-    }
-    Ok(Built { name, id })
-}
-
-/// Builds a target and writes its files into a tar, instead of making an image of them.
-pub(super) fn build_tree(context: &Context<'_>, phase: &Phase, target: &str, file: &Path) -> Result<(), Error> {
-    run(context, phase, target, Build { tree: Some(file.to_owned()), ..command(context, target)? })
-}
-
-fn command(context: &Context<'_>, target: &str) -> Result<Build, Error> {
-    let version = context.settings.cluster.kubernetes_version.clone();
-    let mut args =
-        vec![("BASE_IMAGE".to_owned(), context.base.clone()), ("KUBERNETES_VERSION".to_owned(), version.clone())];
-    args.extend(context.settings.go_proxy.iter().map(|proxy| ("GOPROXY".to_owned(), proxy.clone())));
-    Ok(Build {
-        target: Some(target.to_owned()),
-        args,
-        // BuildKit knows them without a line in the Dockerfile, and keeps them out of its cache keys.
-        args_of_environment: UNDERSTOOD
-            .as_flattened()
-            .iter()
-            .filter(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
-            .map(|name| (*name).to_owned())
-            .collect(),
-        secrets: ca_bundle().map(|path| ("ca".to_owned(), SecretSource::File(path))).into_iter().collect(),
-        labels: labels_of(target, version),
-        ..Build::new(context.engine.builder()?, context.source()?.root().to_owned())
-    })
-}
-
-fn run(context: &Context<'_>, phase: &Phase, target: &str, command: Build) -> Result<(), Error> {
-    let mut progress = Progress::default();
-    phase.message(target);
-    context
-        .engine
-        .stream(&Plain(command), |line| {
-            phase.detail(line.text);
-            if let Some(step) = progress.line(line.text) {
-                phase.message(format_args!("{target} {step}"));
-            }
-            ControlFlow::Continue(())
-        })
-        .map(drop)
-        .map_err(|source| Error::Build { target: target.to_owned(), source })
-}
-
-/// Only the appliance is labelled: what goes into the cluster has nobody to look for it, and stays as upstream's.
-fn labels_of(target: &str, version: String) -> Vec<(String, String)> {
-    if target != APPLIANCE {
-        return Vec::new();
-    }
-    vec![(labels::STAGE.to_owned(), APPLIANCE.to_owned()), (labels::KUBERNETES_VERSION.to_owned(), version)]
-}
-
-/// The host's own bundle, so that a build behind a proxy that intercepts TLS works; a secret is in no layer.
-fn ca_bundle() -> Option<PathBuf> {
-    std::env::var_os("SSL_CERT_FILE")
-        .map(PathBuf::from)
-        .into_iter()
-        .chain(CA_BUNDLES.iter().map(PathBuf::from))
-        .find(|path| path.is_file())
 }
 
 #[cfg(test)]

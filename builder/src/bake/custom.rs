@@ -8,8 +8,13 @@ use std::time::Duration;
 use kubake_init::contract::{BakeRequest, ClusterSettings, labels, paths, roles};
 
 use super::baked::{self, Bake};
-use super::images::{users_images, users_inputs};
-use super::{Baked, Context, Error, Options, Step, addons, check_inputs, directory, doing, look};
+use super::context::{Context, look};
+use super::error::{Error, doing};
+use super::inbox::directory;
+use super::options::{Baked, Options};
+use super::step::{self, Step};
+use super::user_images::{users_images, users_inputs};
+use super::{addons_build, check, components};
 use crate::checkout::Checkout;
 use crate::engine::command::Pull;
 use crate::engine::{Engine, Image};
@@ -17,9 +22,9 @@ use crate::printer::{Phase, Printer};
 use crate::settings::{Settings, has_registry};
 
 const STEPS: [Step; 4] = [
-    Step::always("inputs", check_inputs),
-    Step::for_addons("base image", super::base),
-    Step::for_addons("add-ons", addons::build),
+    Step::always("inputs", check::check_inputs),
+    Step::for_addons("base image", components::ensure_base),
+    Step::for_addons("add-ons", addons_build::build),
     Step::always("custom image", bake_custom),
 ];
 
@@ -50,7 +55,7 @@ pub(super) fn bake(
     settings.cluster = cluster;
     // By its id, because a name may lead elsewhere before this is done.
     let options = Options { from: Some(base.id), ..options };
-    super::run(&STEPS, engine, &settings, options, (checkout, Checkout::here()), printer)
+    step::run(&STEPS, engine, &settings, options, (checkout, Checkout::here()), printer)
 }
 
 fn find(engine: &Engine, from: &str, phase: &Phase) -> Result<Image, Error> {

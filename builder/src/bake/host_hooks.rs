@@ -9,14 +9,14 @@ use std::time::Duration;
 use kubake_init::contract::{ClusterSettings, hook_env, moments};
 use kubake_init::hooks::{Failure, Hook, find};
 
-use super::Error;
+use super::error::Error;
 use crate::advice::Advice;
 use crate::engine::{Call, Runner};
 use crate::printer::{Phase, chain};
 
 /// What hooks on the host are given.
 #[derive(Debug)]
-pub(super) struct Surroundings<'a> {
+pub(super) struct HookContext<'a> {
     /// The hooks directory.
     pub(super) directory: &'a Path,
     /// What the cluster is made with.
@@ -34,7 +34,7 @@ pub(super) fn run(
     runner: &Runner,
     moment: &str,
     container: &str,
-    given: &Surroundings<'_>,
+    given: &HookContext<'_>,
     phase: &Phase,
 ) -> Result<(), Error> {
     debug_assert!(moments::HOST.contains(&moment), "the others run in the container");
@@ -55,7 +55,7 @@ pub(super) fn run(
     Ok(())
 }
 
-fn call(hook: &Hook, moment: &str, container: &str, given: &Surroundings<'_>) -> Call {
+fn call(hook: &Hook, moment: &str, container: &str, given: &HookContext<'_>) -> Call {
     Call::new(hook.program())
         .arg(container)
         .directory(hook.directory())
@@ -88,7 +88,7 @@ mod tests {
         let printer = Printer::capturing(Verbosity::Verbose);
         let phase = printer.phase("cluster");
         let settings = ClusterSettings::default();
-        let given = Surroundings {
+        let given = HookContext {
             directory,
             settings: &settings,
             engine: Path::new("/usr/bin/engine"),

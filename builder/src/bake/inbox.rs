@@ -1,0 +1,27 @@
+//! Files that the build container finds beside what the user adds: the request, the settings, empty directories.
+
+use std::path::PathBuf;
+
+use kubake_init::contract::{BakeRequest, paths};
+
+use super::inputs::{Content, Packed};
+use crate::settings::Settings;
+
+pub(super) fn relative(path: &str) -> PathBuf {
+    PathBuf::from(path.trim_start_matches('/'))
+}
+
+pub(super) fn directory(path: &str) -> Packed {
+    Packed { target: relative(path), content: Content::Directory }
+}
+
+pub(super) fn request_file(request: &BakeRequest) -> Packed {
+    let text = serde_json::to_string_pretty(request).unwrap_or_default();
+    Packed { target: relative(paths::INBOX_REQUEST), content: Content::Text(text) }
+}
+
+pub(super) fn settings_file(settings: &Settings) -> Packed {
+    // JSON is YAML: the same reader, and no second way to write it.
+    let text = serde_json::to_string_pretty(&settings.cluster).unwrap_or_default();
+    Packed { target: relative(paths::SETTINGS), content: Content::Text(text) }
+}

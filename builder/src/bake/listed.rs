@@ -1,0 +1,153 @@
+//! Images that lists name: pulls those that the engine does not have, and saves all of them under names that Kubernetes
+//! looks for. What a list is, is `inputs`' business.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::context::look;
+use super::error::{Error, doing};
+use super::inputs::{self, Listed, Platform, Problem};
+use super::saved::save;
+use crate::advice::Advice;
+use crate::engine::command::{Pull, Tag};
+use crate::engine::{Engine, Image, ImageGuard};
+use crate::printer::{Phase, chain};
+
+/// Repository of names that images get which a list names by digest, while they are saved.
+const BY_DIGEST_REPOSITORY: &str = "kubake/by-digest";
+
+/// Why a listed image cannot be taken as the engine has it.
+pub(super) fn unusable(listed: &Listed, image: Option<&Image>, platform: &Platform) -> Option<Problem> {
+    let Listed { reference, .. } = listed;
+    match image {
+        None if listed.is_local => Some(listed.problem(format!(
+            "the engine has no image `{reference}`; build it, or leave `docker://` out to have it pulled"
+        ))),
+        Some(image) if !platform.runs(&Platform::new("", &image.architecture)) => Some(listed.problem(format!(
+            "the engine's image `{reference}` is for {}, and the engine runs {platform}; pull it for that platform",
+            image.architecture
+        ))),
+        _ => None,
+    }
+}
+
+/// Saves images of lists. An archive holds no names by digest, so those images get a name of ours for as long as it takes;
+/// answers with the names that they shall have, by those in the archive.
+pub(super) fn save_listed(
+    engine: &Engine,
+    output: &Path,
+    listed: &[Listed],
+) -> Result<BTreeMap<String, String>, Error> {
+    let (mut images, mut names, mut guards) = (Vec::new(), BTreeMap::new(), Vec::new());
+    for Listed { reference, .. } in listed {
+        let Some(name) = name_by_digest(reference) else {
+            images.push(reference.clone());
+            continue;
+        };
+        let ours = format!("{BY_DIGEST_REPOSITORY}:{}-{}", std::process::id(), names.len());
+        // Before there is anything to guard: the tag must not be left over in any case.
+        guards.push(ImageGuard::new(engine, &ours));
+        engine
+            .run(&Tag { image: reference.clone(), name: ours.clone() })
+            .map_err(doing(format!("name the image `{reference}`")))?;
+        images.push(ours.clone());
+        names.insert(ours, name);
+    }
+    save(engine, output, images)?;
+    Ok(names)
+}
+
+/// The name under which Kubernetes looks for an image by digest: a tag beside the digest does not count.
+fn name_by_digest(reference: &str) -> Option<String> {
+    let (name, digest) = reference.split_once('@')?;
+    let start = name.rfind('/').map_or(0, |at| at + 1);
+    let name = name.get(start..).and_then(|last| last.find(':')).map_or(name, |at| &name[..start + at]);
+    let name = match name.split_once('/') {
+        Some((registry, _)) if registry.contains(['.', ':']) || registry == "localhost" => name.to_owned(),
+        Some(_) => format!("docker.io/{name}"),
+        None => format!("docker.io/library/{name}"),
+    };
+    Some(format!("{name}@{digest}"))
+}
+
+/// What images of lists are, by name and id, those that the engine does not have pulled first; or all that cannot be had.
+pub(super) fn pull_listed(engine: &Engine, listed: &[Listed], phase: &Phase) -> Result<Vec<String>, Error> {
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    // The same image by another name is another input.
+    let part = |reference: &str, id: &str| format!("{reference} {id}");
+    for image in listed {
+        let Listed { reference, .. } = image;
+        if let Some(present) = look(engine, reference)? {
+            found.push(part(reference, &present.id));
+            continue;
+        }
+        phase.message(format_args!("pulling {reference}"));
+        let pull = Pull { image: reference.clone(), timeout: Some(Duration::from_secs(1800)) };
+        match engine.run(&pull) {
+            Ok(()) => {
+                let id = look(engine, reference)?.map(|image| image.id).unwrap_or_default();
+                found.push(part(reference, &id));
+            }
+            Err(source) if source.is_interrupted() => {
+                return Err(Error::Run { doing: format!("pull `{reference}`"), source });
+            }
+            Err(error) => {
+                let why = chain(&error);
+                problems
+                    .push(image.problem(format!("pull `{reference}`: {why}; see that its registry can be reached")));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(found) } else { Err(inputs::Error::Problems(problems).into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn names_by_digest_are_those_that_kubernetes_looks_for() {
+        for (reference, name) in [
+            ("nginx:1.29", None),
+            ("nginx@sha256:0a", Some("docker.io/library/nginx@sha256:0a")),
+            ("nginx:1.29@sha256:0a", Some("docker.io/library/nginx@sha256:0a")),
+            ("me/app@sha256:0a", Some("docker.io/me/app@sha256:0a")),
+            ("reg.example:5000/app:2@sha256:0a", Some("reg.example:5000/app@sha256:0a")),
+        ] {
+            assert_eq!(name_by_digest(reference).as_deref(), name, "{reference}");
+        }
+    }
+
+    #[test]
+    fn a_listed_image_that_is_absent_or_for_another_machine_is_told_with_its_line() {
+        let platform = Platform::new("linux", "amd64");
+        let listed = |is_local| Listed {
+            reference: "me/app".to_owned(),
+            is_local,
+            path: PathBuf::from("images.d/a.txt"),
+            line: 3,
+        };
+        let image: Image = Image {
+            id: "sha256:1".to_owned(),
+            tags: Vec::new(),
+            digests: Vec::new(),
+            labels: BTreeMap::new(),
+            env: Vec::new(),
+            entrypoint: Vec::new(),
+            size: 0,
+            created: String::new(),
+            architecture: "arm64".to_owned(),
+            layers: Vec::new(),
+        };
+        assert_eq!(unusable(&listed(false), None, &platform), None, "it is pulled");
+        let text = unusable(&listed(true), None, &platform).unwrap().to_string();
+        assert!(text.starts_with("`images.d/a.txt`, line 3: the engine has no image `me/app`; build it"), "{text}");
+        let text = unusable(&listed(true), Some(&image), &platform).unwrap().to_string();
+        assert!(text.contains("line 3") && text.contains("is for arm64, and the engine runs linux/amd64"), "{text}");
+        let image = Image { architecture: "amd64".to_owned(), ..image };
+        assert_eq!(unusable(&listed(true), Some(&image), &platform), None);
+    }
+}

@@ -1,0 +1,52 @@
+//! Images that a bake replaces: removes what nothing needs any more.
+
+use kubake_init::contract::labels;
+
+use super::context::Context;
+use crate::engine::Engine;
+use crate::engine::command::{Filter, ImageList, RemoveImage};
+
+/// The image that had the name before, unless it has another one, or a container or an image still needs it.
+pub(super) fn drop_untagged(engine: &Engine, id: &str, name: &str, further: &[String]) {
+    match engine.image(id) {
+        Ok(Some(image)) if image.tags.iter().all(|tag| tag == name || further.contains(tag)) => {
+            let mut images: Vec<String> = image.tags.into_iter().filter(|tag| tag != name).collect();
+            images.push(id.to_owned());
+            for image in images {
+                if let Err(error) = engine.run(&RemoveImage { images: vec![image.clone()], force: false }) {
+                    if !error.is_not_found() {
+                        tracing::info!("the replaced image `{image}` is left over: {error}");
+                    }
+                }
+            }
+        }
+        Ok(_) => {}
+        Err(error) => tracing::info!("the replaced image `{id}` is left over: {error}"),
+    }
+}
+
+/// Removes images with a store of components that are built anew by now: gigabytes that nobody looks for. Those of the
+/// same components stay, for the bakes that add other images to them. Baked images on top keep what they need.
+pub(super) fn drop_outdated(context: &Context<'_>, repository: &str, components: &str) {
+    let list = ImageList {
+        filters: vec![
+            Filter::LabelIs(labels::STAGE.to_owned(), "images".to_owned()),
+            Filter::LabelIs(labels::KUBERNETES_VERSION.to_owned(), context.settings.cluster.kubernetes_version.clone()),
+        ],
+    };
+    let old = match context.engine.images(&list) {
+        Ok(images) => images
+            .into_iter()
+            .filter(|image| image.labels.get(labels::COMPONENTS).is_none_or(|of| of != components))
+            .flat_map(|image| image.tags)
+            .filter(|tag| *tag != context.images_name)
+            .collect::<Vec<_>>(),
+        Err(error) => return tracing::warn!("images of earlier bakes are left over: {error}"),
+    };
+    for image in old.into_iter().filter(|tag| tag.starts_with(repository)) {
+        // In use by a container somebody keeps, for example.
+        if let Err(error) = context.engine.run(&RemoveImage { images: vec![image.clone()], force: false }) {
+            tracing::info!("image `{image}` of an earlier bake is left over: {error}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The two ways to bake: from source, and on top of a baked image.
+
+use super::error::Error;
+use super::options::{Baked, Options};
+use super::{custom, from_source};
+use crate::engine::Engine;
+use crate::printer::Printer;
+use crate::settings::Settings;
+
+/// Bakes an image from source, or from the baked image that the options name.
+///
+/// # Errors
+/// See [`Error`].
+pub fn bake(engine: &Engine, settings: &Settings, options: Options, printer: &Printer) -> Result<Baked, Error> {
+    match options.from.clone() {
+        None => from_source::bake(engine, settings, options, printer),
+        Some(from) => custom::bake(engine, settings, &from, options, printer),
+    }
+}

@@ -1,0 +1,88 @@
+//! Runs the steps of a bake one after the other and shows each.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::addons::Addons;
+use super::context::Context;
+use super::error::Error;
+use super::inputs::{Hooks, Images};
+use super::options::{Baked, Options};
+use super::tags::further_tags;
+use crate::checkout::Checkout;
+use crate::engine::Engine;
+use crate::printer::{Phase, Printer};
+use crate::settings::Settings;
+
+/// A step: a name to show, and what it does; it answers with a remark for the line that ends it.
+pub(super) struct Step {
+    name: &'static str,
+    execute: fn(&mut Context<'_>, &Phase) -> Result<String, Error>,
+    /// When there is something for it to do.
+    when: fn(&Settings) -> bool,
+}
+
+impl Step {
+    pub(super) const fn always(
+        name: &'static str,
+        execute: fn(&mut Context<'_>, &Phase) -> Result<String, Error>,
+    ) -> Self {
+        Self { name, execute, when: |_| true }
+    }
+
+    /// Only where there are add-ons.
+    pub(super) const fn for_addons(
+        name: &'static str,
+        execute: fn(&mut Context<'_>, &Phase) -> Result<String, Error>,
+    ) -> Self {
+        Self { name, execute, when: |settings| !settings.addons.is_empty() }
+    }
+}
+
+pub(super) fn run(
+    steps: &[Step],
+    engine: &Engine,
+    settings: &Settings,
+    options: Options,
+    (checkout, own): (Option<Checkout>, Checkout),
+    printer: &Printer,
+) -> Result<Baked, Error> {
+    let started = Instant::now();
+    // Not below /tmp, which often lies in memory: the archives are gigabytes (FHS: /var/tmp is for large files).
+    let below = std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
+    let directory = tempfile::Builder::new()
+        .prefix("kubake-bake-")
+        .tempdir_in(&below)
+        .map_err(|source| Error::Temporary { path: below, source })?;
+    let mut context = Context {
+        engine,
+        settings,
+        options,
+        checkout,
+        own,
+        directory,
+        images: Images::default(),
+        hooks: Hooks::default(),
+        addons: Addons::default(),
+        base: String::new(),
+        appliance: None,
+        control_plane: Vec::new(),
+        images_name: String::new(),
+        images_inputs: String::new(),
+        inputs: String::new(),
+        baked: None,
+        cached: false,
+    };
+    for step in steps.iter().filter(|step| (step.when)(settings)) {
+        let phase = printer.phase(step.name);
+        let remark = (step.execute)(&mut context, &phase)?;
+        phase.done_with(remark);
+    }
+    Ok(Baked {
+        image: settings.image.clone(),
+        tags: further_tags(settings),
+        id: context.baked.unwrap_or_default(),
+        cached: context.cached,
+        elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    })
+}
