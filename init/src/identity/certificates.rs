@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    KeyUsagePurpose, PublicKeyData, SanType,
 };
 
 /// A certificate or key that could not be made.
@@ -36,7 +36,7 @@ pub enum CertificateError {
 
 /// From when to when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Validity {
+pub(super) struct Validity {
     not_before: SystemTime,
     not_after: SystemTime,
 }
@@ -47,7 +47,7 @@ impl Validity {
 
     /// From a day ago until `lifetime` from now.
     #[must_use]
-    pub fn new(now: SystemTime, lifetime: Duration) -> Self {
+    pub(super) fn new(now: SystemTime, lifetime: Duration) -> Self {
         let not_before = now.checked_sub(Self::BACKDATED).unwrap_or(UNIX_EPOCH).max(UNIX_EPOCH);
         // Whole seconds, which is what a certificate holds.
         Self { not_before: in_seconds(not_before), not_after: in_seconds(now.checked_add(lifetime).unwrap_or(now)) }
@@ -55,13 +55,13 @@ impl Validity {
 
     /// The first moment of it.
     #[must_use]
-    pub fn not_before(self) -> SystemTime {
+    pub(super) fn not_before(self) -> SystemTime {
         self.not_before
     }
 
     /// The last moment of it.
     #[must_use]
-    pub fn not_after(self) -> SystemTime {
+    pub(super) fn not_after(self) -> SystemTime {
         self.not_after
     }
 }
@@ -170,6 +170,26 @@ fn parameters(common_name: &str, organization: Option<&str>, validity: Validity)
     parameters.not_after = epoch + since(validity.not_after);
     parameters.distinguished_name = subject;
     parameters
+}
+
+/// A private key that was made elsewhere.
+pub(super) struct PrivateKey(KeyPair);
+
+impl PrivateKey {
+    /// Reads PKCS#8 (DER); none for a kind of key that cannot be used here.
+    pub(super) fn from_pkcs8(der: &[u8]) -> Option<Self> {
+        KeyPair::try_from(der).ok().map(Self)
+    }
+
+    /// The public key as a certificate holds it (SubjectPublicKeyInfo, DER).
+    pub(super) fn public_key_info(&self) -> Vec<u8> {
+        self.0.subject_public_key_info()
+    }
+
+    /// PKCS#8, as PEM.
+    pub(super) fn to_pem(&self) -> String {
+        self.0.serialize_pem()
+    }
 }
 
 /// A key pair for signing tokens: the private key and the public one, as PEM.

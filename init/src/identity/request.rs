@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::certificates::Pair;
-use super::given::{self, GivenError};
+use super::user_ca::{self, UserCaError};
 use crate::contract::{CERT_LIFETIME, env, is_certificate_name};
 use crate::pem;
 
@@ -59,7 +59,7 @@ pub enum RequestError {
     },
     /// A CA that cannot be used.
     #[error(transparent)]
-    Given(#[from] GivenError),
+    UserCa(#[from] UserCaError),
 }
 
 impl Request {
@@ -100,14 +100,14 @@ impl Request {
 }
 
 fn authority(certificate: Option<String>, key: Option<String>, now: SystemTime) -> Result<Option<Pair>, RequestError> {
-    let half = |given, missing| Err(GivenError::Half { given, missing }.into());
+    let half = |given, missing| Err(UserCaError::Half { given, missing }.into());
     match (certificate, key) {
         (None, None) => Ok(None),
         (Some(_), None) => half(env::CA_CERT, env::CA_KEY),
         (None, Some(_)) => half(env::CA_KEY, env::CA_CERT),
         (Some(certificate), Some(key)) => {
             let (certificate, key) = (text(env::CA_CERT, certificate)?, text(env::CA_KEY, key)?);
-            Ok(Some(given::check(&certificate, &key, now)?))
+            Ok(Some(user_ca::check(&certificate, &key, now)?))
         }
     }
 }

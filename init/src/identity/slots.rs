@@ -12,7 +12,7 @@
 
 use serde_json::Value;
 
-/// Length of a slot. A value has the CA's PEM once, at most [`super::given`]'s 4 KiB, in base64 and with a few lines.
+/// Length of a slot. A value has the CA's PEM once, at most [`super::user_ca`]'s 4 KiB, in base64 and with a few lines.
 const BYTES: usize = 8192;
 const BEGIN: &str = "\"@kubake-identity:";
 const END: &str = "@\"";

@@ -2,12 +2,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rcgen::{KeyPair, PublicKeyData};
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate, parse_x509_pem};
 
-use super::certificates::Pair;
+use super::certificates::{Pair, PrivateKey};
 use crate::contract::env;
 use crate::pem;
 
@@ -16,7 +15,7 @@ const MOST_BYTES: usize = 4096;
 
 /// A CA that cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum GivenError {
+pub enum UserCaError {
     /// One is useless without the other.
     #[error("{given} is set and {missing} is not; set both or none")]
     Half {
@@ -40,8 +39,8 @@ pub enum GivenError {
 }
 
 /// Checks a certificate and its key, both PEM, and brings them into the form in which CAs are kept here.
-pub(super) fn check(certificate: &str, key: &str, now: SystemTime) -> Result<Pair, GivenError> {
-    let wrong = |reason: &str| GivenError::Certificate { reason: reason.to_owned() };
+pub(super) fn check(certificate: &str, key: &str, now: SystemTime) -> Result<Pair, UserCaError> {
+    let wrong = |reason: &str| UserCaError::Certificate { reason: reason.to_owned() };
     let (rest, block) = parse_x509_pem(certificate.as_bytes()).map_err(|_| wrong("this is no certificate in PEM"))?;
     if block.label != "CERTIFICATE" {
         return Err(wrong(&format!("this is a `{}`, not a CERTIFICATE", block.label.escape_default())));
@@ -71,14 +70,14 @@ pub(super) fn check(certificate: &str, key: &str, now: SystemTime) -> Result<Pai
         return Err(wrong(&format!("it is longer than {MOST_BYTES} bytes")));
     }
     let key = read_key(key)?;
-    if key.subject_public_key_info() != parsed.public_key().raw {
-        return Err(GivenError::Key { reason: format!("this is not the key of the certificate in {}", env::CA_CERT) });
+    if key.public_key_info() != parsed.public_key().raw {
+        return Err(UserCaError::Key { reason: format!("this is not the key of the certificate in {}", env::CA_CERT) });
     }
-    Ok(Pair { certificate, key: key.serialize_pem() })
+    Ok(Pair { certificate, key: key.to_pem() })
 }
 
-fn read_key(pem: &str) -> Result<KeyPair, GivenError> {
-    let wrong = |reason: &str| GivenError::Key { reason: reason.to_owned() };
+fn read_key(pem: &str) -> Result<PrivateKey, UserCaError> {
+    let wrong = |reason: &str| UserCaError::Key { reason: reason.to_owned() };
     if pem.contains("ENCRYPTED") {
         return Err(wrong("the key is encrypted; give it without a pass phrase"));
     }
@@ -91,7 +90,7 @@ fn read_key(pem: &str) -> Result<KeyPair, GivenError> {
         }
         _ => Vec::new(),
     };
-    let read = candidates.into_iter().find_map(|der| KeyPair::try_from(der.as_slice()).ok());
+    let read = candidates.iter().find_map(|der| PrivateKey::from_pkcs8(der));
     read.ok_or_else(|| wrong("only RSA keys of 2048 to 4096 bits and ECDSA keys on P-256 or P-384 can be used"))
 }
 

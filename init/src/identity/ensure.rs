@@ -1,0 +1,305 @@
+//! Makes an identity, keeps it, renews it or removes it.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use sha2::{Digest, Sha256};
+
+use super::certificates::Validity;
+use super::error::IdentityError;
+use super::files::{self, Authorities};
+use super::record::{self, Record, seconds};
+use super::request::Request;
+use super::store::{link_kubelets_certificate, read, write_all};
+use super::{etcd, machine};
+use crate::contract::{ClusterSettings, paths};
+use crate::files::{remove, under};
+use crate::phases::chain;
+
+/// CAs outlive what they sign.
+const SHORTEST_AUTHORITY: Duration = crate::contract::CERT_LIFETIME;
+/// Everything that an identity consists of. What the bake leaves of these in an image is a secret in an image.
+const TRACES: &[&str] = &[
+    paths::IDENTITY,
+    paths::PKI,
+    paths::DOCKER_PKI,
+    paths::ADMIN_KUBECONFIG,
+    "/etc/kubernetes/super-admin.conf",
+    "/etc/kubernetes/controller-manager.conf",
+    "/etc/kubernetes/scheduler.conf",
+    "/etc/kubernetes/kubelet.conf",
+    "/etc/kubernetes/bootstrap-kubelet.conf",
+    "/etc/kubernetes/tmp",
+    "/var/lib/kubelet/pki",
+];
+
+/// What is known of the place where the identity is used.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The container's own addresses.
+    pub addresses: Vec<IpAddr>,
+    /// The container's host name.
+    pub hostname: String,
+    /// What its clock says.
+    pub now: SystemTime,
+}
+
+/// What [`ensure_at`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// This is the container's first boot.
+    Made,
+    /// The certificates of an earlier boot serve on.
+    Kept,
+    /// The CAs stay; what they vouch for was made anew, for other addresses or because its time runs out.
+    Renewed,
+}
+
+/// Whether the container below `root` has an identity.
+#[must_use]
+pub fn is_made_at(root: &Path) -> bool {
+    under(root, paths::IDENTITY).exists()
+}
+
+/// Makes the identity of the container below `root`, or brings the one it has up to date.
+///
+/// # Errors
+/// [`IdentityError`]; the next boot tries again.
+pub fn ensure_at(
+    root: &Path,
+    settings: &ClusterSettings,
+    request: &Request,
+    place: &Place,
+) -> Result<Outcome, IdentityError> {
+    for shared in machine::apply_at(root) {
+        tracing::warn!("{}", chain(&shared));
+    }
+    let served = files::served(settings, &request.names, &place.addresses, &place.hostname);
+    let (mut record, outcome) = match record::read(root)? {
+        None => (make(root, settings, request, &served, place.now)?, Outcome::Made),
+        Some(record) if record.is_current(&served, place.now) => (record, Outcome::Kept),
+        Some(record) => (renew(root, settings, request, served, place.now, record)?, Outcome::Renewed),
+    };
+    if !record.is_in_etcd {
+        etcd::fill(root, settings)?;
+        record.is_in_etcd = true;
+        record::write(root, &record)?;
+    }
+    Ok(outcome)
+}
+
+/// Makes an identity for the bake, whose etcd does not exist yet.
+///
+/// # Errors
+/// [`IdentityError`].
+pub fn make_for_bake_at(root: &Path, settings: &ClusterSettings, place: &Place) -> Result<(), IdentityError> {
+    let request = Request::default();
+    let served = files::served(settings, &[], &place.addresses, &place.hostname);
+    make(root, settings, &request, &served, place.now).map(drop)
+}
+
+/// Removes everything that [`make_for_bake_at`] made and kubeadm made of it.
+///
+/// # Errors
+/// When a file cannot be removed: then the container must not become an image.
+pub fn remove_at(root: &Path) -> Result<(), IdentityError> {
+    for path in TRACES {
+        let path = under(root, path);
+        remove(&path).map_err(|source| IdentityError::Write { path, source })?;
+    }
+    Ok(())
+}
+
+fn make(
+    root: &Path,
+    settings: &ClusterSettings,
+    request: &Request,
+    served: &BTreeSet<String>,
+    now: SystemTime,
+) -> Result<Record, IdentityError> {
+    // What a boot left that was killed on its way here.
+    remove_at(root)?;
+    let validity = Validity::new(now, request.lifetime);
+    let authorities =
+        Authorities::make(request.authority.clone(), Validity::new(now, request.lifetime.max(SHORTEST_AUTHORITY)))?;
+    write_all(root, authorities.files()?)?;
+    write_all(root, authorities.leaves(settings, served, validity)?)?;
+    link_kubelets_certificate(root)?;
+    let record = Record {
+        fingerprint: hex(&Sha256::digest(&authorities.cluster.pair.certificate)),
+        is_in_etcd: false,
+        served: served.clone(),
+        not_before: seconds(validity.not_before()),
+        not_after: seconds(validity.not_after()),
+    };
+    record::write(root, &record)?;
+    Ok(record)
+}
+
+fn renew(
+    root: &Path,
+    settings: &ClusterSettings,
+    request: &Request,
+    served: BTreeSet<String>,
+    now: SystemTime,
+    record: Record,
+) -> Result<Record, IdentityError> {
+    let validity = Validity::new(now, request.lifetime);
+    let authorities = Authorities::load(|path| read(&under(root, path)))?;
+    write_all(root, authorities.leaves(settings, &served, validity)?)?;
+    link_kubelets_certificate(root)?;
+    let record = Record {
+        served,
+        not_before: seconds(validity.not_before()),
+        not_after: seconds(validity.not_after()),
+        ..record
+    };
+    record::write(root, &record)?;
+    Ok(record)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use std::fs;
+    use std::path::PathBuf;
+    use std::time::UNIX_EPOCH;
+
+    use serde_json::json;
+
+    use super::super::etcd::DATABASE;
+    use super::super::files::{CLUSTER_CA, FRONT_PROXY_CA};
+    use super::super::slots::{self, Slot};
+    use super::super::store::write;
+    use super::*;
+    use crate::services::kubelet;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    /// A container as a bake leaves it, as far as this module looks at it.
+    fn container() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let object = json!({
+            "data": { "ca.crt": Slot::ClusterCa.placeholder(), "proxy": Slot::FrontProxyCa.placeholder() },
+            "info": Slot::ClusterInfo.placeholder(),
+        });
+        let database = under(root.path(), DATABASE);
+        fs::create_dir_all(database.parent().unwrap()).unwrap();
+        fs::write(database, format!("page{}page", slots::freeze(&object))).unwrap();
+        root
+    }
+
+    fn place(now: SystemTime) -> Place {
+        Place { addresses: vec!["172.17.0.2".parse().unwrap()], hostname: "a1b2c3".to_owned(), now }
+    }
+
+    fn ensure(root: &Path, request: &Request, place: &Place) -> Outcome {
+        ensure_at(root, &ClusterSettings::default(), request, place).unwrap()
+    }
+
+    fn content(root: &Path, path: &str) -> String {
+        fs::read_to_string(under(root, path)).unwrap()
+    }
+
+    #[test]
+    fn it_is_made_once_and_kept() {
+        let (root, now) = (container(), SystemTime::now());
+        let root = root.path();
+        let request = Request::default();
+        assert!(!is_made_at(root));
+        assert_eq!(ensure(root, &request, &place(now)), Outcome::Made);
+        assert!(is_made_at(root));
+        let files = [CLUSTER_CA.0, CLUSTER_CA.1, "/etc/kubernetes/pki/sa.key", paths::ADMIN_KUBECONFIG, DATABASE];
+        let before = files.map(|path| content(root, path));
+        assert_eq!(ensure(root, &request, &place(now + DAY)), Outcome::Kept);
+        assert_eq!(files.map(|path| content(root, path)), before);
+
+        let database = &before[4];
+        let object: serde_json::Value =
+            serde_json::from_str(database.trim_start_matches("page").trim_end_matches("page")).unwrap();
+        assert_eq!(object["data"]["ca.crt"], before[0].as_str());
+        assert_eq!(object["data"]["proxy"], content(root, FRONT_PROXY_CA.0));
+        assert!(object["info"].as_str().unwrap().contains("certificate-authority-data"));
+        let mode = |path: &str| fs::metadata(under(root, path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(CLUSTER_CA.1), mode(CLUSTER_CA.0), mode(DATABASE)), (0o600, 0o644, 0o600));
+        assert!(content(root, kubelet::CLIENT_LINK).contains("PRIVATE KEY"));
+    }
+
+    #[test]
+    fn no_two_containers_share_anything() {
+        let roots = [container(), container()];
+        let now = SystemTime::now();
+        for root in &roots {
+            ensure(root.path(), &Request::default(), &place(now));
+        }
+        for path in [CLUSTER_CA.0, FRONT_PROXY_CA.0, "/etc/kubernetes/pki/sa.pub", "/etc/kubake/docker/ca.pem"] {
+            assert_ne!(content(roots[0].path(), path), content(roots[1].path(), path), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_addresses_and_old_age_renew_what_the_cas_vouch_for() {
+        let (root, now) = (container(), SystemTime::now());
+        let root = root.path();
+        let request = Request { lifetime: 30 * DAY, ..Request::default() };
+        ensure(root, &request, &place(now));
+        let (authority, serving) = (content(root, CLUSTER_CA.0), "/etc/kubernetes/pki/apiserver.crt");
+        let first = content(root, serving);
+        let moved = Place { addresses: vec!["10.9.8.7".parse().unwrap()], ..place(now) };
+        assert_eq!(ensure(root, &request, &moved), Outcome::Renewed);
+        let second = content(root, serving);
+        assert_ne!(first, second);
+        let late = Place { now: now + 25 * DAY, ..moved.clone() };
+        assert_eq!(ensure(root, &request, &late), Outcome::Renewed);
+        assert_ne!(second, content(root, serving));
+        let early = Place { now: now - 40 * DAY, ..moved };
+        assert_eq!(ensure(root, &request, &early), Outcome::Renewed, "a clock that was set back");
+        assert_eq!(content(root, CLUSTER_CA.0), authority);
+    }
+
+    #[test]
+    fn an_interrupted_first_boot_is_taken_up() {
+        let (root, now) = (container(), SystemTime::now());
+        let root = root.path();
+        // Killed while files were written.
+        write(&under(root, CLUSTER_CA.0), b"half", false).unwrap();
+        assert_eq!(ensure(root, &Request::default(), &place(now)), Outcome::Made);
+        let authority = content(root, CLUSTER_CA.0);
+        // Killed after etcd was filled and before the record said so.
+        let record = record::read(root).unwrap().unwrap();
+        record::write(root, &Record { is_in_etcd: false, ..record.clone() }).unwrap();
+        assert_eq!(ensure(root, &Request::default(), &place(now)), Outcome::Kept);
+        assert_eq!(record::read(root).unwrap().unwrap(), record);
+        assert_eq!(content(root, CLUSTER_CA.0), authority);
+    }
+
+    #[test]
+    fn an_image_without_room_in_etcd_is_refused_each_time() {
+        let root = container();
+        fs::write(under(root.path(), DATABASE), "page").unwrap();
+        for _ in 0..2 {
+            let error = ensure_at(root.path(), &ClusterSettings::default(), &Request::default(), &place(UNIX_EPOCH));
+            let error = chain(&error.unwrap_err());
+            assert!(error.contains("member/snap/db") && error.contains("bake the image again"), "{error}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_it_is_left_for_an_image() {
+        let root = tempfile::tempdir().unwrap();
+        make_for_bake_at(root.path(), &ClusterSettings::default(), &place(SystemTime::now())).unwrap();
+        remove_at(root.path()).unwrap();
+        fn files(path: &Path) -> Vec<PathBuf> {
+            let entries = fs::read_dir(path).unwrap().flatten().map(|entry| entry.path());
+            entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+        }
+        assert_eq!(files(root.path()), Vec::<PathBuf>::new());
+    }
+}

@@ -1,0 +1,62 @@
+//! The record that an identity is complete, and what it was made for: the last file that is written, the first that is read.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::IdentityError;
+use super::store;
+use crate::contract::paths;
+use crate::files::under;
+
+/// That an identity is complete, and what it was made for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Record {
+    /// SHA-256 of the cluster CA's PEM, for people who compare containers.
+    pub(super) fingerprint: String,
+    /// Whether etcd's slots are filled.
+    pub(super) is_in_etcd: bool,
+    /// What the serving certificates are for.
+    pub(super) served: BTreeSet<String>,
+    /// Seconds since 1970.
+    pub(super) not_before: u64,
+    pub(super) not_after: u64,
+}
+
+impl Record {
+    /// Whether the certificates serve on: for the same names, and for two thirds of their time. Not longer, because a
+    /// boot is the only moment at which they can be renewed.
+    pub(super) fn is_current(&self, served: &BTreeSet<String>, now: SystemTime) -> bool {
+        let now = seconds(now);
+        let renewed_at = self.not_after - self.not_after.saturating_sub(self.not_before) / 3;
+        self.served == *served && self.not_before <= now && now < renewed_at
+    }
+}
+
+pub(super) fn read(root: &Path) -> Result<Option<Record>, IdentityError> {
+    let path = under(root, paths::IDENTITY);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(IdentityError::Read { path, source }),
+    };
+    serde_yaml::from_str(&text).map(Some).map_err(|source| IdentityError::Mark { path, source })
+}
+
+/// In one step, because a half mark would end every later boot.
+pub(super) fn write(root: &Path, mark: &Record) -> Result<(), IdentityError> {
+    let path = under(root, paths::IDENTITY);
+    let fresh = path.with_extension("fresh");
+    let text = serde_yaml::to_string(mark).map_err(|source| IdentityError::Mark { path: path.clone(), source })?;
+    store::write(&fresh, text.as_bytes(), false)?;
+    fs::rename(&fresh, &path).map_err(|source| IdentityError::Write { path, source })
+}
+
+pub(super) fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
