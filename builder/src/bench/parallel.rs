@@ -1,0 +1,80 @@
+//! Several clusters of one image that boot at once.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::error::Error;
+use super::report::Parallel;
+use super::run::{self, Boot, Course};
+use super::subjects::Subject;
+use crate::engine::Engine;
+use crate::printer::{Printer, seconds};
+use crate::up::wait::{self, Show};
+
+/// Between two looks whether the user asked to stop.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Boots several clusters of one image at the same moment.
+pub(super) fn at_once(
+    engine: &Engine,
+    subject: &Subject,
+    clusters: usize,
+    course: &Course,
+    printer: &Printer,
+) -> Result<Parallel, Error> {
+    let phase = printer.phase(format!("{clusters} clusters of {} at once", subject.name));
+    // All guards before the first container: they outlive the threads, and go on every way out of here.
+    let boots: Vec<Boot<'_>> = (0..clusters).map(|_| Boot::new(engine)).collect();
+    // Ends with our token, so that the first failure ends all others, too.
+    let abandoned = engine.for_cleanup();
+    let began = Instant::now();
+    let (sender, outcomes) = mpsc::channel();
+    let mut failure = None;
+    let mut ready_seconds = thread::scope(|scope| {
+        for (index, boot) in boots.iter().enumerate() {
+            let (sender, engine, id) = (sender.clone(), abandoned.clone(), &subject.image.id);
+            scope.spawn(move || {
+                let outcome = boot.run(&engine, id, course).and_then(|server| {
+                    Ok(wait::ready(&engine, boot.name(), &server, course.ready_timeout, Show::Nothing)?.at)
+                });
+                // The receiver outlives the scope.
+                drop(sender.send((index + 1, outcome)));
+            });
+        }
+        drop(sender);
+        let mut ready = Vec::new();
+        loop {
+            match outcomes.recv_timeout(LOOK) {
+                Ok((_, Ok(at))) => {
+                    ready.push(at.duration_since(began).as_secs_f64());
+                    phase.message(format_args!("{} of {clusters} ready", ready.len()));
+                }
+                Ok((number, Err(source))) => {
+                    // What fails after the first fails because of it.
+                    failure.get_or_insert((number, source));
+                    abandoned.runner().cancel().cancel();
+                }
+                Err(RecvTimeoutError::Timeout) if engine.runner().cancel().is_cancelled() => {
+                    failure.get_or_insert((1, run::Error::Interrupted));
+                    abandoned.runner().cancel().cancel();
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return ready,
+            }
+        }
+    });
+    let failed =
+        |number, source| Error::Parallel { number, clusters, image: subject.name.clone(), source: Box::new(source) };
+    if let Some((number, source)) = failure {
+        return Err(failed(number, source));
+    }
+    ready_seconds.sort_by(f64::total_cmp);
+    let all_ready_seconds = ready_seconds.last().copied().unwrap_or_default();
+    phase.message("are removed");
+    for (index, boot) in boots.into_iter().enumerate() {
+        boot.remove().map_err(|source| failed(index + 1, source))?;
+    }
+    phase.done_with(format_args!("all ready {}", seconds(Duration::from_secs_f64(all_ready_seconds))));
+    Ok(Parallel { image: subject.name.clone(), clusters, ready_seconds, all_ready_seconds })
+}
