@@ -1,0 +1,8 @@
+//! What is known about this boot: phases, components, readiness. One [`Board`] that all parts of the supervisor write to,
+//! any number of readers; everything that `/status`, `/kubernetes-ready` and the log say is derived from it. Does no I/O.
+
+mod board;
+mod document;
+
+pub use board::Board;
+pub use document::{Component, ComponentState, Hook, Milestone, Outcome, Phase, Readiness, State, Status};
