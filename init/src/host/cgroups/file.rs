@@ -1,0 +1,9 @@
+//! Reads files of a cgroup, with errors that name the path.
+
+use std::path::Path;
+
+use super::error::CgroupError;
+
+pub(super) fn read(path: &Path) -> Result<String, CgroupError> {
+    std::fs::read_to_string(path).map_err(|source| CgroupError::Read { path: path.to_owned(), source })
+}

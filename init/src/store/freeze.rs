@@ -1,0 +1,105 @@
+//! What containerd holds on its volume moves into the image's file system.
+
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use super::error::{StoreError, file};
+use super::layout::{CONTENT, MARKER, SNAPSHOTTER, TRANSIENT};
+use super::tree::{copy_tree, create_directory, read_directory, remove_tree};
+
+/// Moves what containerd holds on its volume into the image's file system. containerd is not running.
+///
+/// # Errors
+/// When a snapshot holds a whiteout or the file system refuses.
+pub fn freeze(volume: &Path, frozen: &Path) -> Result<(), StoreError> {
+    let snapshots = volume.join(SNAPSHOTTER).join("snapshots");
+    for entry in read_directory(&snapshots)? {
+        // What was frozen before was looked through before.
+        if is_link(&entry)? {
+            continue;
+        }
+        if let Some(path) = find_whiteout(&entry.path().join("fs"))? {
+            return Err(StoreError::Whiteout {
+                snapshot: entry.file_name().to_string_lossy().into_owned(),
+                path: path.display().to_string(),
+            });
+        }
+    }
+    keep_all(&snapshots, &frozen.join("snapshots"))?;
+    keep_all(&volume.join(CONTENT).join("blobs/sha256"), &frozen.join("blobs/sha256"))?;
+    let metadata = frozen.join("metadata");
+    remove_tree(&metadata)?;
+    create_directory(&metadata)?;
+    for entry in read_directory(volume)? {
+        let name = entry.file_name();
+        let is_transient =
+            TRANSIENT.iter().any(|transient| name == *transient) || name == MARKER || name == "lost+found";
+        if is_transient {
+            continue;
+        }
+        let kept_elsewhere = match name.to_str() {
+            Some(SNAPSHOTTER) => "snapshots",
+            Some(CONTENT) => "blobs",
+            _ => {
+                copy_tree(&entry.path(), &metadata.join(&name))?;
+                continue;
+            }
+        };
+        create_directory(&metadata.join(&name))?;
+        for inner in read_directory(&entry.path())? {
+            if inner.file_name() != kept_elsewhere {
+                copy_tree(&inner.path(), &metadata.join(&name).join(inner.file_name()))?;
+            }
+        }
+    }
+    let id = frozen.join("id");
+    let unique = fs::read_to_string("/proc/sys/kernel/random/uuid").map_err(file("read", Path::new("random/uuid")))?;
+    fs::write(&id, unique.trim()).map_err(file("write", &id))
+}
+
+/// Moves every entry of a directory on the volume into the image. A link leads to what an earlier freeze of the same
+/// image moved: it is where it belongs. What the volume has no more is forgotten.
+fn keep_all(from: &Path, to: &Path) -> Result<(), StoreError> {
+    create_directory(to)?;
+    let mut kept = Vec::new();
+    for entry in read_directory(from)? {
+        kept.push(entry.file_name());
+        if !is_link(&entry)? {
+            let destination = to.join(entry.file_name());
+            remove_tree(&destination)?;
+            copy_tree(&entry.path(), &destination)?;
+        }
+    }
+    for entry in read_directory(to)? {
+        if !kept.contains(&entry.file_name()) {
+            remove_tree(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn is_link(entry: &fs::DirEntry) -> Result<bool, StoreError> {
+    Ok(entry.file_type().map_err(file("inspect", &entry.path()))?.is_symlink())
+}
+
+/// The first whiteout (character device 0:0, as overlayfs marks a removed file) below a layer.
+///
+/// # Errors
+/// When a directory cannot be read.
+pub fn find_whiteout(layer: &Path) -> Result<Option<PathBuf>, StoreError> {
+    for entry in read_directory(layer)? {
+        let kind = entry.file_type().map_err(file("inspect", &entry.path()))?;
+        if kind.is_char_device() {
+            use std::os::unix::fs::MetadataExt;
+            if entry.metadata().map_err(file("inspect", &entry.path()))?.rdev() == 0 {
+                return Ok(Some(entry.path()));
+            }
+        } else if kind.is_dir() {
+            if let Some(found) = find_whiteout(&entry.path())? {
+                return Ok(Some(found));
+            }
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,22 @@
+//! The image store across bake and boot. Freezing moves containerd's unpacked snapshots into the image's own file
+//! system; attaching makes a volume use them there through symlinks, so that a boot copies a few hundred kilobytes of
+//! metadata and no image data. Starts no containerd and knows no image names.
+//!
+//! ```text
+//! /kubake/store/id                 names this store
+//! /kubake/store/metadata/…         containerd's databases, copied at the first boot
+//! /kubake/store/snapshots/N/fs     unpacked layers, never copied: /var/lib/containerd/…/snapshots/N links here
+//! /kubake/store/blobs/sha256/…     manifests, and packed layers where a `docker build` may need them; linked as well
+//! ```
+
+mod attach;
+mod error;
+mod freeze;
+mod layout;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use attach::{Attached, attach};
+pub use error::StoreError;
+pub use freeze::{find_whiteout, freeze};

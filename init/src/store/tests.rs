@@ -1,0 +1,90 @@
+//! Freezing and attaching, in directories.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use super::layout::{CONTENT, MARKER, SNAPSHOTTER};
+use super::tree::read_directory;
+use super::{Attached, StoreError, attach, freeze};
+
+/// A volume as containerd leaves it: one layer, its databases, a running container's leftovers.
+fn volume(root: &Path) -> PathBuf {
+    let volume = root.join("volume");
+    let snapshot = volume.join(SNAPSHOTTER).join("snapshots/1/fs/bin");
+    fs::create_dir_all(&snapshot).unwrap();
+    fs::write(snapshot.join("app"), "app").unwrap();
+    symlink("app", snapshot.join("link")).unwrap();
+    fs::write(volume.join(SNAPSHOTTER).join("metadata.db"), "snapshots").unwrap();
+    fs::create_dir_all(volume.join("io.containerd.metadata.v1.bolt")).unwrap();
+    fs::write(volume.join("io.containerd.metadata.v1.bolt/meta.db"), "images").unwrap();
+    fs::create_dir_all(volume.join("io.containerd.grpc.v1.cri/containers")).unwrap();
+    fs::create_dir_all(volume.join(CONTENT).join("blobs/sha256")).unwrap();
+    fs::create_dir_all(volume.join(CONTENT).join("ingest")).unwrap();
+    fs::write(volume.join(CONTENT).join("blobs/sha256/abc"), "blob").unwrap();
+    volume
+}
+
+#[test]
+fn a_frozen_store_attaches_to_a_fresh_volume_without_copying_layers() {
+    let root = tempfile::tempdir().unwrap();
+    let frozen = root.path().join("frozen");
+    freeze(&volume(root.path()), &frozen).unwrap();
+    assert!(!frozen.join("metadata/io.containerd.grpc.v1.cri").exists());
+
+    let fresh = root.path().join("fresh");
+    fs::create_dir(&fresh).unwrap();
+    let how = attach(&frozen, &fresh).unwrap();
+    let app = fresh.join(SNAPSHOTTER).join("snapshots/1/fs/bin/app");
+    assert_eq!(fs::read_to_string(app).unwrap(), "app");
+    assert_eq!(fs::read_to_string(fresh.join(SNAPSHOTTER).join("metadata.db")).unwrap(), "snapshots");
+    assert_eq!(fs::read_to_string(fresh.join("io.containerd.metadata.v1.bolt/meta.db")).unwrap(), "images");
+    let blob = fresh.join(CONTENT).join("blobs/sha256/abc");
+    assert!(blob.is_symlink());
+    assert_eq!(fs::read_to_string(blob).unwrap(), "blob");
+    let is_link = fresh.join(SNAPSHOTTER).join("snapshots/1").is_symlink();
+    assert_eq!(is_link, how == Attached::Linked);
+    assert_eq!(attach(&frozen, &fresh).unwrap(), Attached::Again);
+}
+
+#[test]
+fn a_second_freeze_keeps_linked_layers_and_drops_forgotten_ones() {
+    let root = tempfile::tempdir().unwrap();
+    let frozen = root.path().join("frozen");
+    let first = volume(root.path());
+    freeze(&first, &frozen).unwrap();
+    let snapshots = first.join(SNAPSHOTTER).join("snapshots");
+    fs::rename(snapshots.join("1"), snapshots.join("3")).unwrap();
+    symlink(frozen.join("snapshots/2"), snapshots.join("2")).unwrap();
+    fs::create_dir_all(frozen.join("snapshots/2/fs")).unwrap();
+    freeze(&first, &frozen).unwrap();
+    let blobs = first.join(CONTENT).join("blobs/sha256");
+    fs::remove_file(blobs.join("abc")).unwrap();
+    symlink(frozen.join("blobs/sha256/abc"), blobs.join("abc")).unwrap();
+    freeze(&first, &frozen).unwrap();
+    let names = |below: &str| -> Vec<_> {
+        read_directory(&frozen.join(below)).unwrap().iter().map(fs::DirEntry::file_name).collect()
+    };
+    assert_eq!(names("snapshots"), ["2", "3"]);
+    assert_eq!(fs::read_to_string(frozen.join("blobs/sha256/abc")).unwrap(), "blob");
+}
+
+#[test]
+fn a_volume_of_another_image_is_refused_and_left_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let frozen = root.path().join("frozen");
+    freeze(&volume(root.path()), &frozen).unwrap();
+    let other = root.path().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join(MARKER), "something else").unwrap();
+    let error = attach(&frozen, &other).unwrap_err();
+    assert!(matches!(error, StoreError::OtherStore { .. }), "{error}");
+    assert_eq!(fs::read_dir(&other).unwrap().count(), 1);
+}
+
+#[test]
+fn an_image_that_was_never_baked_says_so() {
+    let root = tempfile::tempdir().unwrap();
+    let error = attach(&root.path().join("frozen"), root.path()).unwrap_err().to_string();
+    assert!(error.contains("kubake bake"), "{error}");
+}
