@@ -74,7 +74,7 @@ impl HostContext {
         let mut add = |origin: Origin, error: &dyn std::error::Error| {
             problems.push(Problem { origin, message: chain(error) });
         };
-        if let Some(path) = &settings.registries_file {
+        if let Some(path) = &settings.container.registries_file {
             match request::from_file(path, path.parent()) {
                 Ok(registries) => host_context.registries = Some(registries),
                 Err(errors) => errors.iter().for_each(|error| add(origin(), error)),
@@ -101,7 +101,7 @@ impl HostContext {
 
     fn begin(settings: &Settings, variable: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) -> Self {
         let mut host_context = Self::default();
-        if let Some(path) = &settings.extra_ca_certs {
+        if let Some(path) = &settings.container.extra_ca_certs {
             match authorities::from_file(path) {
                 Ok(authorities) => host_context.authorities = authorities,
                 Err(error) => problems
@@ -114,7 +114,7 @@ impl HostContext {
             return host_context;
         }
         // In the host's own network its loopback is the container's, too.
-        let has_own_loopback = settings.network.as_deref() != Some("host");
+        let has_own_loopback = settings.container.network.as_deref() != Some("host");
         for spellings in proxies::UNDERSTOOD {
             let set = |name: &'static str| Some((name, variable(name)?)).filter(|(_, value)| !value.trim().is_empty());
             let Some((name, value)) = spellings.into_iter().find_map(set) else { continue };
@@ -218,10 +218,10 @@ impl HostContext {
         if !self.authorities.is_empty() {
             add(Key::ExtraCaCerts.row().dotted(), short(&[&self.authorities.concat()]));
         }
-        if let Some(cpus) = settings.cpus {
+        if let Some(cpus) = settings.container.cpus {
             add(Key::Cpus.row().dotted(), cpus.to_string());
         }
-        if let Some(memory) = settings.memory {
+        if let Some(memory) = settings.container.memory {
             add(Key::Memory.row().dotted(), memory.to_string());
         }
         if let Some((name, host)) = self.three.first() {

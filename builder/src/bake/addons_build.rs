@@ -18,5 +18,5 @@ pub(super) fn build(context: &mut Context<'_>, phase: &Phase) -> Result<String, 
         image_build::build_tree(context, phase, &target, &path)?;
         context.addons.trees.push(path);
     }
-    Ok(context.settings.addons.join(", "))
+    Ok(context.settings.bake.addons.join(", "))
 }

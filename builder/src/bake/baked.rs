@@ -60,8 +60,8 @@ pub(super) fn begin(
 pub(super) fn finish(context: &mut Context<'_>, phase: &Phase, bake: Bake<'_>) -> Result<String, Error> {
     let (engine, settings) = (context.engine, context.settings);
     let request = BakeRequest {
-        hook_timeout_seconds: settings.hook_timeout.as_secs(),
-        reports_failed_hooks: settings.hook_failure == Failure::Report,
+        hook_timeout_seconds: settings.bake.hook_timeout.as_secs(),
+        reports_failed_hooks: settings.bake.hook_failure == Failure::Report,
         authorities: context.options.host_context.authorities().to_vec(),
         ..bake.request
     };
@@ -106,7 +106,7 @@ pub(super) fn finish(context: &mut Context<'_>, phase: &Phase, bake: Bake<'_>) -
 fn hooks_inputs(context: &Context<'_>) -> Result<Vec<String>, Error> {
     // Their names, because a hash of a value is a help to whoever wants to guess it.
     let mut given: Vec<&str> = context.options.secrets.names().collect();
-    if context.settings.hook_failure == Failure::Report {
+    if context.settings.bake.hook_failure == Failure::Report {
         // No name of a variable.
         given.push("failed hooks are reported");
     }

@@ -18,17 +18,17 @@ pub(super) fn check_inputs(context: &mut Context<'_>, phase: &Phase) -> Result<S
     let platform = Platform::new(&facts.os, &facts.arch);
     let mut problems = Vec::new();
 
-    let named = context.settings.images_dir.is_some();
-    let directory = context.settings.images_dir.clone().unwrap_or_else(|| context.own.images_dir());
+    let named = context.settings.bake.images_dir.is_some();
+    let directory = context.settings.bake.images_dir.clone().unwrap_or_else(|| context.own.images_dir());
     context.images = inputs::images(&directory, named, &platform, &watch, &mut problems);
 
-    let named = context.settings.hooks_dir.is_some();
-    let directory = context.settings.hooks_dir.clone().unwrap_or_else(|| context.own.hooks_dir());
+    let named = context.settings.bake.hooks_dir.is_some();
+    let directory = context.settings.bake.hooks_dir.clone().unwrap_or_else(|| context.own.hooks_dir());
     let (inbox, kept) = (relative(paths::INBOX_HOOKS), relative(paths::HOOKS));
     context.hooks = inputs::hooks(&directory, named, &inbox, &kept, &mut problems);
 
     if let Some(checkout) = &context.checkout {
-        context.addons = addons::load(&checkout.addons_dir(), &context.settings.addons, &mut problems);
+        context.addons = addons::load(&checkout.addons_dir(), &context.settings.bake.addons, &mut problems);
     }
 
     for listed in &context.images.listed {

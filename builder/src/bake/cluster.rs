@@ -22,7 +22,7 @@ pub(super) fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<S
         ControlFlow::Break(remark) => return Ok(remark),
         ControlFlow::Continue(before) => before,
     };
-    let (from, addons) = (context.images_name.clone(), settings.addons.join(","));
+    let (from, addons) = (context.images_name.clone(), settings.bake.addons.join(","));
     let bake = Bake {
         from: &from,
         role: roles::BAKE_CLUSTER,

@@ -16,7 +16,7 @@ const TARGETS: [&str; 7] =
     ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "etcd", "coredns", "pause"];
 /// Sees to it that the engine has the image that the Dockerfile builds on.
 pub(super) fn ensure_base(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error> {
-    let Ok(choice) = context.settings.base_image.parse::<BaseImage>();
+    let Ok(choice) = context.settings.bake.base_image.parse::<BaseImage>();
     context.base = base_image::ensure(context.engine, &choice, |line| phase.message(line))?;
     Ok(context.base.clone())
 }

@@ -39,7 +39,7 @@ pub(super) fn bake(
     options: Options,
     printer: &Printer,
 ) -> Result<Baked, Error> {
-    let checkout = match settings.addons.as_slice() {
+    let checkout = match settings.bake.addons.as_slice() {
         [] => None,
         names => Some(Checkout::find().map_err(|source| Error::NoSource { addons: names.to_vec(), source })?),
     };
@@ -92,7 +92,7 @@ fn bake_custom(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
     };
     let images = users_images(context, phase)?;
     let had = look(context.engine, &from)?.and_then(|image| image.labels.get(labels::ADDONS).cloned());
-    let addons = together(&had.unwrap_or_default(), &context.settings.addons);
+    let addons = together(&had.unwrap_or_default(), &context.settings.bake.addons);
     let bake = Bake {
         from: &from,
         role: roles::BAKE_CUSTOM,
@@ -100,7 +100,7 @@ fn bake_custom(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
         archives: images.archives,
         request: BakeRequest {
             names: images.names,
-            keeps_packed_layers: context.settings.packed_layers,
+            keeps_packed_layers: context.settings.bake.packed_layers,
             ..BakeRequest::default()
         },
         labels: vec![(labels::FROM, &from)],

@@ -68,7 +68,7 @@ fn command(context: &Context<'_>, target: &str) -> Result<Build, Error> {
     let version = context.settings.cluster.kubernetes_version.clone();
     let mut args =
         vec![("BASE_IMAGE".to_owned(), context.base.clone()), ("KUBERNETES_VERSION".to_owned(), version.clone())];
-    args.extend(context.settings.go_proxy.iter().map(|proxy| ("GOPROXY".to_owned(), proxy.clone())));
+    args.extend(context.settings.bake.go_proxy.iter().map(|proxy| ("GOPROXY".to_owned(), proxy.clone())));
     Ok(Build {
         target: Some(target.to_owned()),
         args,

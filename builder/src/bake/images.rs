@@ -40,7 +40,7 @@ pub(super) fn bake_images(context: &mut Context<'_>, phase: &Phase) -> Result<St
     inbox.push((saved(control_plane, CONTROL_PLANE_ARCHIVE)?, CONTROL_PLANE_ARCHIVE.to_owned()));
     let users = users_images(context, phase)?;
     inbox.extend(users.archives);
-    let keeps_packed_layers = context.settings.packed_layers;
+    let keeps_packed_layers = context.settings.bake.packed_layers;
     let request = BakeRequest { names: users.names, keeps_packed_layers, ..BakeRequest::default() };
     let appliance = context.appliance.as_ref().map(|built| built.name.clone()).unwrap_or_default();
     let id = container::bake(

@@ -35,7 +35,7 @@ impl Step {
         name: &'static str,
         execute: fn(&mut Context<'_>, &Phase) -> Result<String, Error>,
     ) -> Self {
-        Self { name, execute, when: |settings| !settings.addons.is_empty() }
+        Self { name, execute, when: |settings| !settings.bake.addons.is_empty() }
     }
 }
 

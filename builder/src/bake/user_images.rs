@@ -46,7 +46,7 @@ pub(super) fn users_inputs(context: &Context<'_>, phase: &Phase) -> Result<Vec<S
     let mut parts: Vec<String> = context.images.archives.iter().map(|archive| archive.digest.clone()).collect();
     parts.extend(pull_listed(context.engine, &context.images.listed, phase)?);
     parts.extend(context.addons.images.iter().map(|built| format!("{} {}", built.name, built.id)));
-    if !parts.is_empty() && context.settings.packed_layers {
+    if !parts.is_empty() && context.settings.bake.packed_layers {
         parts.push("with packed layers".to_owned());
     }
     Ok(parts)

@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, global: &Global, printer: &Printer) -> Result<(),
             ready_timeout: settings.ready_timeout,
             idle: Duration::from_secs(args.idle),
             restart: !args.no_restart,
-            network: settings.network.clone(),
+            network: settings.container.network.clone(),
         },
         parallel: args.parallel as usize,
     };

@@ -64,7 +64,7 @@ pub(super) fn run(args: &Args, global: &Global, printer: &Printer) -> Result<(),
 fn token(settings: &Settings, variable: Option<OsString>) -> Result<Option<Token>, TokenError> {
     // An empty variable is how a CI system says "not set".
     let variable = variable.filter(|value| !value.is_empty());
-    let file = settings.token_file.clone().map(OsString::from);
+    let file = settings.container.token_file.clone().map(OsString::from);
     match settings.origin(Key::TokenFile) {
         Origin::Flag(_) => Token::from_sources(None, file),
         Origin::File { .. } if variable.is_some() => Token::from_sources(variable, None),

@@ -154,19 +154,9 @@ pub struct HostPorts {
     pub extra: Vec<Publish>,
 }
 
-/// Everything that can be set, resolved and checked.
+/// What a new container is made with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Name of the cluster, of its container and of its kubeconfig context.
-    pub name: String,
-    /// The baked image, with its tag.
-    pub image: String,
-    /// What a cluster is made with.
-    pub cluster: ClusterSettings,
-    /// How long the certificates are valid that a container makes.
-    pub cert_validity: Duration,
-    /// Ports of the container on the host.
-    pub ports: HostPorts,
+pub struct ContainerSettings {
     /// The file with the token that guards a container's credentials.
     pub token_file: Option<PathBuf>,
     /// The engine's network; none is the engine's default.
@@ -179,6 +169,11 @@ pub struct Settings {
     pub cpus: Option<Cpus>,
     /// How much memory the container may use; none is all.
     pub memory: Option<Memory>,
+}
+
+/// What a bake takes beside the cluster's own settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BakeSettings {
     /// Archives and lists of images; none is the checkout's.
     pub images_dir: Option<PathBuf>,
     /// Hooks; none is the checkout's.
@@ -195,6 +190,25 @@ pub struct Settings {
     pub base_image: String,
     /// Go module proxy; none is Go's own.
     pub go_proxy: Option<String>,
+}
+
+/// Everything that can be set, resolved and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Name of the cluster, of its container and of its kubeconfig context.
+    pub name: String,
+    /// The baked image, with its tag.
+    pub image: String,
+    /// What a cluster is made with.
+    pub cluster: ClusterSettings,
+    /// How long the certificates are valid that a container makes.
+    pub cert_validity: Duration,
+    /// Ports of the container on the host.
+    pub ports: HostPorts,
+    /// Options of a new container.
+    pub container: ContainerSettings,
+    /// Inputs of a bake.
+    pub bake: BakeSettings,
     /// How long to wait for readiness.
     pub ready_timeout: Duration,
     /// The kubeconfig that gets the context; none where neither a variable nor a home directory says.
@@ -282,20 +296,24 @@ impl Settings {
             image: resolver.one(Key::Image, default_image(&cluster.kubernetes_version), value::parse_image),
             cert_validity: resolver.one(Key::CertValidity, DEFAULT_VALIDITY, value::parse_validity),
             ports,
-            token_file: resolver.one(Key::TokenFile, None, path),
-            network: resolver.one(Key::Network, None, text),
-            registries_file: resolver.one(Key::RegistriesFile, None, path),
-            extra_ca_certs: resolver.one(Key::ExtraCaCerts, None, value::parse_path_of_pem),
-            cpus: resolver.one(Key::Cpus, None, |text| Cpus::parse(text).map(Some)),
-            memory: resolver.one(Key::Memory, None, |text| Memory::parse(text).map(Some)),
-            images_dir: resolver.one(Key::ImagesDir, None, path),
-            hooks_dir: resolver.one(Key::HooksDir, None, path),
-            hook_timeout: resolver.one(Key::HookTimeout, BAKE_HOOK_TIMEOUT, value::parse_timeout),
-            hook_failure: resolver.one(Key::HookFailure, Failure::Fail, value::parse_failure),
-            packed_layers: resolver.one(Key::PackedLayers, false, value::parse_switch),
-            addons,
-            base_image: resolver.one(Key::BaseImage, "auto".to_owned(), |text| Ok(text.to_owned())),
-            go_proxy: resolver.one(Key::GoProxy, None, text),
+            container: ContainerSettings {
+                token_file: resolver.one(Key::TokenFile, None, path),
+                network: resolver.one(Key::Network, None, text),
+                registries_file: resolver.one(Key::RegistriesFile, None, path),
+                extra_ca_certs: resolver.one(Key::ExtraCaCerts, None, value::parse_path_of_pem),
+                cpus: resolver.one(Key::Cpus, None, |text| Cpus::parse(text).map(Some)),
+                memory: resolver.one(Key::Memory, None, |text| Memory::parse(text).map(Some)),
+            },
+            bake: BakeSettings {
+                images_dir: resolver.one(Key::ImagesDir, None, path),
+                hooks_dir: resolver.one(Key::HooksDir, None, path),
+                hook_timeout: resolver.one(Key::HookTimeout, BAKE_HOOK_TIMEOUT, value::parse_timeout),
+                hook_failure: resolver.one(Key::HookFailure, Failure::Fail, value::parse_failure),
+                packed_layers: resolver.one(Key::PackedLayers, false, value::parse_switch),
+                addons,
+                base_image: resolver.one(Key::BaseImage, "auto".to_owned(), |text| Ok(text.to_owned())),
+                go_proxy: resolver.one(Key::GoProxy, None, text),
+            },
             ready_timeout: resolver.one(Key::ReadyTimeout, Duration::from_secs(300), value::parse_duration),
             kubeconfig: resolver.one(Key::Kubeconfig, home_kubeconfig(&sources.env), path),
             cluster,
@@ -342,7 +360,7 @@ impl Settings {
         let has = |name: &String| baked.split(',').any(|other| other == name);
         let shown = if baked.is_empty() { "none" } else { baked };
         let key = Key::Addons.row().dotted();
-        (!self.addons.iter().all(has)).then(|| (key, self.addons.join(","), shown.to_owned()))
+        (!self.bake.addons.iter().all(has)).then(|| (key, self.bake.addons.join(","), shown.to_owned()))
     }
 
     /// Every setting's value as it would be written in the file; none where there is none.
@@ -369,20 +387,20 @@ impl Settings {
                     Key::DockerPort => one(self.ports.docker.to_string()),
                     Key::DockerTlsPort => one(self.ports.docker_tls.to_string()),
                     Key::ExtraPorts => many(self.ports.extra.iter().map(ToString::to_string).collect()),
-                    Key::TokenFile => path(&self.token_file),
-                    Key::Network => self.network.clone().map(Value::One),
-                    Key::RegistriesFile => path(&self.registries_file),
-                    Key::ExtraCaCerts => path(&self.extra_ca_certs),
-                    Key::Cpus => self.cpus.map(|cpus| Value::One(cpus.to_string())),
-                    Key::Memory => self.memory.map(|memory| Value::One(memory.to_string())),
-                    Key::ImagesDir => path(&self.images_dir),
-                    Key::HooksDir => path(&self.hooks_dir),
-                    Key::HookTimeout => one(print_duration(self.hook_timeout)),
-                    Key::HookFailure => one(value::print_failure(self.hook_failure).to_owned()),
-                    Key::PackedLayers => one(if self.packed_layers { "on" } else { "off" }.to_owned()),
-                    Key::Addons => many(self.addons.clone()),
-                    Key::BaseImage => one(self.base_image.clone()),
-                    Key::GoProxy => self.go_proxy.clone().map(Value::One),
+                    Key::TokenFile => path(&self.container.token_file),
+                    Key::Network => self.container.network.clone().map(Value::One),
+                    Key::RegistriesFile => path(&self.container.registries_file),
+                    Key::ExtraCaCerts => path(&self.container.extra_ca_certs),
+                    Key::Cpus => self.container.cpus.map(|cpus| Value::One(cpus.to_string())),
+                    Key::Memory => self.container.memory.map(|memory| Value::One(memory.to_string())),
+                    Key::ImagesDir => path(&self.bake.images_dir),
+                    Key::HooksDir => path(&self.bake.hooks_dir),
+                    Key::HookTimeout => one(print_duration(self.bake.hook_timeout)),
+                    Key::HookFailure => one(value::print_failure(self.bake.hook_failure).to_owned()),
+                    Key::PackedLayers => one(if self.bake.packed_layers { "on" } else { "off" }.to_owned()),
+                    Key::Addons => many(self.bake.addons.clone()),
+                    Key::BaseImage => one(self.bake.base_image.clone()),
+                    Key::GoProxy => self.bake.go_proxy.clone().map(Value::One),
                     Key::ReadyTimeout => one(print_duration(self.ready_timeout)),
                     Key::Kubeconfig => path(&self.kubeconfig),
                 };
@@ -583,9 +601,9 @@ mod tests {
         .unwrap();
         assert_eq!((settings.name.as_str(), settings.origin(Key::Name)), ("from-flag", &Origin::Flag("--name")));
         assert_eq!(settings.image, "y:2");
-        assert_eq!(settings.images_dir.as_deref(), Some(Path::new("dir/more")));
+        assert_eq!(settings.bake.images_dir.as_deref(), Some(Path::new("dir/more")));
         assert_eq!(settings.kubeconfig.as_deref(), Some(Path::new("/a")));
-        assert_eq!(settings.network, None);
+        assert_eq!(settings.container.network, None);
         assert_eq!(settings.ports.api.to_string(), "auto");
         assert_eq!(settings.origin(Key::ApiPort).to_string(), "dir/kubake.yaml:6 hostPorts.api");
     }
@@ -631,7 +649,7 @@ mod tests {
     #[test]
     fn a_hook_that_may_take_no_time_is_a_problem() {
         let settings = Settings::resolve(&sources("version: 1\nhookTimeout: 90s\n", &[], &[])).unwrap();
-        assert_eq!(settings.hook_timeout, Duration::from_secs(90));
+        assert_eq!(settings.bake.hook_timeout, Duration::from_secs(90));
         let error = Settings::resolve(&sources("", &[("KUBAKE_HOOK_TIMEOUT", "0")], &[])).unwrap_err();
         assert!(error.to_string().contains("KUBAKE_HOOK_TIMEOUT: `0` leaves no time"), "{error}");
     }
@@ -639,7 +657,7 @@ mod tests {
     #[test]
     fn limits_that_leave_no_room_for_a_cluster_are_problems() {
         let settings = Settings::resolve(&sources("version: 1\ncpus: 2.50\nmemory: 4GiB\n", &[], &[])).unwrap();
-        let limits = (settings.cpus.unwrap().to_string(), settings.memory.unwrap().to_string());
+        let limits = (settings.container.cpus.unwrap().to_string(), settings.container.memory.unwrap().to_string());
         assert_eq!(limits, ("2.5".to_owned(), "4g".to_owned()));
         let error =
             Settings::resolve(&sources("version: 1\ncpus: 0.5\n", &[("KUBAKE_MEMORY", "512m")], &[])).unwrap_err();
@@ -656,7 +674,7 @@ mod tests {
         let given = |text| sources("", &[("KUBAKE_ADDONS", text)], &[]);
         let known = Sources { addons: there(&["helm", "metrics-server"]), ..given("metrics-server,helm helm") };
         let settings = Settings::resolve(&known).unwrap();
-        assert_eq!(settings.addons, ["helm", "metrics-server"]);
+        assert_eq!(settings.bake.addons, ["helm", "metrics-server"]);
         assert_eq!(settings.missing_addons("helm,ingress,metrics-server"), None);
         assert_eq!(
             settings.missing_addons("helm"),
@@ -672,7 +690,7 @@ mod tests {
             assert!(error.contains(told), "{error}");
         }
         // Without a checkout nobody knows them; a bake says then what it needs.
-        assert_eq!(Settings::resolve(&given("metrics")).unwrap().addons, ["metrics"]);
+        assert_eq!(Settings::resolve(&given("metrics")).unwrap().bake.addons, ["metrics"]);
     }
 
     #[test]

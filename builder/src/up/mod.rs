@@ -394,7 +394,7 @@ fn create(
     }
     ports::choose(&settings.ports, local)?;
     let there = engine.facts().cpus;
-    if let Some(cpus) = settings.cpus.filter(|cpus| there > 0 && !cpus.fits(there)) {
+    if let Some(cpus) = settings.container.cpus.filter(|cpus| there > 0 && !cpus.fits(there)) {
         return Err(Error::TooManyCpus { cpus, there });
     }
     let image = ensure_image(engine, settings, options, printer)?;
@@ -427,11 +427,11 @@ fn create(
         env,
         secret_env: token.into_iter().chain(options.host_context.secret_variables()).collect(),
         labels,
-        network: settings.network.clone(),
+        network: settings.container.network.clone(),
         hostname: Some(names::CLUSTER.to_owned()),
         pull: Some("never".to_owned()),
-        cpus: settings.cpus.map(|cpus| cpus.to_string()),
-        memory: settings.memory.map(|memory| memory.to_string()),
+        cpus: settings.container.cpus.map(|cpus| cpus.to_string()),
+        memory: settings.container.memory.map(|memory| memory.to_string()),
         extra: chosen.iter().flat_map(|port| ["--publish".to_owned(), port.option()]).collect(),
         ..ContainerSpec::new(&settings.image)
     };
@@ -453,7 +453,7 @@ fn run(engine: &Engine, spec: ContainerSpec, files: Option<Vec<u8>>) -> Result<(
 
 /// A container with limits is no larger a node than they allow: else pods would be promised what there is not.
 fn capacity(settings: &Settings) -> Option<(String, String)> {
-    let is_limited = settings.cpus.is_some() || settings.memory.is_some();
+    let is_limited = settings.container.cpus.is_some() || settings.container.memory.is_some();
     is_limited.then(|| (contract::env::ENFORCE_CAPACITY.to_owned(), "on".to_owned()))
 }
 

@@ -36,7 +36,7 @@ pub(in super::super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Reci
         command: vec![recipe.role.to_owned(), "--events=json".to_owned()],
         labels: vec![(labels::BUILD.to_owned(), process)],
         hostname: Some(names::CLUSTER.to_owned()),
-        network: context.settings.network.clone(),
+        network: context.settings.container.network.clone(),
         pull: Some("never".to_owned()),
         ..ContainerSpec::new(recipe.from)
     };
@@ -79,8 +79,8 @@ pub(in super::super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Reci
             directory: &context.hooks.directory,
             settings: &context.settings.cluster,
             engine: engine.program(),
-            timeout: context.settings.hook_timeout,
-            failure: context.settings.hook_failure,
+            timeout: context.settings.bake.hook_timeout,
+            failure: context.settings.bake.hook_failure,
         };
         host_hooks::run(engine.runner(), moment, &id, &given, phase)
     };
