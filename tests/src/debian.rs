@@ -11,7 +11,7 @@ use crate::{engine, process};
 
 /// A few packages and what they need, from a mirror.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// What `kubake bake` builds on: what it made itself, or what it pulled (`builder/src/base_image.rs`).
+/// What `kubake bake` builds on: what it made itself, or what it pulled (`builder/src/base_image`).
 const BASES: [&str; 2] = ["kubake/base:trixie", "debian:trixie-slim"];
 
 /// Builds an image by a Dockerfile whose `FROM` is a bare Debian; that line is not in `dockerfile`.

@@ -1,0 +1,33 @@
+//! The disk that holds the engine's data.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// The file system that holds the engine's data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// The engine's root directory.
+    pub path: String,
+    /// Such as `ext4`.
+    pub filesystem: String,
+    /// Bytes that are free.
+    pub free: u64,
+    /// Bytes in all.
+    pub total: u64,
+}
+
+/// The file system that holds a path: the one with the longest mount point.
+pub(super) fn disk(path: &Path) -> Option<Disk> {
+    let disks = sysinfo::Disks::new_with_refreshed_list();
+    let disk = disks
+        .iter()
+        .filter(|disk| path.starts_with(disk.mount_point()))
+        .max_by_key(|disk| disk.mount_point().as_os_str().len())?;
+    Some(Disk {
+        path: path.display().to_string(),
+        filesystem: disk.file_system().to_string_lossy().into_owned(),
+        free: disk.available_space(),
+        total: disk.total_space(),
+    })
+}

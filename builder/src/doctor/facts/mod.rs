@@ -1,0 +1,15 @@
+//! Owns gathering what a host offers: reads `/proc`, `/sys` and `/etc` below a root directory. It judges nothing,
+//! and changes nothing. What cannot be read is `None` or unknown, never an error.
+
+mod disk;
+mod gather;
+mod host;
+mod kernel;
+mod procfs;
+
+#[cfg(test)]
+pub(super) use disk::Disk;
+pub(super) use gather::gather;
+pub use gather::{EngineState, Facts};
+pub use host::Host;
+pub(super) use kernel::{FEATURES, Feature, Support};

@@ -1,0 +1,34 @@
+//! From facts to findings.
+
+use super::super::facts::{EngineState, Facts};
+use super::engine::judge_engine;
+use super::finding::{Finding, Verdict, finding};
+use super::host::judge_host;
+
+/// Judges everything.
+#[must_use]
+pub(in super::super) fn judge(facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let engine = match &facts.engine {
+        EngineState::Fails(reason) => {
+            // The message itself says what to do, after its first sentence.
+            let (value, advice) = reason.split_once("; ").unwrap_or((reason, "install or start docker"));
+            findings.push(finding("engine", value, (Verdict::Problem, advice)));
+            None
+        }
+        EngineState::Answers(engine) => {
+            findings.extend(judge_engine(engine));
+            Some(engine.as_ref())
+        }
+    };
+    if let Some(host) = &facts.host {
+        findings.extend(judge_host(host, engine));
+    }
+    findings
+}
+
+/// The worst verdict.
+#[must_use]
+pub(in super::super) fn worst(findings: &[Finding]) -> Verdict {
+    findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok)
+}

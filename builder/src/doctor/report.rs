@@ -1,0 +1,121 @@
+//! What was found, as lines for people and as JSON.
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::{self, Facts};
+use super::judge::{self, Finding, Verdict};
+use crate::engine::Runner;
+
+/// What was found, with what it was found from: the JSON that `kubake doctor --json` prints and that belongs into a
+/// bug report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The worst verdict.
+    pub verdict: Verdict,
+    /// What was looked at, in order.
+    pub findings: Vec<Finding>,
+    /// What is behind it.
+    pub facts: Facts,
+}
+
+impl Report {
+    /// Judges facts.
+    #[must_use]
+    pub fn new(facts: Facts) -> Self {
+        let findings = judge::judge(&facts);
+        Self { verdict: judge::worst(&findings), findings, facts }
+    }
+
+    /// Asks the engine, reads the host, and judges.
+    #[must_use]
+    pub fn here(runner: &Runner) -> Self {
+        Self::new(facts::gather(runner))
+    }
+
+    /// The findings as lines for people, a summary last. The marks differ in shape, so colour is not needed.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let width = self.findings.iter().map(|finding| finding.name.chars().count()).max().unwrap_or(0);
+        let mut lines = Vec::new();
+        for finding in &self.findings {
+            let mark = mark(finding.verdict);
+            lines.push(format!("{mark} {:width$}  {}", finding.name, finding.value.replace('\n', " ")));
+            if !finding.advice.is_empty() && finding.verdict != Verdict::Ok {
+                lines.push(format!("  {:width$}  → {}", "", finding.advice));
+            }
+        }
+        let count = |verdict| self.findings.iter().filter(|finding| finding.verdict == verdict).count();
+        let (problems, warnings) = (count(Verdict::Problem), count(Verdict::Warning));
+        lines.push(String::new());
+        lines.push(match (problems, warnings) {
+            (0, 0) => "kubake can build and run clusters here".to_owned(),
+            (0, warnings) => format!("kubake works here; {} to know of", plural(warnings, "warning")),
+            (problems, _) => format!("kubake does not work here yet: {} to solve", plural(problems, "problem")),
+        });
+        lines
+    }
+}
+
+/// ✓, ! or ✗.
+#[must_use]
+pub fn mark(verdict: Verdict) -> char {
+    match verdict {
+        Verdict::Ok => '✓',
+        Verdict::Warning => '!',
+        Verdict::Problem => '✗',
+    }
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::facts::EngineState;
+    use super::*;
+
+    #[test]
+    fn lines_for_people() {
+        let finding = |name: &str, verdict, value: &str, advice: &str| Finding {
+            name: name.into(),
+            verdict,
+            value: value.into(),
+            advice: advice.into(),
+        };
+        let mut report = Report {
+            verdict: Verdict::Problem,
+            findings: vec![
+                finding("engine", Verdict::Ok, "docker 28.2.2", ""),
+                finding("inotify instances", Verdict::Warning, "128", "raise it"),
+                finding("disk", Verdict::Problem, "1.0 GiB free", "free 3 GB"),
+            ],
+            facts: Facts { engine: EngineState::Fails(String::new()), host: None },
+        };
+        insta::assert_snapshot!(report.lines().join("\n"), @r"
+        ✓ engine             docker 28.2.2
+        ! inotify instances  128
+                             → raise it
+        ✗ disk               1.0 GiB free
+                             → free 3 GB
+
+        kubake does not work here yet: 1 problem to solve
+        ");
+        report.findings.truncate(1);
+        assert_eq!(report.lines().last().unwrap(), "kubake can build and run clusters here");
+        let json = serde_json::to_string(&report).unwrap();
+        assert!(json.contains(r#""verdict":"ok""#), "{json}");
+        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
+    }
+
+    #[test]
+    #[ignore = "needs a running engine"]
+    fn this_host() {
+        crate::engine::install::for_tests(&Runner::default());
+        let report = Report::here(&Runner::default());
+        assert!(report.findings.len() > 15);
+        assert_eq!(report.findings[0].name, "engine");
+        assert_ne!(report.findings[0].verdict, Verdict::Problem);
+        assert!(report.facts.host.is_some_and(|host| host.disk.is_some()));
+    }
+}

@@ -1,0 +1,90 @@
+//! The user's file: read, changed and replaced under its lock.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_yaml::{Mapping, Value};
+
+use super::entries::Entries;
+use super::error::{Error, Wrong};
+use super::lock::Lock;
+use super::merge::{merge, strip};
+
+/// Whether [`add`] could put a cluster of this name into the file as it is now. Writes nothing.
+///
+/// # Errors
+/// What `add` would say.
+pub fn check(path: &Path, name: &str) -> Result<(), Error> {
+    let path = &resolve(path);
+    let empty = || Value::Mapping(Mapping::new());
+    let entries = Entries { name: name.to_owned(), cluster: empty(), user: empty() };
+    merge(&mut load(path)?, &entries, false).map_err(|wrong| wrong.at(path))
+}
+
+/// Puts the cluster's entries into the file, which is made if it is missing.
+///
+/// # Errors
+/// Any; the file is then as it was.
+pub fn add(path: &Path, entries: &Entries, set_context: bool) -> Result<(), Error> {
+    change(path, |tree| merge(tree, entries, set_context).map(|()| true)).map(drop)
+}
+
+/// Takes the entries of the cluster `name` out of the file; false when there were none.
+///
+/// # Errors
+/// Any; the file is then as it was.
+pub fn remove(path: &Path, name: &str) -> Result<bool, Error> {
+    if !path.exists() {
+        return Ok(false);
+    }
+    change(path, |tree| strip(tree, name))
+}
+
+/// Reads, changes and replaces the file under its lock; `change` says whether there is anything to write.
+fn change(path: &Path, change: impl FnOnce(&mut Value) -> Result<bool, Wrong>) -> Result<bool, Error> {
+    // Dotfile managers make it a link; the link has to stay one.
+    let path = &resolve(path);
+    let write = |source| Error::Write { path: path.clone(), source };
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(directory).map_err(write)?;
+    let _lock = Lock::take(path)?;
+
+    let mut tree = load(path)?;
+    let before = tree.clone();
+    let outcome = change(&mut tree).map_err(|wrong| wrong.at(path))?;
+    if tree != before {
+        let text = serde_yaml::to_string(&tree).map_err(|source| Error::Yaml { path: path.clone(), source })?;
+        let mode = fs::metadata(path).map_or(0o600, |metadata| metadata.permissions().mode() & 0o777);
+        let mut file = tempfile::Builder::new().prefix(".kubake-").tempfile_in(directory).map_err(write)?;
+        file.write_all(text.as_bytes()).map_err(write)?;
+        // It holds a key that is root on this machine, whoever could read the file before.
+        file.as_file().set_permissions(fs::Permissions::from_mode(mode & 0o600)).map_err(write)?;
+        file.as_file().sync_all().map_err(write)?;
+        file.persist(path).map_err(|error| write(error.error))?;
+    }
+    Ok(outcome)
+}
+
+fn load(path: &Path) -> Result<Value, Error> {
+    match fs::read_to_string(path) {
+        Ok(text) => serde_yaml::from_str(&text).map_err(|source| Error::Yaml { path: path.to_owned(), source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Value::Null),
+        Err(source) => Err(Error::Read { path: path.to_owned(), source }),
+    }
+}
+
+/// Follows symbolic links to the file that is to be replaced, which need not exist.
+fn resolve(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    // As many as the kernel follows.
+    for _ in 0..40 {
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    path
+}

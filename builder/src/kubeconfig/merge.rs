@@ -1,0 +1,148 @@
+//! Entries in the tree of a kubeconfig: puts a cluster's in and takes exactly those out again. Pure.
+
+use serde_yaml::{Mapping, Value};
+
+use super::entries::Entries;
+use super::error::{Error, Wrong};
+
+/// Name of the extension that marks an entry as ours.
+pub const MARK: &str = "kubake.io";
+
+impl Entries {
+    /// A kubeconfig that holds only this cluster.
+    ///
+    /// # Errors
+    /// [`Error::Served`] when the entries cannot be written as YAML.
+    pub fn standalone(&self) -> Result<String, Error> {
+        let mut tree = Value::Null;
+        merge(&mut tree, self, true).map_err(|wrong| Error::Served(format!("{wrong:?}")))?;
+        serde_yaml::to_string(&tree).map_err(|error| Error::Served(error.to_string()))
+    }
+}
+
+const LISTS: [(&str, &str); 3] = [("clusters", "cluster"), ("users", "user"), ("contexts", "context")];
+
+pub(super) fn merge(tree: &mut Value, entries: &Entries, set_context: bool) -> Result<(), Wrong> {
+    if tree.is_null() {
+        let mut fresh = Mapping::new();
+        fresh.insert("apiVersion".into(), "v1".into());
+        fresh.insert("kind".into(), "Config".into());
+        *tree = Value::Mapping(fresh);
+    }
+    let name = entries.name.as_str();
+    let root = mapping(tree)?;
+    for (list, kind) in LISTS {
+        if let Some(entry) = find(root, list, name)? {
+            if mark(entry, kind).is_none() {
+                return Err(Wrong::Foreign { kind, name: name.to_owned() });
+            }
+        }
+    }
+    let current = root.get("current-context").and_then(Value::as_str).unwrap_or_default().to_owned();
+    // A second `up` must not forget what the first one found.
+    let previous = find(root, "contexts", name)?
+        .and_then(|entry| mark(entry, "context"))
+        .and_then(|mark| mark.get("previousContext"))
+        .and_then(Value::as_str)
+        .filter(|_| current == name)
+        .map_or_else(|| current.clone(), str::to_owned);
+
+    let mut context = Mapping::new();
+    context.insert("cluster".into(), name.into());
+    context.insert("user".into(), name.into());
+    let makes_current = set_context || current.is_empty();
+    let note = (makes_current && !previous.is_empty() && previous != name).then_some(previous.as_str());
+    put(root, "clusters", "cluster", name, marked(entries.cluster.clone(), None))?;
+    put(root, "users", "user", name, marked(entries.user.clone(), None))?;
+    put(root, "contexts", "context", name, marked(Value::Mapping(context), note))?;
+    if makes_current {
+        root.insert("current-context".into(), name.into());
+    }
+    Ok(())
+}
+
+pub(super) fn strip(tree: &mut Value, name: &str) -> Result<bool, Wrong> {
+    if tree.is_null() {
+        return Ok(false);
+    }
+    let root = mapping(tree)?;
+    let previous = find(root, "contexts", name)?
+        .and_then(|entry| mark(entry, "context"))
+        .map(|mark| mark.get("previousContext").and_then(Value::as_str).map(str::to_owned));
+    let mut changed = false;
+    for (list, kind) in LISTS {
+        let Some(Value::Sequence(entries)) = root.get_mut(list) else { continue };
+        let before = entries.len();
+        entries.retain(|entry| !(entry_name(entry) == Some(name) && mark(entry, kind).is_some()));
+        changed |= entries.len() != before;
+    }
+    if let Some(previous) = previous {
+        if root.get("current-context").and_then(Value::as_str) == Some(name) {
+            // The context that was current may have gone meanwhile.
+            let back = match previous {
+                Some(previous) if find(root, "contexts", &previous)?.is_some() => previous,
+                _ => String::new(),
+            };
+            root.insert("current-context".into(), back.into());
+        }
+    }
+    Ok(changed)
+}
+
+pub(super) fn mapping(tree: &mut Value) -> Result<&mut Mapping, Wrong> {
+    tree.as_mapping_mut().ok_or_else(|| Wrong::Shape("it is not a mapping".to_owned()))
+}
+
+fn entry_name(entry: &Value) -> Option<&str> {
+    entry.get("name").and_then(Value::as_str)
+}
+
+pub(super) fn find<'a>(root: &'a Mapping, list: &str, name: &str) -> Result<Option<&'a Value>, Wrong> {
+    match root.get(list) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Sequence(entries)) => Ok(entries.iter().find(|entry| entry_name(entry) == Some(name))),
+        Some(_) => Err(Wrong::Shape(format!("`{list}` is not a list"))),
+    }
+}
+
+/// Replaces the entry in its place, or adds it at the end.
+fn put(root: &mut Mapping, list: &str, kind: &str, name: &str, value: Value) -> Result<(), Wrong> {
+    let mut entry = Mapping::new();
+    entry.insert("name".into(), name.into());
+    entry.insert(kind.into(), value);
+    let entry = Value::Mapping(entry);
+    match root.get_mut(list) {
+        Some(Value::Sequence(entries)) => {
+            match entries.iter_mut().find(|entry| entry_name(entry) == Some(name)) {
+                Some(existing) => *existing = entry,
+                None => entries.push(entry),
+            }
+            Ok(())
+        }
+        None | Some(Value::Null) => {
+            root.insert(list.into(), Value::Sequence(vec![entry]));
+            Ok(())
+        }
+        Some(_) => Err(Wrong::Shape(format!("`{list}` is not a list"))),
+    }
+}
+
+fn mark<'a>(entry: &'a Value, kind: &str) -> Option<&'a Value> {
+    let extensions = entry.get(kind)?.get("extensions")?.as_sequence()?;
+    extensions.iter().find(|extension| entry_name(extension) == Some(MARK))?.get("extension")
+}
+
+fn marked(mut value: Value, previous: Option<&str>) -> Value {
+    let mut note = Mapping::new();
+    note.insert("managedBy".into(), "kubake".into());
+    if let Some(previous) = previous {
+        note.insert("previousContext".into(), previous.into());
+    }
+    let mut extension = Mapping::new();
+    extension.insert("name".into(), MARK.into());
+    extension.insert("extension".into(), Value::Mapping(note));
+    if let Some(mapping) = value.as_mapping_mut() {
+        mapping.insert("extensions".into(), Value::Sequence(vec![Value::Mapping(extension)]));
+    }
+    value
+}

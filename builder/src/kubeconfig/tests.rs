@@ -1,0 +1,163 @@
+//! Files with foreign entries, broken files, links.
+
+use proptest::prelude::*;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_yaml::{Mapping, Value};
+
+use super::entries::Entries;
+use super::error::{Error, Wrong};
+use super::file::{add, check, remove};
+use super::merge::{find, mapping, merge, strip};
+
+const SERVED: &str = "apiVersion: v1\nkind: Config\ncurrent-context: kind\nclusters:\n- name: kind\n  cluster:\n    server: https://127.0.0.1:8443\n    \
+                      certificate-authority-data: Q0E=\n    tls-server-name: kubernetes\nusers:\n- name: kind\n  user:\n    client-certificate-data: QQ==\n    \
+                      client-key-data: Qg==\ncontexts:\n- name: kind\n  context: {cluster: kind, user: kind}\n";
+
+const FOREIGN: &str = "apiVersion: v1\nkind: Config\nx-unknown: {kept: [1, 2]}\npreferences: {colors: true}\ncurrent-context: work\nclusters:\n\
+                       - name: work\n  cluster: {server: 'https://work:6443', x-more: 1}\nusers:\n- name: work\n  user:\n    exec: {command: aws, args: [eks]}\n\
+                       contexts:\n- name: work\n  context: {cluster: work, user: work, namespace: team}\n";
+
+fn entries(name: &str) -> Entries {
+    Entries::from_served(SERVED, name, Some("https://127.0.0.1:9443")).unwrap()
+}
+
+fn tree(text: &str) -> Value {
+    serde_yaml::from_str(text).unwrap()
+}
+
+#[test]
+fn merged_beside_foreign_entries() {
+    let mut merged = tree(FOREIGN);
+    merge(&mut merged, &entries("kubake"), true).unwrap();
+    insta::assert_snapshot!(serde_yaml::to_string(&merged).unwrap());
+}
+
+#[test]
+fn into_nothing_and_out_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("new/config");
+    add(&path, &entries("kubake"), true).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(remove(&path, "kubake").unwrap());
+    assert!(!remove(&path, "kubake").unwrap());
+    let left = tree(&fs::read_to_string(&path).unwrap());
+    assert_eq!(left.get("current-context").and_then(Value::as_str), Some(""));
+    assert!(!remove(&directory.path().join("absent"), "kubake").unwrap());
+}
+
+#[test]
+fn current_context_is_set_only_where_asked_and_given_back() {
+    let mut quiet = tree(FOREIGN);
+    merge(&mut quiet, &entries("kubake"), false).unwrap();
+    assert_eq!(quiet.get("current-context").and_then(Value::as_str), Some("work"));
+
+    let mut twice = tree(FOREIGN);
+    merge(&mut twice, &entries("kubake"), true).unwrap();
+    merge(&mut twice, &entries("kubake"), true).unwrap();
+    assert_eq!(twice.get("current-context").and_then(Value::as_str), Some("kubake"));
+    assert!(strip(&mut twice, "kubake").unwrap());
+    assert_eq!(twice, tree(FOREIGN));
+
+    // The user has changed over meanwhile: that stays.
+    let mut moved = tree(FOREIGN);
+    merge(&mut moved, &entries("kubake"), true).unwrap();
+    mapping(&mut moved).unwrap().insert("current-context".into(), "work".into());
+    strip(&mut moved, "kubake").unwrap();
+    assert_eq!(moved, tree(FOREIGN));
+}
+
+#[test]
+fn somebody_elses_entry_is_neither_overwritten_nor_removed() {
+    let mut theirs = tree(FOREIGN);
+    assert_eq!(
+        merge(&mut theirs, &entries("work"), true),
+        Err(Wrong::Foreign { kind: "cluster", name: "work".to_owned() })
+    );
+    assert!(!strip(&mut theirs, "work").unwrap());
+    assert_eq!(theirs, tree(FOREIGN));
+}
+
+#[test]
+fn what_cannot_be_understood_stays_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config");
+    for broken in ["a: [", "- a\n- b\n", "clusters: 3\n", "contexts: {}\n", "a: 1\na: 2\n", "text"] {
+        fs::write(&path, broken).unwrap();
+        let error = add(&path, &entries("kubake"), true).unwrap_err();
+        assert!(matches!(error, Error::Yaml { .. } | Error::Shape { .. }), "{broken}: {error}");
+        assert_eq!(check(&path, "kubake").unwrap_err().to_string(), error.to_string());
+        assert_eq!(fs::read_to_string(&path).unwrap(), broken);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+}
+
+#[test]
+fn a_link_stays_a_link() {
+    let directory = tempfile::tempdir().unwrap();
+    let real = directory.path().join("dotfiles");
+    let link = directory.path().join("config");
+    fs::write(&real, FOREIGN).unwrap();
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o644)).unwrap();
+    std::os::unix::fs::symlink("dotfiles", &link).unwrap();
+    add(&link, &entries("kubake"), true).unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(fs::read_to_string(&real).unwrap().contains("name: kubake"));
+    assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn what_the_cluster_serves_is_checked() {
+    for text in ["", "oops", "clusters: []", "clusters: [{name: a, cluster: {server: x}}]", "{"] {
+        assert!(matches!(Entries::from_served(text, "a", None), Err(Error::Served(_))), "{text}");
+    }
+    let standalone = tree(&entries("b").standalone().unwrap());
+    assert_eq!(standalone.get("current-context").and_then(Value::as_str), Some("b"));
+}
+
+fn foreign_tree() -> impl Strategy<Value = Value> {
+    let name = "[a-z]{1,6}";
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[ -~]{0,12}".prop_map(Value::from),
+    ];
+    let entry = (name, "[a-z-]{1,8}", leaf.clone()).prop_map(|(name, key, leaf)| {
+        let inner = Mapping::from_iter([(Value::from(key), leaf)]);
+        Value::Mapping(Mapping::from_iter([
+            ("name".into(), Value::from(format!("other-{name}"))),
+            ("cluster".into(), Value::Mapping(inner)),
+        ]))
+    });
+    let list = || prop::collection::vec(entry.clone(), 0..4).prop_map(Value::Sequence);
+    (list(), list(), list(), leaf, "other-[a-z]{1,6}").prop_map(|(clusters, users, contexts, extra, current)| {
+        Value::Mapping(Mapping::from_iter([
+            ("x-extra".into(), extra),
+            ("clusters".into(), clusters),
+            ("users".into(), users),
+            ("contexts".into(), contexts),
+            ("current-context".into(), Value::from(current)),
+        ]))
+    })
+}
+
+proptest! {
+    #[test]
+    fn in_and_out_leaves_everything_else(before in foreign_tree(), set_context: bool) {
+        let mut after = before.clone();
+        merge(&mut after, &entries("kubake"), set_context).unwrap();
+        let written = serde_yaml::to_string(&after).unwrap();
+        let mut after = tree(&written);
+        prop_assert!(strip(&mut after, "kubake").unwrap());
+        let mut expected = before.clone();
+        let current = before.get("current-context").and_then(Value::as_str).unwrap().to_owned();
+        if set_context && find(before.as_mapping().unwrap(), "contexts", &current).unwrap().is_none() {
+            // It named a context that does not exist; there is nothing to give back.
+            mapping(&mut expected).unwrap().insert("current-context".into(), "".into());
+        }
+        prop_assert_eq!(after, expected);
+    }
+}
