@@ -11,7 +11,6 @@ use crate::command::{CommandError, Run};
 /// A running container, as `crictl ps --output json` lists it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Container {
-    /// containerd's id.
     pub(crate) id: String,
     #[serde(default)]
     labels: BTreeMap<String, String>,

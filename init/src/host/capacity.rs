@@ -39,18 +39,13 @@ pub enum CapacityError {
     /// The host's size is not known.
     #[error("cannot read {}; run the container with --privileged, or without ENFORCE_CAPACITY", path.display())]
     Read {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// The host's size is there and cannot be understood.
     #[error("{} does not tell the host's size; run the container without ENFORCE_CAPACITY", path.display())]
-    Unknown {
-        /// The file.
-        path: PathBuf,
-    },
+    Unknown { path: PathBuf },
 }
 
 /// An amount of both resources.

@@ -17,15 +17,11 @@ pub const KMSG: &str = "/dev/kmsg";
 /// One line of the table; numbers as in the kernel's `admin-guide/devices.txt`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Device {
-    /// Its path.
     pub path: &'static str,
     /// Block device, not character device.
     pub block: bool,
-    /// Major number.
     pub major: u64,
-    /// Minor number.
     pub minor: u64,
-    /// Permissions.
     pub mode: u32,
 }
 
@@ -66,18 +62,14 @@ pub enum DeviceError {
     /// It is missing and cannot be made.
     #[error("cannot create the device {}; run the container with --privileged", path.display())]
     Create {
-        /// Its path.
         path: PathBuf,
-        /// Why.
         #[source]
         source: Errno,
     },
     /// It cannot be opened.
     #[error("cannot read {}; run the container with --privileged", path.display())]
     Open {
-        /// Its path.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },

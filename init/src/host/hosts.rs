@@ -7,7 +7,6 @@ use super::block;
 use crate::contract::names;
 use crate::files::{SharedFileError, under};
 
-/// The file.
 pub const HOSTS: &str = "/etc/hosts";
 /// A name of the node that nobody else has.
 pub const NODE: &str = "control-plane.kubake.internal";

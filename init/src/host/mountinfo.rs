@@ -15,12 +15,10 @@ const MOUNTINFO: &str = "/proc/thread-self/mountinfo";
 /// A pass takes away everything it sees; a second one is needed when something was mounted meanwhile.
 const PASSES: usize = 5;
 
-/// One mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
     /// The directory of its file system that is mounted.
     pub root: PathBuf,
-    /// Where.
     pub mount_point: PathBuf,
     /// Options of this mount, such as `ro`.
     pub options: Vec<String>,
@@ -46,9 +44,7 @@ pub enum MountInfoError {
     /// It cannot be read.
     #[error("cannot read {}; mount /proc into the container", path.display())]
     Read {
-        /// Its path.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -56,16 +52,12 @@ pub enum MountInfoError {
     #[error(
         "cannot understand the line `{line}` of the table of mounts; report this together with the kernel's version"
     )]
-    Malformed {
-        /// The line.
-        line: String,
-    },
+    Malformed { line: String },
     /// A mount cannot be taken away.
     #[error("cannot unmount {}; end what uses it and try again", path.display())]
     Unmount {
         /// The mount point.
         path: PathBuf,
-        /// Why.
         #[source]
         source: Errno,
     },

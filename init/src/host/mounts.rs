@@ -47,7 +47,6 @@ pub enum Kind {
 /// One line of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// The path.
     pub path: &'static str,
     /// What must hold of it.
     pub kind: Kind,
@@ -90,29 +89,22 @@ pub enum MountError {
     /// A directory cannot be made.
     #[error("cannot create the directory {}; remove what is in its place, or start the container without --read-only", path.display())]
     Directory {
-        /// The directory.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// The kernel refused a mount.
     #[error("cannot mount {what} on {}; run the container with --privileged", path.display())]
     Mount {
-        /// What.
         what: String,
-        /// Where.
         path: PathBuf,
-        /// Why.
         #[source]
         source: Errno,
     },
     /// Secrets cannot be kept visible.
     #[error("cannot open {}; remove what is mounted on it", path.display())]
     Secrets {
-        /// Their directory.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },

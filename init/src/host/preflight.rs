@@ -25,16 +25,10 @@ pub struct Facts {
 pub enum Refusal {
     /// A capability is not there.
     #[error("the container lacks {capability}: run the container with --privileged")]
-    Capability {
-        /// Its name.
-        capability: &'static str,
-    },
+    Capability { capability: &'static str },
     /// A path can only be read.
     #[error("{} is read-only: run the container with --privileged", path.display())]
-    ReadOnly {
-        /// The path.
-        path: PathBuf,
-    },
+    ReadOnly { path: PathBuf },
     /// Root in here is somebody else outside.
     #[error(
         "the container runs in a user namespace, where kubelet and containerd lack rights on the host: use an engine that runs as root, or add --userns=host where the engine maps users (`userns-remap`)"
@@ -45,16 +39,11 @@ pub enum Refusal {
         "no cgroup hierarchy with {}: run the container with --privileged, on a host that has not disabled it (kernel parameter `cgroup_disable`)",
         controllers.join(", ")
     )]
-    Controllers {
-        /// Their names.
-        controllers: Vec<&'static str>,
-    },
+    Controllers { controllers: Vec<&'static str> },
     /// A fact cannot be found out.
     #[error("cannot read {}: run the container with --privileged and with /proc and /sys as the engine mounts them", path.display())]
     Unreadable {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },

@@ -13,7 +13,6 @@ use crate::files::under;
 /// What a setting must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
-    /// This value.
     Exactly(u64),
     /// This or more.
     AtLeast(u64),
@@ -61,10 +60,8 @@ pub struct Report {
     pub failed: Vec<SysctlError>,
 }
 
-/// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The setting.
     pub key: &'static str,
     /// What it was.
     pub from: String,
@@ -78,11 +75,9 @@ pub enum SysctlError {
     /// It cannot be read.
     #[error("cannot read the kernel setting {key}; does the host's kernel have it? set {key}={value} there")]
     Read {
-        /// Its name.
         key: &'static str,
         /// What it should be.
         value: u64,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -91,11 +86,9 @@ pub enum SysctlError {
         "cannot set the kernel setting {key} to {value}; run the container with --privileged, or set it on the host"
     )]
     Write {
-        /// Its name.
         key: &'static str,
         /// What it should be.
         value: u64,
-        /// Why.
         #[source]
         source: io::Error,
     },

@@ -18,20 +18,13 @@ pub enum CertificateError {
     /// The library refused.
     #[error("cannot make the certificate `{name}`")]
     Make {
-        /// Whose.
         name: String,
-        /// Why.
         #[source]
         source: rcgen::Error,
     },
     /// A CA that was made or given earlier cannot be used.
     #[error("the CA `{name}` cannot be used: {reason}")]
-    Authority {
-        /// Which.
-        name: String,
-        /// Why.
-        reason: String,
-    },
+    Authority { name: String, reason: String },
 }
 
 /// From when to when.

@@ -9,42 +9,33 @@ use super::slots::SlotError;
 /// An identity that cannot be made or kept.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// A certificate.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     /// A file cannot be written.
     #[error("cannot write {path}; is the container's file system full or read-only?")]
     Write {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// A file cannot be read.
     #[error("cannot read {path}, a part of this container's identity; start a new container")]
     Read {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// The mark is not ours.
     #[error("cannot understand {path}; start a new container")]
     Mark {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: serde_yaml::Error,
     },
     /// etcd has no room for it.
     #[error("cannot put this container's certificates into {path}")]
     Slots {
-        /// The database.
         path: PathBuf,
-        /// Why.
         #[source]
         source: SlotError,
     },

@@ -53,7 +53,6 @@ pub enum RequestError {
     Read {
         /// The variable that names it.
         variable: &'static str,
-        /// Why.
         #[source]
         source: pem::Unreadable,
     },

@@ -54,14 +54,10 @@ pub enum SlotError {
     None,
     /// A placeholder that is not followed by its room.
     #[error("the frozen etcd is damaged at byte {offset}; bake the image again")]
-    Damaged {
-        /// Where.
-        offset: usize,
-    },
+    Damaged { offset: usize },
     /// A value without room.
     #[error("the value of {slot} is too long: {length} bytes; the most is {BYTES}")]
     TooLong {
-        /// Whose value.
         slot: &'static str,
         /// Its length as JSON.
         length: usize,

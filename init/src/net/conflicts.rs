@@ -23,23 +23,13 @@ pub enum Conflict {
     StaticIpRouted {
         /// The static IP.
         static_ip: Ipv4Addr,
-        /// The route.
         route: Route,
     },
     /// A subnet of the cluster overlaps a network that is reached otherwise.
-    SubnetRouted {
-        /// Which one.
-        subnet: Subnet,
-        /// Its addresses.
-        range: Ipv4Net,
-        /// The route.
-        route: Route,
-    },
+    SubnetRouted { subnet: Subnet, range: Ipv4Net, route: Route },
     /// The container's own address lies in a subnet of the cluster.
     AddressInSubnet {
-        /// Which one.
         subnet: Subnet,
-        /// Its addresses.
         range: Ipv4Net,
         /// The container's address.
         address: Ipv4Addr,
@@ -48,9 +38,7 @@ pub enum Conflict {
     },
     /// Something the container needs lies in a subnet of the cluster.
     Unreachable {
-        /// Which one.
         subnet: Subnet,
-        /// Its addresses.
         range: Ipv4Net,
         /// What would be cut off, such as a name server.
         address: Ipv4Addr,
@@ -60,9 +48,7 @@ pub enum Conflict {
 /// One of the cluster's two subnets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subnet {
-    /// Of services.
     Service,
-    /// Of pods.
     Pod,
 }
 

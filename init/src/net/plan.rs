@@ -11,9 +11,7 @@ use crate::contract::ClusterSettings;
 pub struct Plan {
     /// The node's address.
     pub static_ip: Ipv4Addr,
-    /// Service addresses.
     pub service_subnet: Ipv4Net,
-    /// Pod addresses.
     pub pod_subnet: Ipv4Net,
     /// Addresses outside that the container needs, such as its name servers: they must not lie in the subnets.
     pub must_reach: Vec<Ipv4Addr>,

@@ -15,7 +15,6 @@ pub struct Status {
     pub reason: Option<String>,
     /// Phases in the order they began.
     pub phases: Vec<Phase>,
-    /// Supervised components.
     pub components: Vec<Component>,
     /// Whether the Docker API answered in this boot.
     pub docker: Readiness,
@@ -94,7 +93,6 @@ pub struct Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It runs.
     Running,
     /// It ended well.
     Done,
@@ -122,7 +120,6 @@ pub struct Component {
 pub enum ComponentState {
     /// Started, has not said that it serves.
     Starting,
-    /// Serves.
     Running,
     /// Ended unexpectedly and waits to be started again.
     BackingOff,

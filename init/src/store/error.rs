@@ -11,9 +11,7 @@ pub enum StoreError {
     File {
         /// What was tried.
         action: &'static str,
-        /// On what.
         path: String,
-        /// Why not.
         source: io::Error,
     },
     /// The image holds no store.
@@ -28,7 +26,6 @@ pub enum StoreError {
          start with a fresh volume, or with the image that made it"
     )]
     OtherStore {
-        /// containerd's root.
         volume: String,
         /// What the volume says.
         found: String,
@@ -40,7 +37,6 @@ pub enum StoreError {
     Whiteout {
         /// The snapshot's number.
         snapshot: String,
-        /// The whiteout.
         path: String,
     },
 }

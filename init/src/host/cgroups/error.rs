@@ -14,20 +14,16 @@ pub enum CgroupError {
     /// A file cannot be read.
     #[error("cannot read {}; run the container with --privileged", path.display())]
     Read {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// A file or directory cannot be written.
     #[error("cannot write `{text}` to {}; run the container with --privileged", path.display())]
     Write {
-        /// The file.
         path: PathBuf,
         /// What was to be written.
         text: String,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -45,7 +41,6 @@ pub enum CgroupError {
     /// Something keeps processes in the root.
     #[error("processes keep appearing in {}, {} s long; do not run `docker exec` while the container boots", path.display(), BUSY_LIMIT.as_secs())]
     Busy {
-        /// The cgroup.
         path: PathBuf,
         /// The last refusal.
         #[source]
@@ -71,9 +66,7 @@ pub enum CgroupError {
     /// The hierarchy cannot be mounted.
     #[error("cannot mount cgroup2 on {}; run the container with --privileged --cgroupns=private", path.display())]
     Mount {
-        /// Where.
         path: PathBuf,
-        /// Why.
         #[source]
         source: Errno,
     },
