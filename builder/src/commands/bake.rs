@@ -1,40 +1,15 @@
 //! `kubake bake`.
 
-use super::{Error, find_engine, resolve};
+use super::Error;
+use super::preparation::{find_engine, resolve};
 use crate::bake;
-use crate::cli::{Baking, Global, SettingFlags};
+use crate::cli::{BakeArgs, Global};
 use crate::host_context::HostContext;
 use crate::printer::Printer;
 use crate::settings::{Key, Origin};
 use crate::versions;
 
-/// Arguments of `kubake bake`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Install and start a container engine if there is none (Debian and Ubuntu, as root)
-    #[arg(short, long)]
-    pub yes: bool,
-    /// Bake although an image with the same inputs exists
-    #[arg(short, long)]
-    pub force: bool,
-    /// Keep a build container that failed
-    #[arg(long)]
-    pub retain: bool,
-    /// Hand a value to the hooks in the build container, from a file or from the variable NAME; it is in no layer and no log
-    #[arg(long, value_name = "NAME[=FILE]")]
-    pub hook_secret: Vec<String>,
-    /// Start from a baked image and add to it, instead of making one from source; give the new one a name with `-t`
-    #[arg(long, value_name = "BAKED")]
-    pub from: Option<String>,
-    /// Bake every version of Kubernetes that can be built, an image each; it goes by its minor release and by its version
-    #[arg(long, conflicts_with_all = ["from", "image", "kubernetes-version"])]
-    pub all_versions: bool,
-    /// The settings.
-    #[command(flatten)]
-    pub settings: SettingFlags<Baking>,
-}
-
-pub(super) fn run(args: &Args, global: &Global, printer: &Printer) -> Result<(), Error> {
+pub(super) fn run(args: &BakeArgs, global: &Global, printer: &Printer) -> Result<(), Error> {
     let settings = resolve(&args.settings, global)?;
     let secrets = bake::HookSecrets::load(&args.hook_secret, |name| std::env::var_os(name))?;
     if let (Some(from), Origin::Default) = (&args.from, settings.origin(Key::Image)) {

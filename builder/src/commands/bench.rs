@@ -2,43 +2,18 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use super::{Error, find_engine, resolve};
+use super::Error;
+use super::preparation::{find_engine, resolve};
 use crate::bench::run::Course;
 use crate::bench::{self, Options, timeline};
-use crate::cli::{Benching, Global, SettingFlags};
+use crate::cli::{BenchArgs, Global};
 use crate::engine::TempFile;
 use crate::printer::Printer;
 
-/// Arguments of `kubake bench`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Baked images, measured in turn and compared with the first [default: the one that `up` runs]
-    #[arg(value_name = "IMAGE")]
-    pub images: Vec<String>,
-    /// How often each image is run
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub runs: u32,
-    /// How long each cluster is watched while it has nothing to do; 0 skips it
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=86_400))]
-    pub idle: u64,
-    /// Do not start each container once more after its stop
-    #[arg(long)]
-    pub no_restart: bool,
-    /// Afterwards boot this many clusters of the first image at once; 0 skips it
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
-    pub parallel: u32,
-    /// Draw the median boot of each image into this file
-    #[arg(long, value_name = "FILE.svg")]
-    pub plot: Option<PathBuf>,
-    /// The settings.
-    #[command(flatten)]
-    pub settings: SettingFlags<Benching>,
-}
-
-pub(super) fn run(args: &Args, global: &Global, printer: &Printer) -> Result<(), Error> {
+pub(super) fn run(args: &BenchArgs, global: &Global, printer: &Printer) -> Result<(), Error> {
     let settings = resolve(&args.settings, global)?;
     if let Some(path) = &args.plot {
         // Before an hour of measurements, and not after it.
@@ -68,7 +43,7 @@ pub(super) fn run(args: &Args, global: &Global, printer: &Printer) -> Result<(),
 }
 
 /// What to type when all is measured.
-fn next_commands(args: &Args) -> Vec<String> {
+fn next_commands(args: &BenchArgs) -> Vec<String> {
     let images: String = args.images.iter().map(|image| format!(" {image}")).collect();
     let mut commands = Vec::new();
     if args.plot.is_none() {

@@ -1,14 +1,12 @@
 //! `kubake doctor`.
 
-use super::{Error, runner};
+use super::Error;
+use super::preparation::runner;
+use crate::cli::DoctorArgs;
 use crate::doctor::{Report, Verdict};
 use crate::printer::Printer;
 
-/// Arguments of `kubake doctor`.
-#[derive(Debug, clap::Args)]
-pub struct Args {}
-
-pub(super) fn run(_: &Args, printer: &Printer) -> Result<(), Error> {
+pub(super) fn run(_: &DoctorArgs, printer: &Printer) -> Result<(), Error> {
     let report = Report::here(&runner(printer)?);
     // The report is what was asked for: data, on stdout.
     if printer.is_json() {

@@ -1,19 +1,12 @@
 //! `kubake down`.
 
-use super::{Error, find_engine, resolve};
-use crate::cli::{Global, Naming, SettingFlags};
+use super::Error;
+use super::preparation::{find_engine, resolve};
+use crate::cli::{DownArgs, Global};
 use crate::printer::Printer;
 use crate::up;
 
-/// Arguments of `kubake down`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// The settings.
-    #[command(flatten)]
-    pub settings: SettingFlags<Naming>,
-}
-
-pub(super) fn run(args: &Args, global: &Global, printer: &Printer) -> Result<(), Error> {
+pub(super) fn run(args: &DownArgs, global: &Global, printer: &Printer) -> Result<(), Error> {
     let settings = resolve(&args.settings, global)?;
     let engine = find_engine(printer, false)?;
     let down = up::down(&engine, &settings.name, settings.kubeconfig.as_deref(), printer)?;

@@ -4,21 +4,11 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{Error, resolve};
-use crate::cli::{All, Global, SettingFlags};
+use super::Error;
+use super::preparation::resolve;
+use crate::cli::{Global, SettingsArgs};
 use crate::printer::Printer;
 use crate::settings::{Settings, Value, reference};
-
-/// Arguments of `kubake settings`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Print what can be set instead, as a Markdown table
-    #[arg(long, conflicts_with = "json")]
-    pub reference: bool,
-    /// The settings.
-    #[command(flatten)]
-    pub settings: SettingFlags<All>,
-}
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,7 +18,7 @@ struct Shown {
     origin: String,
 }
 
-pub(super) fn run(args: &Args, global: &Global, printer: &Printer) -> Result<(), Error> {
+pub(super) fn run(args: &SettingsArgs, global: &Global, printer: &Printer) -> Result<(), Error> {
     let text = if args.reference {
         reference()
     } else {

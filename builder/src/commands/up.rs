@@ -5,35 +5,16 @@ use std::ffi::OsString;
 use kubake_init::contract::env;
 use kubake_init::token::{Token, TokenError};
 
-use super::{Error, find_engine, resolve};
+use super::Error;
+use super::preparation::{find_engine, resolve};
 use crate::bake::HookSecrets;
-use crate::cli::{All, Global, SettingFlags};
+use crate::cli::{Global, UpArgs};
 use crate::host_context::HostContext;
 use crate::printer::{Printer, seconds};
 use crate::settings::{Key, Origin, Settings};
 use crate::up;
 
-/// Arguments of `kubake up`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Install and start a container engine if there is none (Debian and Ubuntu, as root)
-    #[arg(short, long)]
-    pub yes: bool,
-    /// Keep a container that does not become ready
-    #[arg(long)]
-    pub retain: bool,
-    /// Whether the cluster's context becomes the current one
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
-    pub set_context: bool,
-    /// Hand a value to the hooks if an image is baked, from a file or from the variable NAME; it is in no layer and no log
-    #[arg(long, value_name = "NAME[=FILE]")]
-    pub hook_secret: Vec<String>,
-    /// The settings.
-    #[command(flatten)]
-    pub settings: SettingFlags<All>,
-}
-
-pub(super) fn run(args: &Args, global: &Global, printer: &Printer) -> Result<(), Error> {
+pub(super) fn run(args: &UpArgs, global: &Global, printer: &Printer) -> Result<(), Error> {
     let settings = resolve(&args.settings, global)?;
     let token = token(&settings, std::env::var_os(env::TOKEN))?;
     let hook_secrets = HookSecrets::load(&args.hook_secret, |name| std::env::var_os(name))?;

@@ -1,78 +1,11 @@
-//! The command line: what can be typed, and which setting a flag is. Owns parsing only; each subcommand's file in
-//! `commands` says what it does.
+//! The flags that are settings, made from the table of settings so that the two cannot differ. Keeps values as they were
+//! typed; the settings room parses them together with those from the file and the environment.
 
 use std::marker::PhantomData;
-use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
 
-use crate::commands;
-use crate::printer::{Printer, Verbosity};
-use crate::settings::{Entry, FILE_VARIABLE, Key, Origin, Shape, TABLE, Value};
-
-/// Bakes a kubeadm cluster into one container image and runs it.
-#[derive(Debug, Parser)]
-#[command(name = "kubake", version, max_term_width = 120, disable_help_subcommand = true, propagate_version = false)]
-pub struct Cli {
-    /// Options that every subcommand has.
-    #[command(flatten)]
-    pub global: Global,
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// Options that every subcommand has.
-#[derive(Debug, Clone, Args)]
-pub struct Global {
-    /// Show every command that is run, and what it says
-    #[arg(short, long, global = true, conflicts_with = "quiet")]
-    pub verbose: bool,
-    /// Show warnings and errors only
-    #[arg(short, long, global = true)]
-    pub quiet: bool,
-    /// Print the result as JSON on stdout
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// Settings file [default: kubake.yaml, where it exists]
-    #[arg(long, global = true, value_name = "FILE", env = FILE_VARIABLE, hide_env_values = true)]
-    pub settings: Option<PathBuf>,
-}
-
-impl Global {
-    /// The printer that they ask for.
-    #[must_use]
-    pub fn printer(&self) -> Printer {
-        let verbosity = match (self.quiet, self.verbose) {
-            (true, _) => Verbosity::Quiet,
-            (_, true) => Verbosity::Verbose,
-            _ => Verbosity::Normal,
-        };
-        Printer::new(verbosity, self.json)
-    }
-}
-
-/// What can be done.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Bring a cluster up: bake its image if there is none, run it, wait until it is ready, add its context
-    Up(commands::up::Args),
-    /// Remove a cluster with its data, and its context; the image stays
-    Down(commands::down::Args),
-    /// Bake the image of a cluster from source
-    Bake(commands::bake::Args),
-    /// Measure what a boot costs: time, processor, memory, disk; of several images side by side
-    Bench(commands::bench::Args),
-    /// Look at this machine: what would keep a cluster from working, and what to do about it
-    Doctor(commands::doctor::Args),
-    /// Print the settings in effect and where each comes from
-    Settings(commands::settings::Args),
-    /// Print a completion script for a shell
-    Completions(commands::completions::Args),
-    /// Install, start or stop a container engine (for CI machines)
-    #[command(hide = true)]
-    Engine(commands::engine::Args),
-}
+use crate::settings::{Entry, Key, Origin, Shape, TABLE, Value};
 
 /// Which settings a subcommand has flags for.
 pub trait Subset: std::fmt::Debug + Clone + Send + Sync + 'static {
@@ -248,47 +181,4 @@ fn placeholder(key: Key) -> &'static str {
 fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    fn help(path: &[&str]) -> String {
-        let mut command = Cli::command().term_width(120);
-        command.build();
-        let mut command = &mut command;
-        for name in path {
-            command = command.find_subcommand_mut(name).unwrap();
-        }
-        command.render_long_help().to_string()
-    }
-
-    #[test]
-    fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
-        assert_eq!(All::KEYS.len(), TABLE.len());
-    }
-
-    #[test]
-    fn help_texts() {
-        for path in [&[][..], &["up"], &["down"], &["bake"], &["bench"], &["settings"], &["engine"]] {
-            insta::assert_snapshot!(["help", path.first().copied().unwrap_or("kubake")].join("_"), help(path));
-        }
-    }
-
-    #[test]
-    fn flags_are_entries_with_their_origin() {
-        let cli =
-            Cli::try_parse_from(["kubake", "up", "--name", "b", "-p", "1:2", "-p", "3:4", "--api-port=auto"]).unwrap();
-        let Command::Up(args) = cli.command else { panic!("not up") };
-        assert_eq!(args.settings.entries.len(), 3);
-        assert_eq!(args.settings.entries[0].origin, Origin::Flag("--name"));
-        assert_eq!(args.settings.entries[2].value, Value::Many(vec!["1:2".to_owned(), "3:4".to_owned()]));
-        let cli = Cli::try_parse_from(["kubake", "bake", "-t", "x:1"]).unwrap();
-        let Command::Bake(args) = cli.command else { panic!("not bake") };
-        assert_eq!(args.settings.entries[0].key, Key::Image);
-    }
 }

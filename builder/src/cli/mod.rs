@@ -1,0 +1,12 @@
+//! The command line: what can be typed, and which setting a flag is. Owns parsing only and runs nothing; `commands` does
+//! the work of each subcommand.
+
+mod arguments;
+mod command_line;
+mod setting_flags;
+
+pub use arguments::{
+    BakeArgs, BenchArgs, CompletionsArgs, DoctorArgs, DownArgs, EngineAction, EngineArgs, SettingsArgs, UpArgs,
+};
+pub use command_line::{Cli, Command, Global};
+pub use setting_flags::{All, Baking, Benching, Naming, SettingFlags, Subset};

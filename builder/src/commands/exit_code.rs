@@ -1,0 +1,62 @@
+//! How the program ends: the exit code of every failure, and what the user reads about it.
+
+use super::Error;
+use crate::advice::Advice;
+use crate::printer::{Printer, chain};
+use crate::versions::Error as VersionError;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// It did what it was asked to.
+    Ok = 0,
+    /// It could not.
+    Failed = 1,
+    /// What was asked for makes no sense; nothing was touched (`EX_USAGE`).
+    Usage = 64,
+    /// The user asked to stop (128 + SIGINT).
+    Interrupted = 130,
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+impl From<&Error> for ExitCode {
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Settings(_)
+            | Error::Token(_)
+            | Error::HookSecrets(_)
+            | Error::NoName { .. }
+            | Error::OneName { .. } => Self::Usage,
+            Error::Bake(crate::bake::Error::Version(VersionError::NotPinned { .. })) => Self::Usage,
+            error if error.is_interrupted() => Self::Interrupted,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// Tells why it failed; answers with the exit code.
+#[must_use]
+pub fn report(error: &Error, printer: &Printer) -> ExitCode {
+    let code = ExitCode::from(error);
+    if code == ExitCode::Interrupted {
+        // The user knows why; which command it hit is for `-v`.
+        printer.detail(chain(error));
+        printer.line("interrupted; what had begun was undone");
+        return code;
+    }
+    if matches!(error, Error::Unhealthy) {
+        // The report was the message.
+        return code;
+    }
+    printer.error(error);
+    if let Some(hint) = error.hint() {
+        printer.hint(hint);
+    }
+    code
+}

@@ -1,0 +1,30 @@
+//! What several subcommands begin with: the resolved settings, a runner that Ctrl-C ends, the container engine.
+
+use super::Error;
+use crate::cli::{Global, SettingFlags, Subset};
+use crate::engine::install;
+use crate::engine::{Cancel, Engine, Runner};
+use crate::printer::Printer;
+use crate::settings::{Settings, Sources};
+
+pub(super) fn resolve<S: Subset>(flags: &SettingFlags<S>, global: &Global) -> Result<Settings, Error> {
+    let sources = Sources::load(global.settings.as_deref(), flags.entries.clone())?;
+    Ok(Settings::resolve(&sources)?)
+}
+
+/// A runner whose commands Ctrl-C ends, and which `-v` shows.
+pub(super) fn runner(printer: &Printer) -> Result<Runner, Error> {
+    let cancel = Cancel::on_signals().map_err(Error::Signals)?;
+    let shown = printer.clone();
+    Ok(Runner::new(cancel).on_command(move |line| shown.detail(format_args!("+ {line}"))))
+}
+
+/// The engine, installed and started first where that is allowed.
+pub(super) fn find_engine(printer: &Printer, allowed: bool) -> Result<Engine, Error> {
+    let runner = runner(printer)?;
+    let phase = printer.phase("engine");
+    let (engine, _) = install::ensure(&runner, allowed, |line| phase.message(line))?;
+    let facts = engine.facts();
+    phase.done_with(format_args!("{:?} {}", facts.flavour, facts.version).to_string().to_lowercase());
+    Ok(engine)
+}
