@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod engine;
 pub mod host_context;
 
+mod image_reference;
 pub mod kubeconfig;
 pub mod printer;
 mod private_tar;

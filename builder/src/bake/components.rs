@@ -8,6 +8,7 @@ use super::error::{Error, doing};
 use super::image_build::{APPLIANCE, build_one};
 use crate::base_image::{self, BaseImage};
 use crate::engine::command::{ContainerSpec, Run};
+use crate::image_reference::ImageReference;
 use crate::printer::Phase;
 use crate::versions;
 
@@ -56,10 +57,9 @@ pub(super) fn build(context: &mut Context<'_>, phase: &Phase) -> Result<String, 
 fn targets(list: &str, version: &str) -> Result<Vec<(&'static str, String)>, Error> {
     let mut found = Vec::new();
     for image in list.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let last = image.rsplit('/').next().unwrap_or(image);
-        let known = last.split_once(':').and_then(|(name, tag)| {
-            let target = TARGETS.iter().find(|target| **target == name)?;
-            Some((*target, tag.to_owned()))
+        let known = ImageReference::parse(image).and_then(|reference| {
+            let target = TARGETS.iter().find(|target| **target == reference.base_name())?;
+            Some((*target, reference.tag()?.to_owned()))
         });
         match known {
             Some(pair) => found.push(pair),

@@ -18,8 +18,9 @@ use super::{addons_build, check, components};
 use crate::checkout::Checkout;
 use crate::engine::command::Pull;
 use crate::engine::{Engine, Image};
+use crate::image_reference::ImageReference;
 use crate::printer::{Phase, Printer};
-use crate::settings::{Settings, has_registry};
+use crate::settings::Settings;
 
 const STEPS: [Step; 4] = [
     Step::always("inputs", check::check_inputs),
@@ -63,7 +64,7 @@ fn find(engine: &Engine, from: &str, phase: &Phase) -> Result<Image, Error> {
         return Ok(image);
     }
     let absent = || Error::NotBaked { image: from.to_owned(), what: "does not exist" };
-    if !has_registry(from) {
+    if !ImageReference::parse(from).is_some_and(|reference| reference.names_registry()) {
         return Err(absent());
     }
     phase.message(format_args!("pulling {from}"));

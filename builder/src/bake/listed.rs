@@ -12,6 +12,7 @@ use super::saved::save;
 use crate::advice::Advice;
 use crate::engine::command::{Pull, Tag};
 use crate::engine::{Engine, Image, ImageGuard};
+use crate::image_reference::ImageReference;
 use crate::printer::{Phase, chain};
 
 /// Repository of names that images get which a list names by digest, while they are saved.
@@ -41,7 +42,7 @@ pub(super) fn save_listed(
 ) -> Result<BTreeMap<String, String>, Error> {
     let (mut images, mut names, mut guards) = (Vec::new(), BTreeMap::new(), Vec::new());
     for Listed { reference, .. } in listed {
-        let Some(name) = name_by_digest(reference) else {
+        let Some(name) = ImageReference::parse(reference).and_then(|parsed| parsed.by_digest()) else {
             images.push(reference.clone());
             continue;
         };
@@ -56,19 +57,6 @@ pub(super) fn save_listed(
     }
     save(engine, output, images)?;
     Ok(names)
-}
-
-/// The name under which Kubernetes looks for an image by digest: a tag beside the digest does not count.
-fn name_by_digest(reference: &str) -> Option<String> {
-    let (name, digest) = reference.split_once('@')?;
-    let start = name.rfind('/').map_or(0, |at| at + 1);
-    let name = name.get(start..).and_then(|last| last.find(':')).map_or(name, |at| &name[..start + at]);
-    let name = match name.split_once('/') {
-        Some((registry, _)) if registry.contains(['.', ':']) || registry == "localhost" => name.to_owned(),
-        Some(_) => format!("docker.io/{name}"),
-        None => format!("docker.io/library/{name}"),
-    };
-    Some(format!("{name}@{digest}"))
 }
 
 /// What images of lists are, by name and id, those that the engine does not have pulled first; or all that cannot be had.
@@ -107,19 +95,6 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-
-    #[test]
-    fn names_by_digest_are_those_that_kubernetes_looks_for() {
-        for (reference, name) in [
-            ("nginx:1.29", None),
-            ("nginx@sha256:0a", Some("docker.io/library/nginx@sha256:0a")),
-            ("nginx:1.29@sha256:0a", Some("docker.io/library/nginx@sha256:0a")),
-            ("me/app@sha256:0a", Some("docker.io/me/app@sha256:0a")),
-            ("reg.example:5000/app:2@sha256:0a", Some("reg.example:5000/app@sha256:0a")),
-        ] {
-            assert_eq!(name_by_digest(reference).as_deref(), name, "{reference}");
-        }
-    }
 
     #[test]
     fn a_listed_image_that_is_absent_or_for_another_machine_is_told_with_its_line() {

@@ -21,9 +21,7 @@ use crate::advice::Advice;
 use crate::checkout::Checkout;
 use crate::versions;
 pub use table::{Key, Row, Shape, TABLE, reference};
-pub use value::{
-    Cpus, DEFAULT_VALIDITY, HostPort, Memory, Protocol, Publish, has_registry, print_duration, print_validity,
-};
+pub use value::{Cpus, DEFAULT_VALIDITY, HostPort, Memory, Protocol, Publish, print_duration, print_validity};
 
 /// The file that is read where none is named.
 pub const DEFAULT_FILE: &str = "kubake.yaml";

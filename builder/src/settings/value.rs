@@ -8,6 +8,8 @@ use std::time::Duration;
 use kubake_init::hooks::Failure;
 use kubake_init::host::capacity::CONTROL_PLANE_CPU;
 
+use crate::image_reference::ImageReference;
+
 /// Where a port of the container appears on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostPort {
@@ -411,34 +413,7 @@ pub(super) fn parse_image(text: &str) -> Result<String, String> {
     if text.contains('@') {
         return Err(format!("`{text}` names a digest; an image is made and run by its tag"));
     }
-    let (repository, tag) = match text.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => (repository, tag),
-        _ => (text, "latest"),
-    };
-    let tag_good = (1..=128).contains(&tag.len())
-        && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-        && !tag.starts_with(['-', '.']);
-    let mut parts = repository.split('/').peekable();
-    let mut first = true;
-    let mut repository_good = true;
-    while let Some(part) = parts.next() {
-        let registry = first && parts.peek().is_some();
-        first = false;
-        let letter = |byte: u8| {
-            byte.is_ascii_lowercase()
-                || byte.is_ascii_digit()
-                || matches!(byte, b'-' | b'_' | b'.')
-                || (registry && (byte == b':' || byte.is_ascii_uppercase()))
-        };
-        repository_good &= !part.is_empty() && part.bytes().all(letter) && !part.starts_with(['-', '.', '_']);
-    }
-    if tag_good && repository_good { Ok(format!("{repository}:{tag}")) } else { Err(wrong()) }
-}
-
-/// Whether an image's name says which registry serves it, so that it can be pulled.
-#[must_use]
-pub fn has_registry(image: &str) -> bool {
-    image.split_once('/').is_some_and(|(first, _)| first.contains(['.', ':']) || first == "localhost")
+    ImageReference::parse(text).map(|reference| reference.with_tag()).ok_or_else(wrong)
 }
 
 #[cfg(test)]
@@ -570,11 +545,5 @@ mod tests {
         for text in ["", "Kubake", "kubake:", "a b", "-x", "a//b", "kubake@sha256:00", "kubake:a/b:", "a:b:c"] {
             assert!(parse_image(text).is_err(), "{text}");
         }
-        assert!(
-            has_registry("localhost/x:1")
-                && has_registry("r.io/x:1")
-                && !has_registry("team/x:1")
-                && !has_registry("kubake:1.0")
-        );
     }
 }

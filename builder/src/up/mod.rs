@@ -22,9 +22,10 @@ use crate::engine::command::{
 };
 use crate::engine::{Container, ContainerGuard, Engine, Image, Input, Location, RunError};
 use crate::host_context::HostContext;
+use crate::image_reference::ImageReference;
 use crate::kubeconfig::{self, Entries};
 use crate::printer::Printer;
-use crate::settings::{Cpus, DEFAULT_VALIDITY, HostPort, Key, Origin, Settings, has_registry, print_validity};
+use crate::settings::{Cpus, DEFAULT_VALIDITY, HostPort, Key, Origin, Settings, print_validity};
 use http::Server;
 use wait::Show;
 
@@ -475,7 +476,7 @@ fn ensure_image(engine: &Engine, settings: &Settings, options: Options<'_>, prin
     if let Some(image) = look()? {
         return Ok(image);
     }
-    if has_registry(name) {
+    if ImageReference::parse(name).is_some_and(|reference| reference.names_registry()) {
         let phase = printer.phase(format!("pull {name}"));
         engine.run(&Pull { image: name.clone(), timeout: None }).map_err(doing(format!("pull `{name}`")))?;
         phase.done();

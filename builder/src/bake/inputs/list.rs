@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::platform::Platform;
 use super::problem::Problem;
+use crate::image_reference::ImageReference;
 
 /// In front of an image that is the host's engine's own.
 const LOCAL: &str = "docker://";
@@ -61,7 +62,7 @@ fn parse_line(line: &str, platform: &Platform) -> Result<(String, bool), String>
     let mut words = line.split_whitespace();
     let first = words.next().unwrap_or_default();
     let (reference, is_local) = first.strip_prefix(LOCAL).map_or((first, false), |reference| (reference, true));
-    if !is_reference(reference) {
+    if ImageReference::parse(reference).is_none() {
         return Err(format!(
             "`{}` is no image reference; write one image a line, such as `nginx:1.29` or `name@sha256:…`; `#` begins a \
              comment",
@@ -86,46 +87,6 @@ fn parse_line(line: &str, platform: &Platform) -> Result<(String, bool), String>
         }
     }
     Ok((reference.to_owned(), is_local))
-}
-
-/// Docker's grammar, as far as it keeps anything else from being taken for an image or for an option.
-pub(super) fn is_reference(text: &str) -> bool {
-    let (text, digest) = text.split_once('@').map_or((text, None), |(name, digest)| (name, Some(digest)));
-    let is_digest = |digest: &str| {
-        let hex = digest.strip_prefix("sha256:").unwrap_or_default();
-        hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    };
-    if !digest.is_none_or(is_digest) {
-        return false;
-    }
-    let start = text.rfind('/').map_or(0, |at| at + 1);
-    let (name, tag) = match text.get(start..).and_then(|last| last.find(':')) {
-        Some(at) => text.split_at(start + at),
-        None => (text, ":latest"),
-    };
-    let tag = tag.trim_start_matches(':');
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let is_tag = tag.len() <= 128
-        && tag.bytes().next().is_some_and(word)
-        && tag.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-');
-    let parts: Vec<&str> = name.split('/').collect();
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let is_part = |part: &str| {
-        part.bytes().next().is_some_and(plain)
-            && part.bytes().last().is_some_and(plain)
-            && part.bytes().all(|byte| plain(byte) || b"._-".contains(&byte))
-    };
-    let is_host = |part: &str| {
-        part.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'[')
-            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
-    };
-    let is_name = match parts.as_slice() {
-        [host, rest @ ..] if !rest.is_empty() && host.contains(['.', ':']) || *host == "localhost" => {
-            is_host(host) && rest.iter().all(|part| is_part(part))
-        }
-        parts => parts.iter().all(|part| is_part(part)),
-    };
-    is_tag && is_name && name.len() <= 255
 }
 
 #[cfg(test)]
@@ -172,14 +133,5 @@ mod tests {
         assert!(text.contains("line 7: `fine` is wanted for linux/arm64, and the engine runs linux/amd64"), "{text}");
         assert!(text.contains("line 9: `windows` is no platform"), "{text}");
         assert!(!text.contains('\u{1b}'), "what stands there must not reach the terminal as it is");
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn whatever_is_a_reference_is_no_option_and_one_word(text in "\\PC{0,40}|[a-z@:/.-]{0,30}") {
-            if is_reference(&text) {
-                assert!(!text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control()), "{text:?}");
-            }
-        }
     }
 }
