@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::contract::env;
 use crate::files::{SharedFileError, under};
-use crate::host::block;
+use crate::host::managed_block;
 use crate::pem::{self, NoCertificates, Unreadable};
 
 /// Debian's bundle.
@@ -130,7 +130,7 @@ pub fn apply_at(root: &Path, certificates: &[String]) -> Result<(), AuthoritiesE
     if let Some(directory) = bundle.parent() {
         fs::create_dir_all(directory).map_err(failed(directory))?;
     }
-    block::apply(&bundle, &certificates.concat()).map_err(AuthoritiesError::Bundle)?;
+    managed_block::apply(&bundle, &certificates.concat()).map_err(AuthoritiesError::Bundle)?;
     // Last, because as long as one is there, a later boot looks at the bundle again.
     for path in there.iter().filter(|path| !wanted.contains(path)) {
         fs::remove_file(path).map_err(failed(path))?;
@@ -152,7 +152,7 @@ fn take_back(bundle: &Path, local: &Path, certificate: &str) -> Result<(), Autho
         move |source| AuthoritiesError::Local { path, source }
     };
     // Without our block, because what stands there is no trace of anybody else's.
-    block::apply(bundle, "").map_err(AuthoritiesError::Bundle)?;
+    managed_block::apply(bundle, "").map_err(AuthoritiesError::Bundle)?;
     let mut text = fs::read_to_string(bundle).map_err(at(bundle))?;
     // The last one: if Debian has it as well, that one stands before those of the administrator.
     if let Some(start) = text.rfind(certificate) {

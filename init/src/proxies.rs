@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use ipnet::Ipv4Net;
 
 use crate::contract::{ClusterSettings, names};
-use crate::host::hosts::NODE;
+use crate::host::hosts_file::NODE;
 
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];

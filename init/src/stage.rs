@@ -104,7 +104,7 @@ impl Stage {
         if !devices.kmsg_readable {
             tracing::warn!("{} cannot be read: kubelet does not start without it", host::devices::KMSG);
         }
-        host::hosts::apply_at(root, &host::hosts::entries(self.settings.static_ip))?;
+        host::hosts_file::apply_at(root, &host::hosts_file::entries(self.settings.static_ip))?;
         for directory in [paths::LOGS, paths::RUN, paths::VOLUMES] {
             std::fs::create_dir_all(directory).map_err(|error| format!("cannot create {directory}: {error}"))?;
         }

@@ -1,19 +1,19 @@
-//! How much of the host the container may use, by its own cgroup, and what kubelet has to set aside so that the node is
-//! no larger than that. Reads cgroup files, `/proc/meminfo` and the list of processors; changes nothing, and decides
-//! nothing about whether it is asked for.
+//! How much of the host the container may use, by its own cgroup, and how much kubelet must reserve so that the node is
+//! no larger than that. Reads cgroup files, `/proc/meminfo` and the list of processors. Changes nothing, and does not
+//! decide whether the limit is enforced.
 //!
-//! kubelet takes the host's size for the node's (cadvisor reads `MemTotal` and the processors that are online), whatever
-//! limits the container has, and the scheduler then puts more on it than there is. It subtracts what is reserved for the
-//! system from what pods may use, and with the rest it limits the cgroup of all pods (`enforceNodeAllocatable`, whose
+//! kubelet reports the host's size as the node's (cadvisor reads `MemTotal` and the processors that are online), even when
+//! the container has limits, so the scheduler would place more on the node than fits. kubelet subtracts what is reserved
+//! for the system from what pods may use, and limits the cgroup of all pods to the rest (`enforceNodeAllocatable`, whose
 //! default is `pods`).
 //!
-//! Only the container's own cgroup is seen, as nothing outside of it can be: where an engine runs inside of another
-//! limited container, limits of the outer one count with version 1's memory alone, which tells them
-//! (`hierarchical_memory_limit`, `Documentation/admin-guide/cgroup-v1/memory.rst`).
+//! Only the container's own cgroup is visible. Where an engine runs inside another limited container, the outer limits
+//! count only for version 1's memory, which reports them (`hierarchical_memory_limit`,
+//! `Documentation/admin-guide/cgroup-v1/memory.rst`).
 //!
-//! The programs themselves are not told. Go takes as many threads as there is processor time in the limit of the cgroup that
-//! it is in, and looks at no parent (1.26: `runtime/cgroup_linux.go`): pods of the control plane have no limit of their own,
-//! so of the container's they see `--cpuset-cpus` alone. Of memory it looks at no limit at all.
+//! The programs in the container do not learn of the limit. Go starts as many threads as the limit of its own cgroup
+//! allows, and ignores parent cgroups (1.26: `runtime/cgroup_linux.go`). The control plane's pods have no limit of their
+//! own, so of the container's limits they see only `--cpuset-cpus`. Go ignores memory limits altogether.
 
 use std::fmt;
 use std::fs;
@@ -23,37 +23,35 @@ use std::path::{Path, PathBuf};
 use super::cgroups::{self, MOUNT_POINT, Version};
 use crate::files::under;
 
-/// Names under which version 1 may mount the controller `cpu`: alone, or together with `cpuacct`
-/// where the usual links are missing.
+/// Names under which version 1 may mount the controller `cpu`: alone, or together with `cpuacct` where the usual links
+/// are missing.
 const CPU: [&str; 3] = ["cpu", "cpu,cpuacct", "cpuacct,cpu"];
 const MEMORY_INFO: &str = "/proc/meminfo";
 const ONLINE: &str = "/sys/devices/system/cpu/online";
 
-/// What the control plane's pods alone ask for, in thousandths of a processor: kubeadm's requests for the API server,
-/// the controller manager, the scheduler and etcd, and CoreDNS' (`cmd/kubeadm/app/phases`: 250, 200, 100, 100, 100).
+/// CPU requests of the control plane's pods, in thousandths of a processor: kubeadm's for the API server, the controller
+/// manager, the scheduler and etcd, and CoreDNS' (`cmd/kubeadm/app/phases`: 250, 200, 100, 100, 100).
 pub const CONTROL_PLANE_CPU: u64 = 750;
 
-/// What can go wrong.
+/// The host's size could not be determined.
 #[derive(Debug, thiserror::Error)]
 pub enum CapacityError {
-    /// The host's size is not known.
     #[error("cannot read {}; run the container with --privileged, or without ENFORCE_CAPACITY", path.display())]
     Read {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    /// The host's size is there and cannot be understood.
-    #[error("{} does not tell the host's size; run the container without ENFORCE_CAPACITY", path.display())]
+    /// The file was read, but has no size in the expected form.
+    #[error("cannot find the host's size in {}; run the container without ENFORCE_CAPACITY", path.display())]
     Unknown { path: PathBuf },
 }
 
-/// An amount of both resources.
+/// An amount of processor time and memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Amount {
     /// Thousandths of a processor.
     pub cpu_millis: u64,
-    /// Memory, in KiB.
     pub memory_kib: u64,
 }
 
@@ -65,17 +63,17 @@ impl fmt::Display for Amount {
     }
 }
 
-/// The host and what the container may use of it.
+/// The size of the host, and of the part that the container may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
-    /// What kubelet takes for the node's capacity.
+    /// The node's capacity as kubelet reports it.
     pub host: Amount,
-    /// What the container may use; never more than the host has.
+    /// The container's limit; never more than `host`.
     pub limit: Amount,
 }
 
 impl Capacity {
-    /// What kubelet must set aside.
+    /// The difference, which kubelet must reserve.
     #[must_use]
     pub fn reserved(&self) -> Amount {
         Amount {
@@ -85,20 +83,20 @@ impl Capacity {
     }
 }
 
-/// Limits as they are read; none where there is none.
+/// Limits as read from the cgroup.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Limits {
-    /// By time, in thousandths of a processor.
+    /// Limit of processor time, in thousandths of a processor.
     quota_millis: Option<u64>,
-    /// By the processors that may be used.
+    /// Number of processors in the cpuset.
     processors: Option<u64>,
     memory_bytes: Option<u64>,
 }
 
-/// Measures below `root` (`/` but for tests). To be called when the cgroups are in order (`cgroups::apply_at`).
+/// Measures below `root` (`/` except in tests). Call it after `cgroups::apply_at`.
 ///
 /// # Errors
-/// [`CapacityError`], when the host's size cannot be told. A limit that cannot be read is none.
+/// [`CapacityError`] when the host's size cannot be determined. A limit that cannot be read counts as absent.
 pub fn measure_at(root: &Path) -> Result<Capacity, CapacityError> {
     let host = Amount {
         cpu_millis: 1000 * read_with(root, ONLINE, count_processors)?,
@@ -153,17 +151,17 @@ fn limits_v2(read: impl Fn(&str) -> Option<String>) -> Limits {
     }
 }
 
-/// A positive number. `max` and -1, which both mean "no limit", are none.
+/// Parses a positive number. `max` and -1, which both mean "no limit", yield `None`.
 fn number(text: &str) -> Option<u64> {
     text.trim().parse().ok().filter(|number| *number > 0)
 }
 
-/// Thousandths of a processor, rounded down so that the node promises nothing that it does not have.
+/// Thousandths of a processor, rounded down so that the node does not promise more than it has.
 fn millis(quota: &str, period: &str) -> Option<u64> {
     Some((number(quota)?.saturating_mul(1000) / number(period)?).max(1))
 }
 
-/// How many processors a list such as `0-3,7` names; none when it is empty or no list.
+/// Counts the processors in a list such as `0-3,7`; `None` when the list is empty or malformed.
 fn count_processors(list: &str) -> Option<u64> {
     let mut count = 0;
     for part in list.trim().split(',') {
@@ -174,12 +172,12 @@ fn count_processors(list: &str) -> Option<u64> {
     Some(count)
 }
 
-/// `MemTotal`, in KiB: the unit is written `kB` (`proc_meminfo(5)`).
+/// `MemTotal` in KiB; the kernel writes the unit as `kB` (`proc_meminfo(5)`).
 fn total_memory(text: &str) -> Option<u64> {
     value(text, "MemTotal:")
 }
 
-/// The number after `key` in lines of a key and its value.
+/// Returns the number after `key` in a file whose lines hold a key and its value.
 fn value(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| {
         let mut words = line.split_whitespace();
@@ -271,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_nested_cgroup_of_our_own_does_not_count() {
-        // After the evacuation every process of ours is in `/init`; the limits stand above it.
+        // After the evacuation all processes are in `/init`; the limits are set above it.
         let measured = measure(&[
             ("cgroup.controllers", "cpu memory\n"),
             ("cpu.max", "200000 100000\n"),
@@ -293,8 +291,8 @@ mod tests {
     #[test]
     fn a_host_whose_size_is_unknown_is_an_error_with_a_way_out() {
         let root = tempfile::tempdir().unwrap();
-        let told = measure_at(root.path()).unwrap_err().to_string();
-        assert!(told.contains("cpu/online") && told.contains("without ENFORCE_CAPACITY"), "{told}");
+        let message = measure_at(root.path()).unwrap_err().to_string();
+        assert!(message.contains("cpu/online") && message.contains("without ENFORCE_CAPACITY"), "{message}");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Device nodes that an engine may not have put into `/dev` (containerd's `privileged_without_host_devices`, podman,
-//! Kubernetes). Makes what is missing, never touches what is there.
+//! Device nodes that an engine may leave out of `/dev` (containerd's `privileged_without_host_devices`, podman,
+//! Kubernetes). Creates the missing ones and never changes existing ones.
 
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,11 +14,11 @@ use crate::files::under;
 /// The kernel's log. kubelet reads it to see which process ran out of memory.
 pub const KMSG: &str = "/dev/kmsg";
 
-/// One line of the table; numbers as in the kernel's `admin-guide/devices.txt`.
+/// A device node; numbers as in the kernel's `admin-guide/devices.txt`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Device {
     pub path: &'static str,
-    /// Block device, not character device.
+    /// Whether it is a block device; otherwise it is a character device.
     pub block: bool,
     pub major: u64,
     pub minor: u64,
@@ -29,11 +29,11 @@ const fn character(path: &'static str, major: u64, minor: u64, mode: u32) -> Dev
     Device { path, block: false, major, minor, mode }
 }
 
-/// What a node uses, in the order in which it is made.
+/// The device nodes that Kubernetes uses, in the order of their creation.
 pub const TABLE: &[Device] = &[
     character(KMSG, 1, 11, 0o644),
     character("/dev/fuse", 10, 229, 0o666),
-    // With it programs ask the kernel for a free loop device, and devtmpfs (where /dev is one) shows it.
+    // Programs ask the kernel for a free loop device through it, and devtmpfs (where /dev is one) shows that device.
     character("/dev/loop-control", 10, 237, 0o660),
     loop_device("/dev/loop0", 0),
     loop_device("/dev/loop1", 1),
@@ -45,28 +45,28 @@ const fn loop_device(path: &'static str, minor: u64) -> Device {
     Device { path, block: true, major: 7, minor, mode: 0o660 }
 }
 
-/// What was done.
+/// The outcome of [`apply_at`].
 #[derive(Debug, Default)]
 pub struct Report {
-    /// What was made.
+    /// Paths of the nodes that were created.
     pub created: Vec<&'static str>,
-    /// What is missing or unusable. None of it ends a boot.
+    /// Devices that are missing or unusable. None of them ends a boot.
     pub failed: Vec<DeviceError>,
-    /// Whether kubelet can read the kernel's log; if not it needs the feature gate `KubeletInUserNamespace`.
+    /// Whether kubelet can read the kernel's log; otherwise kubelet needs the feature gate `KubeletInUserNamespace`.
     pub kmsg_readable: bool,
 }
 
-/// What is wrong with one device.
+/// A device that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
-    /// It is missing and cannot be made.
+    /// The node is missing and cannot be created.
     #[error("cannot create the device {}; run the container with --privileged", path.display())]
     Create {
         path: PathBuf,
         #[source]
         source: Errno,
     },
-    /// It cannot be opened.
+    /// The node exists and cannot be opened.
     #[error("cannot read {}; run the container with --privileged", path.display())]
     Open {
         path: PathBuf,
@@ -75,7 +75,7 @@ pub enum DeviceError {
     },
 }
 
-/// Makes what is missing below `root` (`/` but for tests); may be repeated.
+/// Creates the missing nodes below `root` (`/` except in tests). Idempotent.
 #[must_use]
 pub fn apply_at(root: &Path) -> Report {
     let mut report = Report::default();
@@ -87,7 +87,8 @@ pub fn apply_at(root: &Path) -> Report {
         }
     }
     let path = under(root, KMSG);
-    // Opening says what no permission bit does: the device cgroup and `kernel.dmesg_restrict` have a say as well.
+    // Only opening shows whether the log can be read: beside the permission bits, the device cgroup and
+    // `kernel.dmesg_restrict` decide.
     match std::fs::OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&path) {
         Ok(_) => report.kmsg_readable = true,
         Err(source) => report.failed.push(DeviceError::Open { path, source }),
@@ -95,7 +96,7 @@ pub fn apply_at(root: &Path) -> Report {
     report
 }
 
-/// True when it was made.
+/// Creates one node; returns whether it was missing.
 fn create(path: &Path, device: &Device) -> Result<bool, DeviceError> {
     let kind = if device.block { SFlag::S_IFBLK } else { SFlag::S_IFCHR };
     match mknod(path, kind, Mode::from_bits_truncate(device.mode), makedev(device.major, device.minor)) {
@@ -113,23 +114,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_there_is_left_alone_and_failures_are_reported() {
+    fn existing_nodes_stay_and_failures_are_reported() {
         let root = tempfile::tempdir().unwrap();
-        // Without /dev nothing can be made, whoever runs the test.
+        // Without /dev no node can be created, whichever user runs the test.
         let report = apply_at(root.path());
         assert_eq!((report.created.len(), report.failed.len()), (0, TABLE.len() + 1));
         assert!(!report.kmsg_readable);
         assert!(report.failed[0].to_string().contains("/dev/kmsg"), "{}", report.failed[0]);
 
         fs::create_dir(root.path().join("dev")).unwrap();
-        fs::write(root.path().join("dev/kmsg"), "somebody's").unwrap();
+        fs::write(root.path().join("dev/kmsg"), "the user's").unwrap();
         assert!(apply_at(root.path()).kmsg_readable);
-        assert_eq!(fs::read_to_string(root.path().join("dev/kmsg")).unwrap(), "somebody's");
+        assert_eq!(fs::read_to_string(root.path().join("dev/kmsg")).unwrap(), "the user's");
     }
 
     #[test]
     #[ignore = "needs root"]
-    fn what_is_missing_is_made_once() {
+    fn missing_nodes_are_created_once() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("dev")).unwrap();
         let report = apply_at(root.path());

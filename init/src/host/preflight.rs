@@ -1,5 +1,5 @@
-//! What kind of container this is: facts, and refusals with what to do about each, before anything is touched. Reads
-//! only. Never decides what to do with a fact.
+//! Checks whether this container can run a node, before anything is changed: facts about it, and refusals that say what to
+//! do. Reads only. Callers decide what follows from a fact.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,49 +13,50 @@ const CAP_NET_ADMIN: u32 = 12;
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_SYS_RESOURCE: u32 = 24;
 
-/// What is true of this container.
+/// Facts about this container on which the configuration of daemons depends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// Whether oom scores can be lowered; without it containerd needs `restrict_oom_score_adj = true`.
+    /// Whether the container has CAP_SYS_RESOURCE, so that OOM scores can be lowered. Without it containerd needs
+    /// `restrict_oom_score_adj = true`.
     pub sys_resource: bool,
 }
 
-/// Why the node cannot run here.
+/// A reason why the node cannot run in this container.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// A capability is not there.
+    /// A needed capability is missing.
     #[error("the container lacks {capability}: run the container with --privileged")]
     Capability { capability: &'static str },
-    /// A path can only be read.
+    /// A path that must be writable is read-only.
     #[error("{} is read-only: run the container with --privileged", path.display())]
     ReadOnly { path: PathBuf },
-    /// Root in here is somebody else outside.
+    /// Root in the container is an ordinary user on the host.
     #[error(
         "the container runs in a user namespace, where kubelet and containerd lack rights on the host: use an engine that runs as root, or add --userns=host where the engine maps users (`userns-remap`)"
     )]
     UserNamespace,
-    /// A cgroup v1 controller is not there.
+    /// Needed cgroup v1 controllers are not mounted.
     #[error(
         "no cgroup hierarchy with {}: run the container with --privileged, on a host that has not disabled it (kernel parameter `cgroup_disable`)",
         controllers.join(", ")
     )]
     Controllers { controllers: Vec<&'static str> },
-    /// A fact cannot be found out.
+    /// A file that holds facts cannot be read.
     #[error("cannot read {}: run the container with --privileged and with /proc and /sys as the engine mounts them", path.display())]
     Unreadable {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    /// The table of mounts cannot be understood.
-    #[error("cannot tell what is mounted: run the container with --privileged")]
+    /// The mount table cannot be read or parsed.
+    #[error("cannot read the mount table: run the container with --privileged")]
     Mounts(#[source] MountInfoError),
 }
 
-/// Collects the facts below `root` (`/` but for tests).
+/// Collects the facts below `root` (`/` except in tests).
 ///
 /// # Errors
-/// Every reason why the node cannot run here, not just the first.
+/// Every reason why the node cannot run, not only the first one.
 pub fn check(root: &Path) -> Result<Facts, Vec<Refusal>> {
     let mut refusals = Vec::new();
     let mut read = |path: &str| {
@@ -87,14 +88,14 @@ pub fn check(root: &Path) -> Result<Facts, Vec<Refusal>> {
     if refusals.is_empty() { Ok(Facts { sys_resource: has(capabilities, CAP_SYS_RESOURCE) }) } else { Err(refusals) }
 }
 
-/// Engines without `--privileged` mount these read-only, so the table tells without trying to write.
+/// Engines mount these paths read-only unless the container is privileged, so the mount table shows it without a write.
 fn check_mounts(mounts: &[Mount], version: Version) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     let mut paths = vec![PathBuf::from("/proc/sys")];
     match version {
         Version::V2 => paths.push(PathBuf::from(cgroups::MOUNT_POINT)),
         Version::V1 => {
-            // The tmpfs that holds the hierarchies may be read-only, they may not. One stands for all.
+            // The tmpfs that holds the hierarchies may be read-only, the hierarchies may not. One is reported for all.
             let mut hierarchies = mounts.iter().filter(|mount| mount.fs_type == "cgroup");
             paths.extend(hierarchies.find(|mount| mount.is_read_only()).map(|mount| mount.mount_point.clone()));
             let controllers = cgroups::missing_v1(mounts);

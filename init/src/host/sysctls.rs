@@ -1,8 +1,9 @@
-//! Kernel settings: a table, read before write. Numbers are raised, never lowered: what is not namespaced belongs to
-//! the whole host. Never fails a boot on a setting that the node can live without, and reports every change.
+//! Kernel settings, as a table. Each setting is read before it is written. Limits are raised and never lowered, because
+//! settings without a namespace apply to the whole host. Reports every change. Never fails a boot because of a setting
+//! that the node can do without.
 //!
-//! Left out on purpose: `route_localnet` and `nf_conntrack_*` (kube-proxy sets them as its configuration asks),
-//! `kernel.panic*` (kubelet does, as `protectKernelDefaults` is off), `rp_filter` (no packet of ours is asymmetric).
+//! Left out on purpose: `route_localnet` and `nf_conntrack_*` (kube-proxy sets them from its configuration),
+//! `kernel.panic*` (kubelet sets them, as `protectKernelDefaults` is off), `rp_filter` (no route here is asymmetric).
 
 use std::fs;
 use std::io;
@@ -10,24 +11,23 @@ use std::path::{Path, PathBuf};
 
 use crate::files::under;
 
-/// What a setting must be.
+/// The required value of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
     Exactly(u64),
-    /// This or more.
+    /// This value or a larger one.
     AtLeast(u64),
 }
 
-/// One line of the table.
+/// A kernel setting that the node needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
-    /// Its name, such as `net.ipv4.ip_forward`.
+    /// Name as `sysctl` shows it, such as `net.ipv4.ip_forward`.
     pub key: &'static str,
-    /// What it must be.
     pub want: Want,
-    /// Whether the boot ends without it.
+    /// Whether the boot fails without it.
     pub required: bool,
-    /// Whether the kernel may not know it: it belongs to a module.
+    /// Whether the setting may be absent because its kernel module is not loaded.
     pub optional: bool,
 }
 
@@ -35,66 +35,64 @@ const fn best_effort(key: &'static str, want: Want) -> Setting {
     Setting { key, want, required: false, optional: false }
 }
 
-/// In the order in which it is applied.
+/// The settings, in the order in which they are applied.
 pub const TABLE: &[Setting] = &[
-    // Pods reach nothing without it.
+    // Without it pods reach nothing outside their own network namespace.
     Setting { key: "net.ipv4.ip_forward", want: Want::Exactly(1), required: true, optional: false },
-    // Without br_netfilter kube-proxy's rules do not see packets between two pods of the bridge, so that a pod cannot
-    // reach a service that leads to its neighbour unless replies are masqueraded.
+    // Without br_netfilter kube-proxy's rules do not see packets between two pods on one bridge. A pod then cannot reach a
+    // service whose endpoint is its neighbour, unless replies are masqueraded.
     Setting { key: "net.bridge.bridge-nf-call-iptables", want: Want::Exactly(1), required: false, optional: true },
     // 1 and 2 would keep eth0 from answering for the static IP, which is on lo.
     best_effort("net.ipv4.conf.all.arp_ignore", Want::Exactly(0)),
-    // "too many open files": every kubelet, containerd and pod with a watcher needs instances (kind's known issues).
+    // Prevents "too many open files": kubelet, containerd and each pod with a watcher need instances (kind's known
+    // issues).
     best_effort("fs.inotify.max_user_instances", Want::AtLeast(1024)),
     best_effort("fs.inotify.max_user_watches", Want::AtLeast(524_288)),
-    // kubelet wants it and would set it itself, with a warning.
+    // kubelet would set it itself, with a warning.
     best_effort("vm.overcommit_memory", Want::Exactly(1)),
 ];
 
-/// What was done.
+/// The outcome of [`apply_at`].
 #[derive(Debug, Default)]
 pub struct Report {
-    /// What was changed.
     pub changed: Vec<Change>,
-    /// What is not as it should be, but not required.
+    /// Settings without the required value that the node can do without.
     pub failed: Vec<SysctlError>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     pub key: &'static str,
-    /// What it was.
+    /// Value before the change.
     pub from: String,
-    /// What it is.
+    /// Value after the change.
     pub to: u64,
 }
 
-/// What is wrong with one setting.
+/// A setting without the required value.
 #[derive(Debug, thiserror::Error)]
 pub enum SysctlError {
-    /// It cannot be read.
     #[error("cannot read the kernel setting {key}; does the host's kernel have it? set {key}={value} there")]
     Read {
         key: &'static str,
-        /// What it should be.
+        /// The required value.
         value: u64,
         #[source]
         source: io::Error,
     },
-    /// It cannot be written.
     #[error(
         "cannot set the kernel setting {key} to {value}; run the container with --privileged, or set it on the host"
     )]
     Write {
         key: &'static str,
-        /// What it should be.
+        /// The required value.
         value: u64,
         #[source]
         source: io::Error,
     },
 }
 
-/// The value to write, if any.
+/// Returns the value to write, or `None` when the current one is good enough.
 fn change(current: &str, want: Want) -> Option<u64> {
     let current: Option<u64> = current.trim().parse().ok();
     match (want, current) {
@@ -108,10 +106,10 @@ fn path(root: &Path, key: &str) -> PathBuf {
     under(root, "/proc/sys").join(key.replace('.', "/"))
 }
 
-/// Applies the table below `root` (`/` but for tests); may be repeated.
+/// Applies [`TABLE`] below `root` (`/` except in tests). Idempotent.
 ///
 /// # Errors
-/// The first required setting that cannot be made.
+/// The first required setting that cannot be read or written.
 pub fn apply_at(root: &Path) -> Result<Report, SysctlError> {
     let mut report = Report::default();
     for setting in TABLE {
@@ -146,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_changed() {
+    fn values_change_only_where_they_must() {
         for (current, want, expected) in [
             ("1\n", Want::Exactly(1), None),
             ("0\n", Want::Exactly(1), Some(1)),

@@ -1,6 +1,7 @@
-//! Our lines in a file that is somebody else's: what stands between two markers, and never another line.
+//! A block of lines in a file that other programs own as well: the lines between two markers are kubake's, and no other
+//! line is ever changed.
 //!
-//! Such files may be bind-mounted: they cannot be replaced by renaming, only written in place.
+//! Such files may be bind-mounted, so they are written in place: renaming a new file over a mount point fails.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -11,7 +12,8 @@ use crate::files::{SharedFileError, read_shared};
 pub(crate) const BEGIN: &str = "# kubake: begin";
 pub(crate) const END: &str = "# kubake: end";
 
-/// `existing` with our block holding exactly `lines`: in its old place, or at the end. Without lines there is no block.
+/// Returns `existing` with a block of exactly `lines`, in the old block's place or at the end. Without lines the block is
+/// removed.
 #[must_use]
 pub(crate) fn render(existing: &str, lines: &str) -> String {
     let mut before = String::new();
@@ -37,7 +39,7 @@ pub(crate) fn render(existing: &str, lines: &str) -> String {
     }
 }
 
-/// Brings our block in the file at `path` up to date; true when that was a change. A file that is missing is made.
+/// Updates the block in the file at `path` and returns whether the file changed. A missing file is created.
 pub(crate) fn apply(path: &Path, lines: &str) -> Result<bool, SharedFileError> {
     let existing = read_shared(path)?.unwrap_or_default();
     let wanted = render(&existing, lines);
@@ -46,7 +48,7 @@ pub(crate) fn apply(path: &Path, lines: &str) -> Result<bool, SharedFileError> {
     }
     let write = || {
         let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-        // The new text over the old and then the length: at no moment is the file empty for who reads it meanwhile.
+        // The new text replaces the old one before the length is set, so that no reader ever finds the file empty.
         file.write_all(wanted.as_bytes())?;
         file.set_len(wanted.len() as u64)
     };

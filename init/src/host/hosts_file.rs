@@ -1,18 +1,18 @@
-//! Our lines in `/etc/hosts`: which they are. How they are kept apart from the engine's is `block`'s.
+//! The node's lines in `/etc/hosts`. `managed_block` keeps them apart from the engine's lines.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use super::block;
+use super::managed_block;
 use crate::contract::names;
 use crate::files::{SharedFileError, under};
 
 pub const HOSTS: &str = "/etc/hosts";
-/// A name of the node that nobody else has.
+/// A name that only this node has.
 pub const NODE: &str = "control-plane.kubake.internal";
 
-/// Our lines: the node's own names, and no others. `kubernetes`, `docker` or `localhost` would hide an alias that the
-/// user gave a service outside; in here nothing needs them, since certificates are checked by `tls-server-name`.
+/// The node's own names, and no others. `kubernetes`, `docker` or `localhost` would hide an alias that the user gave a
+/// service outside the container. Inside, nothing needs these names: certificates are checked by `tls-server-name`.
 #[must_use]
 pub fn entries(static_ip: Ipv4Addr) -> Vec<(Ipv4Addr, Vec<String>)> {
     vec![(static_ip, vec![NODE.to_owned(), names::CLUSTER.to_owned()])]
@@ -22,12 +22,12 @@ fn lines(entries: &[(Ipv4Addr, Vec<String>)]) -> String {
     entries.iter().map(|(ip, names)| format!("{ip}\t{}\n", names.join(" "))).collect()
 }
 
-/// Brings our block in `root`'s `/etc/hosts` up to date; true when that was a change.
+/// Updates the block in `/etc/hosts` below `root` and returns whether the file changed.
 ///
 /// # Errors
 /// [`SharedFileError`].
 pub fn apply_at(root: &Path, entries: &[(Ipv4Addr, Vec<String>)]) -> Result<bool, SharedFileError> {
-    block::apply(&under(root, HOSTS), &lines(entries))
+    managed_block::apply(&under(root, HOSTS), &lines(entries))
 }
 
 #[cfg(test)]
@@ -35,13 +35,13 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::MetadataExt;
 
-    use super::block::{BEGIN, END};
+    use super::managed_block::{BEGIN, END};
     use super::*;
 
     const ENGINES: &str = "127.0.0.1\tlocalhost\n172.17.0.2\tabc";
 
     fn render(existing: &str, entries: &[(Ipv4Addr, Vec<String>)]) -> String {
-        block::render(existing, &lines(entries))
+        managed_block::render(existing, &lines(entries))
     }
 
     #[test]
@@ -56,9 +56,9 @@ mod tests {
         let later = format!("{first}10.0.0.9\tadded\n");
         let second = render(&later, &entries(Ipv4Addr::new(10, 9, 8, 7)));
         assert_eq!(second, later.replace("172.30.99.1", "10.9.8.7"));
-        // A block whose end got lost takes nothing along but itself to the end of the file.
+        // A block without an end marker reaches to the end of the file.
         assert_eq!(render(&format!("a\n{BEGIN}\nold\n"), &[]), "a\n");
-        assert_eq!(render("a\nb", &[]), "a\nb", "nothing of ours is there or wanted");
+        assert_eq!(render("a\nb", &[]), "a\nb", "no block exists or is wanted");
     }
 
     #[test]
