@@ -1,5 +1,5 @@
-//! The kernel's table of mounts: reading it, questions to it, and taking mounts away. Parsing follows `proc(5)`
-//! (`/proc/PID/mountinfo`). Never mounts anything.
+//! The kernel's mount table: parsing it (`proc(5)`, `/proc/PID/mountinfo`), looking up mounts, and unmounting. Never mounts
+//! a file system.
 
 use std::ffi::OsString;
 use std::io;
@@ -9,36 +9,36 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 
-/// Of the calling thread: threads can have mount namespaces of their own (our tests do).
+/// The calling thread's table: threads can have mount namespaces of their own, as in the tests.
 const MOUNTINFO: &str = "/proc/thread-self/mountinfo";
 
-/// A pass takes away everything it sees; a second one is needed when something was mounted meanwhile.
+/// Each pass unmounts everything it sees; another pass is needed when a program mounted something meanwhile.
 const PASSES: usize = 5;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    /// The directory of its file system that is mounted.
+    /// The directory of the file system that is mounted.
     pub root: PathBuf,
     pub mount_point: PathBuf,
     /// Options of this mount, such as `ro`.
     pub options: Vec<String>,
-    /// Type of the file system, such as `tmpfs`.
+    /// File system type, such as `tmpfs`.
     pub fs_type: String,
-    /// What is mounted, such as a device; for many file systems just a name.
+    /// The mounted device, or an arbitrary name for file systems without one.
     pub source: String,
     /// Options of the file system itself, such as the controllers of a cgroup v1 hierarchy.
     pub super_options: Vec<String>,
 }
 
 impl Mount {
-    /// Whether it cannot be written to, be it the mount or the file system.
+    /// Whether the mount or its file system is read-only.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         self.options.iter().chain(&self.super_options).any(|option| option == "ro")
     }
 }
 
-/// What can go wrong with the table.
+/// A failure with the mount table.
 #[derive(Debug, thiserror::Error)]
 pub enum MountInfoError {
     /// It cannot be read.
@@ -48,31 +48,28 @@ pub enum MountInfoError {
         #[source]
         source: io::Error,
     },
-    /// A line is not as `proc(5)` says.
-    #[error(
-        "cannot understand the line `{line}` of the table of mounts; report this together with the kernel's version"
-    )]
+    /// A line does not have the form of `proc(5)`.
+    #[error("failed to parse the line `{line}` of the mount table; report this together with the kernel's version")]
     Malformed { line: String },
-    /// A mount cannot be taken away.
-    #[error("cannot unmount {}; end what uses it and try again", path.display())]
+    #[error("cannot unmount {}; stop the program that uses it and try again", path.display())]
     Unmount {
         /// The mount point.
         path: PathBuf,
         #[source]
         source: Errno,
     },
-    /// Something keeps mounting.
-    #[error("{} is mounted again and again; end what mounts it and try again", path.display())]
+    /// A program mounts as fast as mounts are removed.
+    #[error("{} keeps being mounted; stop the program that mounts it and try again", path.display())]
     Remains {
         /// The mount point.
         path: PathBuf,
     },
 }
 
-/// Reads a table.
+/// Parses a mount table.
 ///
 /// # Errors
-/// [`MountInfoError::Malformed`] with the first line that is not one.
+/// [`MountInfoError::Malformed`] with the first malformed line.
 pub fn parse(text: &str) -> Result<Vec<Mount>, MountInfoError> {
     text.lines()
         .map(|line| parse_line(line).ok_or_else(|| MountInfoError::Malformed { line: line.to_owned() }))
@@ -95,7 +92,7 @@ fn parse_line(line: &str) -> Option<Mount> {
     })
 }
 
-/// Space, tab, newline and backslash are written as three octal digits.
+/// Decodes paths: the kernel writes space, tab, newline and backslash as three octal digits.
 fn unescape(text: &str) -> PathBuf {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -114,7 +111,7 @@ fn unescape(text: &str) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes))
 }
 
-/// The table of the calling thread's mount namespace, in the order of mounting.
+/// Reads the table of the calling thread's mount namespace, in the order of mounting.
 ///
 /// # Errors
 /// [`MountInfoError::Read`] and [`MountInfoError::Malformed`].
@@ -122,39 +119,39 @@ pub fn current() -> Result<Vec<Mount>, MountInfoError> {
     load(Path::new(MOUNTINFO))
 }
 
-/// The table in a file.
+/// Reads the table in a file.
 ///
 /// # Errors
 /// [`MountInfoError::Read`] and [`MountInfoError::Malformed`].
 pub fn load(path: &Path) -> Result<Vec<Mount>, MountInfoError> {
-    // Lossy: a mount point that is not UTF-8 is not one of ours, and must not keep us from seeing the others.
+    // Lossy: kubake makes no mount point that is not UTF-8, and such a one must not hide the others.
     let text = std::fs::read(path).map_err(|source| MountInfoError::Read { path: path.to_owned(), source })?;
     parse(&String::from_utf8_lossy(&text))
 }
 
-/// The topmost mount right at `path`.
+/// Returns the topmost mount at exactly `path`.
 #[must_use]
 pub fn at<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
     mounts.iter().rfind(|mount| mount.mount_point == path)
 }
 
-/// The mount that a file at `path` lies on.
+/// Returns the mount that holds a file at `path`.
 #[must_use]
 pub fn covering<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
     path.ancestors().find_map(|ancestor| at(mounts, ancestor))
 }
 
-/// Everything mounted strictly below `path`, in the order in which it can be unmounted.
+/// Returns all mounts strictly below `path`, in the order in which they can be unmounted.
 #[must_use]
 pub fn below<'a>(mounts: &'a [Mount], path: &Path) -> Vec<&'a Mount> {
     mounts.iter().rev().filter(|mount| mount.mount_point != path && mount.mount_point.starts_with(path)).collect()
 }
 
-/// Unmounts everything strictly below `path` and returns what it was; a mount at `path` itself stays. What is in use
-/// is detached (`MNT_DETACH`): it leaves the tree at once and ends with its last user.
+/// Unmounts everything strictly below `path` and returns the mount points. A mount at `path` itself stays. Mounts in use
+/// are detached (`MNT_DETACH`): they leave the tree at once and end with their last user.
 ///
 /// # Errors
-/// [`MountInfoError`]; some of the mounts may be gone by then, and trying again is safe.
+/// [`MountInfoError`]; some of the mounts may be gone by then. Calling it again is safe.
 pub fn unmount_below(path: &Path) -> Result<Vec<PathBuf>, MountInfoError> {
     let mut gone = Vec::new();
     for _ in 0..PASSES {
@@ -167,7 +164,7 @@ pub fn unmount_below(path: &Path) -> Result<Vec<PathBuf>, MountInfoError> {
             let path = &mount.mount_point;
             match unmount(path) {
                 Ok(()) => gone.push(path.clone()),
-                // It went with another one: peers of a shared mount go together.
+                // It was unmounted with another one: peers of a shared mount go together.
                 Err(Errno::EINVAL | Errno::ENOENT) => {}
                 Err(source) => return Err(MountInfoError::Unmount { path: path.clone(), source }),
             }
@@ -207,13 +204,13 @@ mod tests {
 ";
 
     #[test]
-    fn the_table_is_understood() {
+    fn a_table_is_parsed() {
         let mounts = parse(TABLE).unwrap();
         assert_eq!(mounts[4].mount_point, Path::new("/mnt/a b\\c"));
         assert_eq!(mounts[4].root, Path::new("/a b"));
         assert_eq!((mounts[2].fs_type.as_str(), mounts[2].source.as_str()), ("ext4", "/dev/vda"));
         assert!(mounts[1].is_read_only() && !mounts[2].is_read_only());
-        assert_eq!(at(&mounts, Path::new("/proc")).unwrap().source, "second", "the topmost counts");
+        assert_eq!(at(&mounts, Path::new("/proc")).unwrap().source, "second", "the topmost mount is returned");
         assert_eq!(covering(&mounts, Path::new("/sys/kernel/x")).unwrap().fs_type, "sysfs");
         assert_eq!(covering(&mounts, Path::new("/system")).unwrap().fs_type, "ext4");
         let found: Vec<_> = below(&mounts, Path::new("/mnt")).into_iter().map(|mount| &mount.mount_point).collect();
@@ -228,13 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_own_table_is_understood() {
+    fn the_running_kernels_table_is_parsed() {
         assert!(at(&current().unwrap(), Path::new("/")).is_some());
     }
 
     proptest! {
         #[test]
-        fn whatever_the_kernel_escapes_comes_back(path in "/[ -~\t\n]{0,40}") {
+        fn escaped_paths_are_decoded(path in "/[ -~\t\n]{0,40}") {
             let escaped: String = path
                 .bytes()
                 .map(|byte| match byte {
@@ -248,7 +245,7 @@ mod tests {
 
     #[test]
     #[ignore = "needs root"]
-    fn everything_below_goes_even_what_is_in_use() {
+    fn all_mounts_below_go_even_those_in_use() {
         super::super::mounts::tests::in_namespace(|| {
             let dir = tempfile::tempdir().unwrap();
             let tmpfs = |path: &Path| {

@@ -1,9 +1,9 @@
-//! The mounts that a node needs and that an engine's `docker run` does not make: a table, what of it is missing
-//! ([`plan`]), and one loop that makes it ([`apply_at`]). Never unmounts anything.
+//! The mounts that a node needs and that no engine makes: a table, a plan of its missing entries ([`plan`]), and one loop
+//! that makes them ([`apply_at`]). Never unmounts a file system.
 //!
-//! `/run` gets a fresh tmpfs in every life of the container, even over one that is there: `--tmpfs /run` starts empty
-//! too, but a volume or a Kubernetes emptyDir keeps the sockets and pid files of the life before, and emptying
-//! somebody's directory is not ours to do. Ours is recognised by its source. `/tmp` is left alone when it is a mount.
+//! `/run` gets a fresh tmpfs at each start of the container, even over an existing mount. `--tmpfs /run` starts empty
+//! too, but a volume or a Kubernetes emptyDir keeps the sockets and pid files of the previous run, and deleting files in
+//! a user's directory is not acceptable. kubake's own tmpfs is recognised by its source. `/tmp` stays when it is a mount.
 
 use std::fs;
 use std::io;
@@ -19,38 +19,38 @@ use super::mountinfo::{self, Mount, MountInfoError};
 use crate::contract::paths;
 use crate::files::under;
 
-/// Source of the mounts that are ours.
+/// Source of the mounts that kubake makes, by which they are recognised.
 const SOURCE: &str = "kubake";
 
-/// Where engines put secrets (Docker, podman, and Kubernetes' service account through `/var/run`): they stay visible.
+/// Directory of the engine's secrets (Docker, podman, and Kubernetes' service account through `/var/run`). It stays
+/// visible.
 const SECRETS: &str = "/run/secrets";
 
-/// What must hold of a path.
+/// A requirement on a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It and everything below is shared, so that mounts of kubelet and of CSI drivers reach pods.
+    /// The path and all mounts below are shared, so that mounts of kubelet and of CSI drivers reach pods.
     SharedTree,
-    /// A tmpfs that is ours, empty at the start of this life.
+    /// A tmpfs of kubake's, empty at each start of the container.
     FreshTmpfs,
-    /// A mount of any kind; if a tmpfs, then one from which programs can run and on which devices work.
+    /// A mount of any kind. A tmpfs must allow running programs and using devices.
     Scratch,
-    /// Its file system can be written to.
+    /// A writable file system.
     Writable,
-    /// This file system of the kernel is there.
+    /// A mount of this virtual file system of the kernel.
     Kernel(&'static str),
-    /// This directory is visible there.
+    /// A bind mount of this directory.
     Bind(&'static str),
-    /// It is a directory.
+    /// An existing directory.
     Directory,
 }
 
-/// One line of the table.
+/// A path and its requirement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     pub path: &'static str,
-    /// What must hold of it.
     pub kind: Kind,
-    /// Whether the boot ends without it.
+    /// Whether the boot fails when the requirement cannot be met.
     pub required: bool,
 }
 
@@ -62,14 +62,14 @@ const fn best_effort(path: &'static str, kind: Kind) -> Entry {
     Entry { path, kind, required: false }
 }
 
-/// In the order in which it is applied.
+/// The requirements, in the order in which they are applied.
 pub const TABLE: &[Entry] = &[
-    // First, because what is mounted below a shared mount is shared by itself.
+    // First, because mounts below a shared mount are shared without a further call.
     required("/", Kind::SharedTree),
     required("/run", Kind::FreshTmpfs),
     required("/tmp", Kind::Scratch),
     best_effort("/sys", Kind::Writable),
-    // AppArmor is seen here by containerd and dockerd.
+    // containerd and dockerd detect AppArmor here.
     best_effort("/sys/kernel/security", Kind::Kernel("securityfs")),
     // Some CNI plugins' pods expect it to outlive them.
     best_effort("/sys/fs/bpf", Kind::Kernel("bpf")),
@@ -80,20 +80,17 @@ pub const TABLE: &[Entry] = &[
     required(paths::HOSTPATH_PROVISIONER, Kind::Bind(paths::VOLUMES)),
 ];
 
-/// What [`apply_at`] ends with.
+/// A requirement that cannot be met.
 #[derive(Debug, thiserror::Error)]
 pub enum MountError {
-    /// The kernel's table cannot be read.
-    #[error("cannot tell what is mounted")]
+    #[error("cannot read the mount table")]
     Table(#[from] MountInfoError),
-    /// A directory cannot be made.
     #[error("cannot create the directory {}; remove what is in its place, or start the container without --read-only", path.display())]
     Directory {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    /// The kernel refused a mount.
     #[error("cannot mount {what} on {}; run the container with --privileged", path.display())]
     Mount {
         what: String,
@@ -101,7 +98,7 @@ pub enum MountError {
         #[source]
         source: Errno,
     },
-    /// Secrets cannot be kept visible.
+    /// The engine's secrets cannot be kept visible.
     #[error("cannot open {}; remove what is mounted on it", path.display())]
     Secrets {
         path: PathBuf,
@@ -110,7 +107,7 @@ pub enum MountError {
     },
 }
 
-/// The entries of `table` that do not hold yet, given what is mounted below `root`.
+/// Returns the entries of `table` that are not met by the mounts below `root`.
 #[must_use]
 pub fn plan<'a>(table: &'a [Entry], root: &Path, mounts: &[Mount]) -> Vec<&'a Entry> {
     table.iter().filter(|entry| !holds(entry, &under(root, entry.path), mounts)).collect()
@@ -119,7 +116,7 @@ pub fn plan<'a>(table: &'a [Entry], root: &Path, mounts: &[Mount]) -> Vec<&'a En
 fn holds(entry: &Entry, path: &Path, mounts: &[Mount]) -> bool {
     let top = mountinfo::at(mounts, path);
     match entry.kind {
-        // Asking costs as much as doing, and both are without effect on what is so already.
+        // Checking costs as much as applying, and applying again has no effect.
         Kind::SharedTree | Kind::Directory => false,
         Kind::FreshTmpfs => top.is_some_and(|mount| mount.source == SOURCE),
         Kind::Scratch => top.is_some_and(|mount| {
@@ -131,11 +128,11 @@ fn holds(entry: &Entry, path: &Path, mounts: &[Mount]) -> bool {
     }
 }
 
-/// Makes the table hold below `root` (`/` but for tests); returns what of it is missing and not required. May be
-/// repeated: what holds is left alone.
+/// Applies [`TABLE`] below `root` (`/` except in tests) and returns the failures of entries that are not required.
+/// Idempotent: entries that are met are left alone.
 ///
 /// # Errors
-/// The first required entry that cannot be made to hold.
+/// The first required entry that cannot be met.
 pub fn apply_at(root: &Path) -> Result<Vec<MountError>, MountError> {
     let mounts = mountinfo::current()?;
     let mut missing = Vec::new();
@@ -164,7 +161,7 @@ fn establish(entry: &Entry, root: &Path, mounts: &[Mount]) -> Result<(), MountEr
         }
         Kind::Writable => {
             let flags = MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-            // The mount's own read-only flag and the file system's are two.
+            // The mount and its file system have separate read-only flags.
             call("read-write", None, path, None, flags | MsFlags::MS_BIND, None)
                 .and_then(|()| call("read-write", None, path, None, flags, None))
         }
@@ -186,7 +183,7 @@ fn establish(entry: &Entry, root: &Path, mounts: &[Mount]) -> Result<(), MountEr
 
 fn fresh_tmpfs(path: &Path, secrets: &Path) -> Result<(), MountError> {
     create(path)?;
-    // An open directory outlives being covered, and can be mounted from through its link in /proc.
+    // An open directory stays usable when another mount covers it: its link in /proc can be the source of a bind mount.
     let kept = match fs::OpenOptions::new()
         .read(true)
         .custom_flags((OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).bits())
@@ -231,7 +228,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// Runs `test` in a mount namespace of its own, from which nothing gets out.
+    /// Runs `test` in a mount namespace of its own, whose mounts do not propagate.
     pub(in crate::host) fn in_namespace(test: impl FnOnce() + Send + 'static) {
         let thread = std::thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNS).unwrap();
@@ -252,7 +249,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_plan_is_what_is_missing() {
+    fn the_plan_holds_the_missing_entries() {
         let plain = "1 0 0:1 / / rw - overlay overlay rw\n2 1 0:2 / /sys ro - sysfs sysfs rw\n";
         assert_eq!(missing(plain), ["/run", "/tmp", "/sys", "/sys/kernel/security", "/sys/fs/bpf", "/tmp/hostpath_pv"]);
         let done = "1 0 0:1 / / rw - overlay overlay rw\n2 1 0:2 / /sys rw - sysfs sysfs rw\n\
@@ -283,7 +280,7 @@ pub(super) mod tests {
                     .collect()
             };
             let not_there = apply_at(&root).unwrap();
-            // A directory has no /sys: the two file systems of the kernel are missed, and said to be.
+            // The directory has no /sys, so the two virtual file systems of the kernel are reported as missing.
             assert_eq!(not_there.len(), 2, "{not_there:?}");
             let first = listed();
             assert_eq!(apply_at(&root).unwrap().len(), 2);
@@ -315,7 +312,7 @@ pub(super) mod tests {
             mount(Some("tmpfs"), &tmp, Some("tmpfs"), flags, Some("mode=1777")).unwrap();
             fs::write(tmp.join("users"), "").unwrap();
             apply_at(&root).unwrap();
-            assert!(tmp.join("users").exists(), "what the user put there stays");
+            assert!(tmp.join("users").exists(), "the user's files stay");
             let mounts = mountinfo::current().unwrap();
             let options = &mountinfo::at(&mounts, &tmp).unwrap().options;
             assert!(!options.iter().any(|option| option == "noexec" || option == "nodev"), "{options:?}");

@@ -1,4 +1,4 @@
-//! The checks and changes of both versions, in one call.
+//! Checks and prepares the hierarchy, whichever version it has.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::version_1::missing_v1;
 use crate::files::under;
 use crate::host::mountinfo;
 
-/// Brings the cgroups below `root` (`/` but for tests) into the state that kubelet needs; may be repeated.
+/// Brings the cgroups below `root` (`/` except in tests) into the state that kubelet needs. Idempotent.
 ///
 /// # Errors
 /// [`CgroupError`].
@@ -26,7 +26,7 @@ pub fn apply_at(root: &Path) -> Result<(), CgroupError> {
         }
         Version::V2 => {
             let path = own_path(&read(&under(root, "/proc/self/cgroup"))?).unwrap_or_default();
-            // A second boot in the same container finds itself in the leaf.
+            // At a second boot of the same container the process is in the leaf already.
             if path != "/" && path != format!("/{LEAF}") {
                 return Err(CgroupError::HostRoot { path: under(root, MOUNT_POINT) });
             }
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_whole_below_a_root() {
+    fn processes_are_moved_only_in_a_namespace_of_our_own() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("sys/fs")).unwrap();
         fs::create_dir_all(root.path().join("proc/self")).unwrap();

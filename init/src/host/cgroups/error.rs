@@ -1,4 +1,4 @@
-//! What can fail with cgroups.
+//! Errors of this room.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,26 +8,25 @@ use nix::errno::Errno;
 use super::hierarchy::BUSY_LIMIT;
 use crate::host::mountinfo::MountInfoError;
 
-/// What can go wrong.
+/// Cgroups that cannot be prepared for kubelet.
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {
-    /// A file cannot be read.
     #[error("cannot read {}; run the container with --privileged", path.display())]
     Read {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    /// A file or directory cannot be written.
+    /// A file cannot be written or a directory cannot be created.
     #[error("cannot write `{text}` to {}; run the container with --privileged", path.display())]
     Write {
         path: PathBuf,
-        /// What was to be written.
+        /// The content that was to be written.
         text: String,
         #[source]
         source: io::Error,
     },
-    /// The cgroup is of a type that cannot have controllers.
+    /// The cgroup's type does not allow controllers.
     #[error(
         "the container's cgroup is `{kind}`, which cannot run containers; start the container without a threaded --cgroup-parent"
     )]
@@ -35,42 +34,39 @@ pub enum CgroupError {
         /// Content of `cgroup.type`.
         kind: String,
     },
-    /// The container's cgroup does not have a controller.
+    /// The container's cgroup lacks needed controllers.
     #[error("the container's cgroup lacks the controllers {}; enable them for it on the host (systemd: `Delegate=yes`), or start the container with --cgroupns=private", .0.join(", "))]
     Controllers(Vec<String>),
-    /// Something keeps processes in the root.
-    #[error("processes keep appearing in {}, {} s long; do not run `docker exec` while the container boots", path.display(), BUSY_LIMIT.as_secs())]
+    /// New processes kept appearing in the root cgroup.
+    #[error("processes kept appearing in {} for {} s; do not start programs in the container while it boots", path.display(), BUSY_LIMIT.as_secs())]
     Busy {
         path: PathBuf,
-        /// The last refusal.
         #[source]
         source: io::Error,
     },
-    /// The kernel's root cgroup is ours to see but not to change.
+    /// The visible root is the host's, which must not be changed.
     #[error("{} is the host's root cgroup; start the container with --cgroupns=private", path.display())]
     HostRoot {
-        /// Where it is mounted.
+        /// The mount point.
         path: PathBuf,
     },
-    /// `/proc/self/cgroup` names a cgroup outside of our namespace.
+    /// `/proc/self/cgroup` names a cgroup outside the process's cgroup namespace.
     #[error(
         "the process is in the cgroup {path}, outside of its namespace; start the container with --cgroupns=private"
     )]
     Outside {
-        /// As the kernel writes it.
+        /// The path as the kernel writes it, which begins with `/..`.
         path: String,
     },
-    /// No namespace of our own.
+    /// The kernel refused a new namespace.
     #[error("cannot enter a cgroup namespace; run the container with --privileged --cgroupns=private")]
     Namespace(#[source] Errno),
-    /// The hierarchy cannot be mounted.
     #[error("cannot mount cgroup2 on {}; run the container with --privileged --cgroupns=private", path.display())]
     Mount {
         path: PathBuf,
         #[source]
         source: Errno,
     },
-    /// The table of mounts cannot be read.
-    #[error("cannot tell where cgroups are mounted")]
+    #[error("cannot find out where cgroups are mounted")]
     Mounts(#[from] MountInfoError),
 }

@@ -1,4 +1,4 @@
-//! The root cgroup of version 2: its processes move to a child, its controllers are enabled for its children.
+//! Empties the root cgroup of version 2: its processes move to a child, then its controllers are enabled for its children.
 
 use std::fs;
 use std::io;
@@ -11,14 +11,14 @@ use super::error::CgroupError;
 use super::file::read;
 use super::hierarchy::{BUSY_LIMIT, LEAF};
 
-/// The same for version 2, where devices are a matter of eBPF and cpuacct is part of cpu.
+/// Controllers that kubelet refuses to start without on version 2, where eBPF controls devices and cpuacct is part of cpu.
 const NEEDED_V2: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
 
-/// Pause before another look at processes that we cannot move. The kernel tells nobody when a process leaves a cgroup.
+/// Pause before the next look at processes that cannot be moved. The kernel sends no event when a process leaves a cgroup.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Moves every process of the cgroup at `cgroup` to its child `init` and enables its controllers for its children, again
-/// and again while new processes appear. `write` is [`std::fs::write`] but for tests.
+/// Moves every process of `cgroup` to its child `init` and enables its controllers for its children. Repeats both while
+/// new processes appear. `write` is [`std::fs::write`] except in tests.
 pub(super) fn evacuate_at(
     cgroup: &Path,
     write: &mut dyn FnMut(&Path, &str) -> io::Result<()>,
@@ -37,8 +37,8 @@ pub(super) fn evacuate_at(
         match enable(cgroup, &wanted, write) {
             Ok(()) => return Ok(()),
             Err(error) if Instant::now() >= deadline => return Err(error),
-            // Whoever just appeared is moved in the next round; whom we cannot move (in another PID namespace until it
-            // has joined ours, listed as 0) has to come along by itself.
+            // The next round moves processes that have just appeared. A process that cannot be moved (in another PID
+            // namespace until it has joined ours, listed as 0) leaves without our help.
             Err(CgroupError::Busy { .. }) if moved == 0 => std::thread::sleep(PAUSE),
             Err(CgroupError::Busy { .. }) => {}
             Err(error) => return Err(error),
@@ -46,12 +46,12 @@ pub(super) fn evacuate_at(
     }
 }
 
-/// The controllers that `cgroup` can give to its children.
+/// Returns the controllers that `cgroup` can enable for its children.
 fn check_v2(cgroup: &Path) -> Result<Vec<String>, CgroupError> {
     let kind_path = cgroup.join("cgroup.type");
     let kind = match fs::read_to_string(&kind_path) {
         Ok(kind) => kind.trim().to_owned(),
-        // The only cgroup without a type is the kernel's root.
+        // Only the host's root cgroup has no type.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(CgroupError::HostRoot { path: cgroup.to_owned() });
         }
@@ -70,7 +70,7 @@ fn check_v2(cgroup: &Path) -> Result<Vec<String>, CgroupError> {
     if missing.is_empty() { Ok(available) } else { Err(CgroupError::Controllers(missing)) }
 }
 
-/// How many processes were moved.
+/// Moves all processes that can be moved and returns their number.
 fn move_all(
     cgroup: &Path,
     leaf: &Path,
@@ -78,11 +78,11 @@ fn move_all(
 ) -> Result<usize, CgroupError> {
     let target = leaf.join("cgroup.procs");
     let mut moved = 0;
-    // 0 stands for a process that our PID namespace cannot see; written, it would mean ourselves.
+    // 0 stands for a process outside our PID namespace. Writing 0 would move the calling process.
     for pid in read(&cgroup.join("cgroup.procs"))?.split_whitespace().filter(|pid| *pid != "0") {
         match write(&target, pid) {
             Ok(()) => moved += 1,
-            // It ended meanwhile.
+            // The process has ended meanwhile.
             Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => {}
             Err(source) => return Err(CgroupError::Write { path: target, text: pid.to_owned(), source }),
         }
@@ -90,8 +90,8 @@ fn move_all(
     Ok(moved)
 }
 
-/// Enables what is not enabled. One write for each controller, so that one that cannot be (cpu while there are real-time
-/// processes) does not cost the others; kubelet wants all that there are, but starts without the optional ones.
+/// Enables the controllers that are not enabled yet, with one write each, so that one refusal (cpu while there are
+/// real-time processes) does not affect the others. kubelet uses all controllers but starts without the optional ones.
 fn enable(
     cgroup: &Path,
     wanted: &[String],
@@ -133,8 +133,8 @@ pub(super) mod tests {
 
     pub(in crate::host::cgroups) const ALL: &str = "cpuset cpu io memory hugetlb pids\n";
 
-    /// Behaves like the kernel, as far as the evacuation sees it: a move takes the pid out of the root, controllers are
-    /// refused while a process is left there, and `late` processes appear one by one just before a controller is enabled.
+    /// Imitates the kernel: a move removes the pid from the root, and controllers are refused while a process is left
+    /// there. `late` processes appear one by one, each just before a controller is enabled.
     struct Kernel {
         root: PathBuf,
         late: Vec<&'static str>,
@@ -178,7 +178,7 @@ pub(super) mod tests {
         assert_eq!(control.trim(), ALL.trim());
         let (result, writes) = evacuate(dir.path(), Vec::new());
         result.unwrap();
-        assert_eq!(writes, Vec::<String>::new(), "a second time finds nothing to do");
+        assert_eq!(writes, Vec::<String>::new(), "the second call has nothing to do");
     }
 
     #[test]
@@ -192,11 +192,11 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_process_out_of_sight_is_never_moved_and_ends_the_wait() {
+    fn a_process_of_another_pid_namespace_is_never_moved_and_ends_the_wait() {
         let dir = fixture(Some("domain\n"), ALL, "0\n");
         let mut rounds = 0;
         let result = evacuate_at(dir.path(), &mut |path, text| {
-            assert!(path.ends_with("cgroup.subtree_control"), "{text} would be ourselves");
+            assert!(path.ends_with("cgroup.subtree_control"), "{text} would move the calling process");
             rounds += 1;
             if rounds < 3 { Err(Errno::EBUSY.into()) } else { Ok(()) }
         });
@@ -205,7 +205,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_cannot_be_changed_is_refused_before_anything_is_written() {
+    fn unsuitable_cgroups_are_refused_before_any_write() {
         for (dir, expected) in [
             (fixture(None, ALL, "1\n"), "is the host's root cgroup; start the container with --cgroupns=private"),
             (fixture(Some("domain threaded\n"), ALL, "1\n"), "`domain threaded`"),

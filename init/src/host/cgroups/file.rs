@@ -1,4 +1,4 @@
-//! Reads files of a cgroup, with errors that name the path.
+//! Reads a cgroup file, with an error that names it.
 
 use std::path::Path;
 

@@ -1,36 +1,37 @@
-//! Where the hierarchy is mounted and which version it has. Data and one look at the file system.
+//! Names within the hierarchy, and its version.
 
 use std::path::Path;
 use std::time::Duration;
 
 use crate::files::under;
 
-/// Where cgroups are mounted.
+/// The mount point of cgroups.
 pub const MOUNT_POINT: &str = "/sys/fs/cgroup";
 
-/// The cgroup that gets the container's processes.
+/// The child cgroup that receives the container's processes.
 pub(super) const LEAF: &str = "init";
 
-/// How long `docker exec` may keep the root busy: it starts its process there and moves on within milliseconds.
+/// How long new processes may keep the root busy. An engine's `exec` starts its process there and moves it on within
+/// milliseconds.
 pub(super) const BUSY_LIMIT: Duration = Duration::from_secs(5);
 
-/// Version of the hierarchy that has the controllers.
+/// The version of the hierarchy that has the controllers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
-    /// One hierarchy for each controller; version 2 may be there as well, without controllers (hybrid).
+    /// One hierarchy for each controller. Version 2 may be mounted as well, without controllers (hybrid).
     V1,
-    /// One hierarchy for all.
+    /// One hierarchy for all controllers.
     V2,
 }
 
-/// The version below `root`. Only the root of a version 2 hierarchy has `cgroup.controllers`, and in a hybrid setup that
-/// hierarchy is mounted elsewhere.
+/// Returns the version below `root`. Only the root of a version 2 hierarchy has `cgroup.controllers`, and a hybrid setup
+/// mounts that hierarchy elsewhere.
 #[must_use]
 pub fn version(root: &Path) -> Version {
     if under(root, MOUNT_POINT).join("cgroup.controllers").exists() { Version::V2 } else { Version::V1 }
 }
 
-/// The version 2 line of `/proc/self/cgroup`.
+/// Returns the path in the version 2 line of `/proc/self/cgroup`.
 pub(super) fn own_path(text: &str) -> Option<String> {
     text.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
 }

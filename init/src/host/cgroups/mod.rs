@@ -1,11 +1,11 @@
-//! cgroups as kubelet's `cgroupfs` driver needs them. Version 1: checks only, since Docker mounts the container's own
-//! cgroup at each controller. Version 2: a root cgroup of our own without processes, and with all controllers enabled
-//! for its children. Never writes to the host's root cgroup.
+//! Prepares cgroups for kubelet's `cgroupfs` driver. Version 1 is only checked, because engines mount the container's own
+//! cgroup at each controller. Version 2 needs a root cgroup of the container's own, without processes and with all
+//! controllers enabled for its children. Never writes to the host's root cgroup.
 //!
 //! Version 2 forbids processes in a cgroup whose children have controllers ("no internal processes",
-//! `Documentation/admin-guide/cgroup-v2.rst`), and a container starts with all of its processes there: hence
-//! [`evacuate_at`]. With `--cgroupns=host`, or in a Kubernetes pod, what we see as root is the host's: hence
-//! [`enter_own_namespace`] before.
+//! `Documentation/admin-guide/cgroup-v2.rst`). A container starts with all its processes in that cgroup, so [`apply_at`]
+//! moves them to a child. With `--cgroupns=host`, or in a Kubernetes pod, the visible root is the host's, so
+//! [`enter_own_namespace`] comes first.
 
 mod apply;
 mod error;

@@ -1,4 +1,4 @@
-//! A cgroup namespace of our own, for containers that were started in their host's.
+//! Enters a cgroup namespace of the container's own, where the engine started the container in its host's.
 
 use std::path::Path;
 
@@ -9,21 +9,21 @@ use super::error::CgroupError;
 use super::file::read;
 use super::hierarchy::{LEAF, MOUNT_POINT, Version, own_path, version};
 
-/// What [`enter_own_namespace`] did.
+/// The outcome of [`enter_own_namespace`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entered {
-    /// Nothing: version 1, or the namespace is our own already.
+    /// Nothing was changed: version 1, or the container has a namespace of its own already.
     NotNeeded,
-    /// A new namespace, whose root is the container's cgroup.
+    /// The process is in a new namespace, whose root is the container's cgroup.
     Entered,
 }
 
-/// Gives the process a cgroup namespace whose root is the container's own cgroup, if it is in another one, and mounts
-/// that at `/sys/fs/cgroup`. To be called before the first thread is started: only the calling thread changes its
-/// namespace, and what it starts.
+/// Gives the process a cgroup namespace whose root is the container's own cgroup, unless it has one, and mounts that at
+/// `/sys/fs/cgroup`. Call it before the first thread is started: only the calling thread and its children change their
+/// namespace.
 ///
-/// The root is the cgroup the process is in *now*, so it is entered first and evacuated later, by [`apply_at`](super::apply_at): the
-/// result is what `--cgroupns=private` gives.
+/// The root becomes the cgroup that the process is in at the time of the call. So the namespace is entered first, and
+/// [`apply_at`](super::apply_at) moves the processes later. The result equals that of `--cgroupns=private`.
 ///
 /// # Errors
 /// [`CgroupError`]; nothing was changed unless it is [`CgroupError::Mount`].
@@ -39,7 +39,7 @@ pub fn enter_own_namespace() -> Result<Entered, CgroupError> {
     unshare(CloneFlags::CLONE_NEWCGROUP).map_err(CgroupError::Namespace)?;
     let target = Path::new(MOUNT_POINT);
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    // The view of the host has to go first: the kernel refuses the same file system on itself (EBUSY).
+    // The host's view must be unmounted first: the kernel refuses to mount the same file system on itself (EBUSY).
     umount2(target, MntFlags::MNT_DETACH).map_err(|source| CgroupError::Mount { path: target.to_owned(), source })?;
     mount(Some("cgroup2"), target, Some("cgroup2"), flags, None::<&str>)
         .map_err(|source| CgroupError::Mount { path: target.to_owned(), source })?;
@@ -51,7 +51,7 @@ fn needs_namespace(path: &str) -> Result<bool, CgroupError> {
     if path.starts_with("/..") {
         return Err(CgroupError::Outside { path: path.to_owned() });
     }
-    // In the leaf of a namespace that is ours: started again in the same container.
+    // The leaf within an own namespace means that the container was started again.
     Ok(path != "/" && path != format!("/{LEAF}"))
 }
 

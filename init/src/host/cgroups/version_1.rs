@@ -1,11 +1,12 @@
-//! The check of version 1.
+//! Checks the controllers of version 1.
 
 use crate::host::mountinfo::Mount;
 
-/// What kubelet refuses to start without (`pkg/kubelet/cm`: `validateSystemRequirements`), and containerd's devices.
+/// Controllers that kubelet refuses to start without (`pkg/kubelet/cm`: `validateSystemRequirements`), and `devices`,
+/// which containerd needs.
 const NEEDED_V1: [&str; 6] = ["cpu", "cpuacct", "cpuset", "memory", "pids", "devices"];
 
-/// The controllers of version 1 that no mounted hierarchy has.
+/// Returns the needed controllers that no mounted hierarchy has.
 #[must_use]
 pub fn missing_v1(mounts: &[Mount]) -> Vec<&'static str> {
     let has = |controller: &str| {
