@@ -7,10 +7,10 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use kubake_init::authorities;
-use kubake_init::contract::{env, paths};
-use kubake_init::proxies::{self, Proxies};
-use kubake_init::registries::{self, Login, Registry, request};
+use kubake_contract::authorities;
+use kubake_contract::proxies::{self, Proxies};
+use kubake_contract::registries::{self, Login, Registry, request};
+use kubake_contract::{env, paths};
 
 use crate::digest;
 use crate::printer::{Printer, chain};

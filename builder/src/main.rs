@@ -19,9 +19,7 @@ fn main() -> ExitCode {
     let printer = cli.global.printer();
     let level = if printer.is_verbose() { "kubake=info" } else { "kubake=warn" };
     tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::try_from_env(kubake_init::contract::env::LOG).unwrap_or_else(|_| EnvFilter::new(level)),
-        )
+        .with_env_filter(EnvFilter::try_from_env(kubake_contract::env::LOG).unwrap_or_else(|_| EnvFilter::new(level)))
         .with_writer(printer.clone())
         .with_ansi(false)
         .with_target(false)

@@ -132,7 +132,7 @@ fn required(go_mod: &str, module: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use kubake_init::contract::ClusterSettings;
+    use kubake_contract::ClusterSettings;
 
     use super::*;
 

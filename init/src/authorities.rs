@@ -11,10 +11,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use kubake_contract::authorities::{RequestError, from_variable};
+
 use crate::contract::env;
 use crate::files::{SharedFileError, under};
 use crate::host::managed_block;
-use crate::pem::{self, NoCertificates, Unreadable};
 
 /// Debian's bundle.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -22,40 +23,6 @@ const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const LOCAL: &str = "/usr/local/share/ca-certificates";
 /// What our files' names begin with.
 const PREFIX: &str = "kubake-extra-";
-
-/// A variable that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum RequestError {
-    /// It names a file that cannot be read.
-    #[error("{}", env::EXTRA_CA_CERTS)]
-    Read(#[source] Unreadable),
-    /// It holds something else.
-    #[error("{}", env::EXTRA_CA_CERTS)]
-    Certificates(#[source] NoCertificates),
-}
-
-/// A file that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// It cannot be read.
-    #[error("cannot read `{}`; put a readable file there", path.display())]
-    Read {
-        /// Its path.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// It holds something else.
-    #[error("`{}`", path.display())]
-    Certificates {
-        /// Its path.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: NoCertificates,
-    },
-}
 
 /// What [`apply_at`] can fail with.
 #[derive(Debug, thiserror::Error)]
@@ -72,29 +39,6 @@ pub enum AuthoritiesError {
         #[source]
         source: io::Error,
     },
-}
-
-/// Understands the variable: PEM text, or the path of a file with it. Answers with the certificates, a block each.
-///
-/// # Errors
-/// [`RequestError`].
-pub fn from_variable(value: Option<String>) -> Result<Vec<String>, RequestError> {
-    match value.filter(|value| !value.trim().is_empty()) {
-        None => Ok(Vec::new()),
-        Some(value) => {
-            let text = pem::text_or_file(&value).map_err(RequestError::Read)?;
-            pem::certificates(&text).map_err(RequestError::Certificates)
-        }
-    }
-}
-
-/// Reads a file of PEM for whoever hands it on. Answers with the certificates, a block each.
-///
-/// # Errors
-/// [`FileError`].
-pub fn from_file(path: &Path) -> Result<Vec<String>, FileError> {
-    let text = pem::read(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
-    pem::certificates(&text).map_err(|source| FileError::Certificates { path: path.to_owned(), source })
 }
 
 /// Makes exactly these certificates trusted below `root` (`/` in a container), and those of an earlier boot no more.
@@ -188,8 +132,9 @@ fn ours(directory: &Path) -> io::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pem::tests::pair;
-    use crate::phases::chain;
+    use kubake_contract::pem;
+
+    use crate::identity::certificates::tests::pair;
 
     fn names(root: &Path) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(under(root, LOCAL))
@@ -198,21 +143,6 @@ mod tests {
             .collect();
         names.sort();
         names
-    }
-
-    #[test]
-    fn what_is_no_certificate_is_told_with_the_variable() {
-        assert!(from_variable(None).unwrap().is_empty() && from_variable(Some(" ".into())).unwrap().is_empty());
-        let (certificate, key) = pair("corporate.example");
-        assert_eq!(from_variable(Some(certificate.clone())).unwrap(), [certificate]);
-        for (value, expected) in [
-            ("/nonexistent/ca.pem", "KUBAKE_EXTRA_CA_CERTS: cannot read /nonexistent/ca.pem; give the PEM text itself"),
-            ("/dev/null", "KUBAKE_EXTRA_CA_CERTS: there is no certificate in it"),
-            (&key, "KUBAKE_EXTRA_CA_CERTS: there is a `PRIVATE KEY` in it"),
-        ] {
-            let told = chain(&from_variable(Some(value.to_owned())).unwrap_err());
-            assert!(told.starts_with(expected), "{told}");
-        }
     }
 
     #[test]
@@ -267,20 +197,6 @@ mod tests {
             .collect();
         left.sort();
         assert_eq!(left, ["00000002.0", "ca-certificates.crt", "users.pem"]);
-    }
-
-    #[test]
-    fn a_file_is_read_for_whoever_hands_it_on() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("ca.pem");
-        let (certificate, key) = pair("corporate.example");
-        fs::write(&path, format!("# ours\n{certificate}")).unwrap();
-        assert_eq!(from_file(&path).unwrap(), [certificate]);
-        fs::write(&path, key).unwrap();
-        let told = chain(&from_file(&path).unwrap_err());
-        assert_eq!(told, format!("`{}`: there is a `PRIVATE KEY` in it; it takes certificates only", path.display()));
-        let told = chain(&from_file(&directory.path().join("none")).unwrap_err());
-        assert!(told.contains("/none`; put a readable file there: "), "{told}");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::fmt::Display;
 use std::future::Future;
 use std::io::Write;
 
+pub use kubake_contract::error_chain::chain;
+
 use crate::contract::Event;
 use crate::status::{Board, Outcome};
 
@@ -117,23 +119,6 @@ impl Events {
             let _ = std::io::stdout().write_all(&line);
         }
     }
-}
-
-/// An error with its causes on one line, as people read it.
-#[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let part = error.to_string();
-        // Several libraries repeat their source in their own message.
-        if !text.contains(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 struct Elapsed(std::time::Duration);

@@ -252,11 +252,11 @@ impl Stage {
         } else {
             tracing::info!("the node's capacity is the container's, {}, of {}", capacity.limit, capacity.host);
         }
-        if capacity.limit.cpu_millis < capacity::CONTROL_PLANE_CPU {
+        if capacity.limit.cpu_millis < crate::contract::CONTROL_PLANE_CPU {
             tracing::warn!(
                 "the control plane's pods alone ask for {} thousandths of a CPU and the container has {}, so not all of \
                  them can start; give it more (--cpus), or leave {} out",
-                capacity::CONTROL_PLANE_CPU,
+                crate::contract::CONTROL_PLANE_CPU,
                 capacity.limit.cpu_millis,
                 env::ENFORCE_CAPACITY
             );

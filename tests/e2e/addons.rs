@@ -4,12 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use kubake_contract::exit;
 use kubake_e2e::cluster::Cluster;
 use kubake_e2e::engine::{self, Images};
 use kubake_e2e::lab::{self, lab};
 use kubake_e2e::probe::{self, Recipe};
 use kubake_e2e::{PREFIX, http, manifests, poll};
-use kubake_init::contract::exit;
 use serde_json::{Value, json};
 
 use crate::bad_input::refusal;

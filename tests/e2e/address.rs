@@ -2,6 +2,7 @@
 //! pod, behind published ports, on the host. CI systems reach a cluster in each of these ways.
 
 use anyhow::{Context, Result, ensure};
+use kubake_contract::{endpoints, env, names, ports};
 use kubake_e2e::caller::{self, Caller};
 use kubake_e2e::cluster::{BOOT_PATIENCE, Cluster};
 use kubake_e2e::engine::{self, Images, Network};
@@ -10,7 +11,6 @@ use kubake_e2e::lab::lab;
 use kubake_e2e::plain::Plain;
 use kubake_e2e::sabotage::Remedy;
 use kubake_e2e::{PREFIX, manifests};
-use kubake_init::contract::{endpoints, env, names, ports};
 
 use crate::{Case, probe_program};
 

@@ -5,12 +5,12 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use kubake_contract::{exit, labels};
 use kubake_e2e::PREFIX;
 use kubake_e2e::cluster::ensure_no_trace;
 use kubake_e2e::engine::{self, Network};
 use kubake_e2e::lab::{self, lab};
 use kubake_e2e::process::Output;
-use kubake_init::contract::{exit, labels};
 
 use crate::Case;
 

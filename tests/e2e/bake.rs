@@ -5,12 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use kubake_contract::endpoints;
 use kubake_e2e::cluster::Cluster;
 use kubake_e2e::engine::{self, Images};
 use kubake_e2e::lab::{self, lab};
 use kubake_e2e::probe::{self, Recipe};
 use kubake_e2e::{PREFIX, http, manifests, poll};
-use kubake_init::contract::endpoints;
 
 use crate::{Case, identity, probe_program, secrets};
 

@@ -4,13 +4,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use kubake_contract::status::{ComponentState, Outcome, State};
+use kubake_contract::{endpoints, env, labels, names, ports};
 use kubake_e2e::cluster::{BOOT_PATIENCE, free_port};
 use kubake_e2e::engine::{self, Container};
 use kubake_e2e::http::{self, Response};
 use kubake_e2e::lab::lab;
 use kubake_e2e::poll;
-use kubake_init::contract::{endpoints, env, labels, names, ports};
-use kubake_init::status::{ComponentState, Outcome, State};
 use serde_json::Value;
 
 use crate::Case;

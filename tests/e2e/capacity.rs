@@ -1,10 +1,10 @@
 //! A node that is no larger than its container may be, when that was asked for.
 
 use anyhow::{Result, ensure};
+use kubake_contract::names;
 use kubake_e2e::cluster::Cluster;
 use kubake_e2e::lab::lab;
 use kubake_e2e::{PREFIX, engine};
-use kubake_init::contract::names;
 
 use crate::Case;
 

@@ -5,11 +5,11 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
+use kubake_contract::names;
 use kubake_e2e::clock::Shift;
 use kubake_e2e::cluster::Cluster;
 use kubake_e2e::lab::lab;
 use kubake_e2e::{PREFIX, engine, process};
-use kubake_init::contract::names;
 use serde_json::Value;
 
 use crate::Case;

@@ -6,13 +6,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use kubake_contract::{endpoints, env, exit, ports};
 use kubake_e2e::cluster::BOOT_PATIENCE;
 use kubake_e2e::engine::{self, Container};
 use kubake_e2e::lab::{self, lab};
 use kubake_e2e::plain::Plain;
 use kubake_e2e::probe::{self, Recipe};
 use kubake_e2e::{PREFIX, process};
-use kubake_init::contract::{endpoints, env, exit, ports};
 use tempfile::TempDir;
 
 use crate::{Case, probe_program};

@@ -6,12 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use kubake_contract::status::{State, Status};
+use kubake_contract::{endpoints, ports};
 use kubake_e2e::cluster::{BOOT_PATIENCE, Cluster, ensure_no_trace};
 use kubake_e2e::engine::{self, Container};
 use kubake_e2e::lab::{self, lab};
 use kubake_e2e::{PREFIX, http, manifests, poll};
-use kubake_init::contract::{endpoints, ports};
-use kubake_init::status::{State, Status};
 
 use crate::{Case, build_probe, restart, storage};
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use kubake_contract::status::{Component, ComponentState};
 use kubake_e2e::cluster::Cluster;
 use kubake_e2e::lab::lab;
 use kubake_e2e::{manifests, poll};
-use kubake_init::status::{Component, ComponentState};
 
 use crate::{Case, PROBE, build_probe};
 

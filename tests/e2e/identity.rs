@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use kubake_contract::{env, exit, names, paths, ports};
 use kubake_e2e::cluster::Cluster;
 use kubake_e2e::engine::{self, Container};
 use kubake_e2e::kubectl::Kubectl;
@@ -17,7 +18,6 @@ use kubake_e2e::lab::{self, OTHER_SANS, OTHER_VALIDITY, lab};
 use kubake_e2e::openssl::{self, Authority, KeyForm};
 use kubake_e2e::process::Output;
 use kubake_e2e::{LABEL, PREFIX, manifests};
-use kubake_init::contract::{env, exit, names, paths, ports};
 use serde_json::Value;
 
 use crate::{Case, PROBE, build_probe, restart};

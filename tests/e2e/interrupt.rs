@@ -5,12 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use kubake_contract::labels;
 use kubake_e2e::cluster::ensure_no_trace;
 use kubake_e2e::engine::{self, Container, Images};
 use kubake_e2e::lab::{self, lab};
 use kubake_e2e::process::{Background, Show};
 use kubake_e2e::{PREFIX, poll};
-use kubake_init::contract::labels;
 use nix::sys::signal::Signal;
 
 use crate::Case;

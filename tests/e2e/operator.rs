@@ -9,14 +9,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use kubake_contract::endpoints;
+use kubake_contract::status::Outcome;
 use kubake_e2e::cluster::Cluster;
 use kubake_e2e::debian;
 use kubake_e2e::engine::{self, Images};
 use kubake_e2e::kubectl::Kubectl;
 use kubake_e2e::lab::{self, lab};
 use kubake_e2e::{PREFIX, openssl, poll};
-use kubake_init::contract::endpoints;
-use kubake_init::status::Outcome;
 use serde_json::{Value, json};
 
 use crate::Case;

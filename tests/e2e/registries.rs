@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use kubake_contract::{env, exit, paths};
 use kubake_e2e::cluster::{BOOT_PATIENCE, Cluster};
 use kubake_e2e::engine::{self, Container, Network};
 use kubake_e2e::lab::{self, lab};
 use kubake_e2e::openssl::{Authority, KeyForm};
 use kubake_e2e::registry::{self, Proxy, Registry};
 use kubake_e2e::{LABEL, PREFIX, manifests, poll};
-use kubake_init::contract::{env, exit, paths};
 use serde_json::json;
 
 use crate::{Case, PROBE, build_probe};

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use kubake_contract::endpoints;
+use kubake_contract::status::State;
 use kubake_e2e::cluster::{BOOT_PATIENCE, Cluster};
 use kubake_e2e::lab::lab;
 use kubake_e2e::{engine, manifests, poll};
-use kubake_init::contract::endpoints;
-use kubake_init::status::State;
 
 use crate::{Case, PROBE, build_probe, storage};
 

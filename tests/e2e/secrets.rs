@@ -4,11 +4,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use kubake_contract::paths;
 use kubake_e2e::engine::{self, Container, Images};
 use kubake_e2e::lab::{self, lab};
 use kubake_e2e::secrets::{self, Authorities, Finding, Kind, Origin, Report, plant};
 use kubake_e2e::{LABEL, PREFIX};
-use kubake_init::contract::paths;
 
 use crate::Case;
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use kubake_contract::{endpoints, ports};
 use kubake_e2e::PREFIX;
 use kubake_e2e::cluster::{Cluster, ensure_no_trace};
 use kubake_e2e::engine;
 use kubake_e2e::lab::lab;
-use kubake_init::contract::{endpoints, ports};
 
 use crate::Case;
 

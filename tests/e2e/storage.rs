@@ -1,10 +1,10 @@
 //! Volumes of the default StorageClass.
 
 use anyhow::{Result, ensure};
+use kubake_contract::names;
 use kubake_e2e::kubectl::{Namespace, POD_PATIENCE};
 use kubake_e2e::lab::lab;
 use kubake_e2e::{manifests, poll};
-use kubake_init::contract::names;
 
 use crate::{Case, PROBE, build_probe};
 

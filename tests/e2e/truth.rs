@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use kubake_contract::{ClusterSettings, endpoints};
 use kubake_e2e::cluster::Cluster;
 use kubake_e2e::kubectl::Namespace;
 use kubake_e2e::lab::lab;
 use kubake_e2e::sabotage::{self, Remedy};
 use kubake_e2e::{engine, manifests, poll};
-use kubake_init::contract::{ClusterSettings, endpoints};
 use serde_json::{Value, json};
 
 use crate::{Case, PROBE, build_probe, restart};

@@ -2,9 +2,9 @@
 //! need no engine and no image.
 
 use anyhow::{Context, Result, ensure};
+use kubake_contract::exit;
 use kubake_e2e::PREFIX;
 use kubake_e2e::lab::{self, lab};
-use kubake_init::contract::exit;
 
 use crate::Case;
 use crate::bad_input::{PATIENCE, refusal};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use kubake_init::contract::names;
+use kubake_contract::names;
 
 use crate::engine::{self, Container};
 use crate::kubectl::Namespace;

@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use kubake_init::contract::{endpoints, env, ports};
-use kubake_init::proxies;
-use kubake_init::status::Status;
+use kubake_contract::proxies;
+use kubake_contract::status::Status;
+use kubake_contract::{endpoints, env, ports};
 use tempfile::TempDir;
 
 use crate::engine::{self, Container};

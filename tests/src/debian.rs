@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use kubake_init::proxies::UNDERSTOOD;
+use kubake_contract::proxies::UNDERSTOOD;
 
 use crate::lab::{self, Lab};
 use crate::{engine, process};

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use kubake_init::contract::labels;
+use kubake_contract::labels;
 
 use crate::process::{self, Output};
 use crate::{LABEL, PREFIX};

@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use kubake_init::contract::env;
+use kubake_contract::env;
 use tempfile::TempDir;
 
 use crate::cluster::Cluster;

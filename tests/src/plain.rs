@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use kubake_init::contract::{endpoints, ports};
+use kubake_contract::{endpoints, ports};
 
 use crate::engine::{self, Container};
 use crate::http::{self, Response};

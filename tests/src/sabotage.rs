@@ -4,7 +4,7 @@
 use std::fmt;
 
 use anyhow::{Context, Result, ensure};
-use kubake_init::contract::{names, paths};
+use kubake_contract::{names, paths};
 
 use crate::cluster::Cluster;
 

@@ -4,8 +4,8 @@
 
 use std::ops::ControlFlow;
 
-use kubake_init::contract::{BakeRequest, labels, paths};
-use kubake_init::hooks::Failure;
+use kubake_contract::hooks::Failure;
+use kubake_contract::{BakeRequest, labels, paths};
 
 use super::container::{self, RECIPE};
 use super::context::{Context, look};

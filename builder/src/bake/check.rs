@@ -1,6 +1,6 @@
 //! The first step of a bake: finds and checks everything that the user adds, and reports all mistakes at once.
 
-use kubake_init::contract::paths;
+use kubake_contract::paths;
 
 use super::context::{Context, look};
 use super::error::Error;

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use kubake_init::contract::{BakeRequest, roles};
+use kubake_contract::{BakeRequest, roles};
 
 use super::baked::{self, Bake};
 use super::context::Context;

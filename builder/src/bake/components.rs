@@ -1,7 +1,7 @@
 //! Builds the appliance and the control plane's images with the Dockerfile of the checkout. Owns the list of targets and how
 //! one is built; what they consist of is the Dockerfile's business.
 
-use kubake_init::contract::names;
+use kubake_contract::names;
 
 use super::context::Context;
 use super::error::{Error, doing};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use kubake_init::contract::{BakeRequest, ClusterSettings, labels, paths, roles};
+use kubake_contract::{BakeRequest, ClusterSettings, labels, paths, roles};
 
 use super::baked::{self, Bake};
 use super::context::{Context, look};

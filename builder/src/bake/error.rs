@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use kubake_init::hooks::HookError;
+use kubake_contract::hooks::FindError;
 use thiserror::Error;
 
 use super::inputs;
@@ -87,7 +87,7 @@ pub enum Error {
     #[error(transparent)]
     Hooks {
         /// Why.
-        source: HookError,
+        source: FindError,
     },
     /// The user asked to stop while files were looked through.
     #[error("interrupted while looking through what is to be baked in")]

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use kubake_init::contract::{hook_env, paths};
+use kubake_contract::{hook_env, paths};
 use thiserror::Error;
 
 use crate::private_tar::PrivateTar;
@@ -164,7 +164,7 @@ mod tests {
         // What kubake-init makes of it.
         let path = directory.path().join("secrets.yaml");
         std::fs::write(&path, text.clone()).unwrap();
-        assert_eq!(format!("{:?}", kubake_init::hooks::Secrets::take(&path).unwrap()), format!("{secrets:?}"));
+        assert_eq!(format!("{:?}", kubake_contract::hooks::Secrets::take(&path).unwrap()), format!("{secrets:?}"));
         let values: BTreeMap<String, String> = serde_json::from_str(&text).unwrap();
         assert_eq!((values["FROM_ENV"].as_str(), values["KEY"].as_str()), ("hunter2", "-----BEGIN\nabc\n-----END"));
     }

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
-use kubake_init::contract::{ClusterSettings, hook_env, moments};
-use kubake_init::hooks::{Failure, Hook, find};
+use kubake_contract::hooks::{Failure, Hook, find};
+use kubake_contract::{ClusterSettings, hook_env, moments};
 
 use super::error::Error;
 use crate::advice::Advice;

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kubake_init::contract::labels;
-use kubake_init::proxies::UNDERSTOOD;
+use kubake_contract::labels;
+use kubake_contract::proxies::UNDERSTOOD;
 
 use super::buildkit::Progress;
 use super::built::Built;

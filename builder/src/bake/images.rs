@@ -2,7 +2,7 @@
 //! archives and from lists, and which of its own images an engine needs no more. What is an archive or a list is
 //! `inputs`' business.
 
-use kubake_init::contract::{BakeRequest, CONTROL_PLANE_ARCHIVE, labels, paths, roles};
+use kubake_contract::{BakeRequest, CONTROL_PLANE_ARCHIVE, labels, paths, roles};
 
 use super::container::{self, RECIPE};
 use super::context::Context;

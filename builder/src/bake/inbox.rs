@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use kubake_init::contract::{BakeRequest, paths};
+use kubake_contract::{BakeRequest, paths};
 
 use super::inputs::{Content, Packed};
 use crate::settings::Settings;

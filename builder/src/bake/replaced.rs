@@ -1,6 +1,6 @@
 //! Images that a bake replaces: removes what nothing needs any more.
 
-use kubake_init::contract::labels;
+use kubake_contract::labels;
 
 use super::context::Context;
 use crate::engine::Engine;

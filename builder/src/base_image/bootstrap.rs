@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use kubake_init::contract::labels;
+use kubake_contract::labels;
 
 use super::error::BaseImageError;
 use super::names::SUITE;

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use kubake_init::contract::{self, endpoints, labels, names};
-use kubake_init::status::{Milestone, Phase as BootPhase, Status};
-use kubake_init::usage::Usage;
+use kubake_contract::status::{Milestone, Phase as BootPhase, Status};
+use kubake_contract::usage::Usage;
+use kubake_contract::{endpoints, labels, names};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -237,8 +237,8 @@ impl<'a> Boot<'a> {
     pub(super) fn run(&self, engine: &Engine, image_id: &str, course: &Course) -> Result<Server, Error> {
         let name = self.name();
         let mut env = Vec::new();
-        if course.ready_timeout > contract::BOOT_TIMEOUT {
-            env.push((contract::env::BOOT_TIMEOUT.to_owned(), course.ready_timeout.as_secs().to_string()));
+        if course.ready_timeout > kubake_contract::BOOT_TIMEOUT {
+            env.push((kubake_contract::env::BOOT_TIMEOUT.to_owned(), course.ready_timeout.as_secs().to_string()));
         }
         let run = Run {
             spec: ContainerSpec {
@@ -250,7 +250,7 @@ impl<'a> Boot<'a> {
                 ports: vec![Publish {
                     host_ip: Some([127, 0, 0, 1].into()),
                     host_port: None,
-                    container_port: contract::ports::HTTP,
+                    container_port: kubake_contract::ports::HTTP,
                 }],
                 network: course.network.clone(),
                 hostname: Some(names::CLUSTER.to_owned()),
@@ -267,7 +267,7 @@ impl<'a> Boot<'a> {
     /// Where its HTTP port answers. A port that the engine chose is another one after each start.
     fn server(&self, engine: &Engine) -> Result<Server, Error> {
         let name = self.name();
-        let port = contract::ports::HTTP;
+        let port = kubake_contract::ports::HTTP;
         let found = engine.container(name).map_err(doing(format!("look for the container `{name}`")))?;
         match &found {
             // One that has ended has no ports, and its end is what there is to tell: whoever waits for it will.

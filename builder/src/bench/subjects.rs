@@ -1,6 +1,6 @@
 //! The images that are measured.
 
-use kubake_init::contract::labels;
+use kubake_contract::labels;
 
 use super::error::Error;
 use crate::engine::{Engine, Image};

@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
-use kubake_init::status::{Milestone, Phase};
+use kubake_contract::status::{Milestone, Phase};
 
 /// Width of the picture, of what stands left of the lanes, and of what is left free right of them, for figures.
 const WIDTH: f64 = 1000.0;
@@ -216,7 +216,7 @@ fn count(number: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use kubake_init::status::Outcome;
+    use kubake_contract::status::Outcome;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use kubake_init::token::TokenError;
+use kubake_contract::token::TokenError;
 use thiserror::Error;
 
 use crate::advice::Advice;

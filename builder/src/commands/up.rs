@@ -2,8 +2,8 @@
 
 use std::ffi::OsString;
 
-use kubake_init::contract::env;
-use kubake_init::token::{Token, TokenError};
+use kubake_contract::env;
+use kubake_contract::token::{Token, TokenError};
 
 use super::Error;
 use super::preparation::{find_engine, resolve};

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use kubake_init::contract::labels;
+use kubake_contract::labels;
 
 use crate::advice::Advice;
 use crate::base_image;

@@ -13,8 +13,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kubake_init::contract::{BAKE_HOOK_TIMEOUT, ClusterSettings};
-use kubake_init::hooks::Failure;
+use kubake_contract::hooks::Failure;
+use kubake_contract::{BAKE_HOOK_TIMEOUT, ClusterSettings};
 use thiserror::Error;
 
 use crate::advice::Advice;

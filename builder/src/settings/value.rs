@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kubake_init::hooks::Failure;
-use kubake_init::host::capacity::CONTROL_PLANE_CPU;
+use kubake_contract::CONTROL_PLANE_CPU;
+use kubake_contract::hooks::Failure;
 
 use crate::image_reference::ImageReference;
 

@@ -7,7 +7,7 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderValue};
 use hyper_util::rt::TokioIo;
-use kubake_init::token::Token;
+use kubake_contract::token::Token;
 use thiserror::Error;
 use tokio::net::TcpStream;
 

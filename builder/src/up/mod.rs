@@ -10,8 +10,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use kubake_init::contract::{self, ClusterSettings, endpoints, labels, names};
-use kubake_init::token::Token;
+use kubake_contract::token::Token;
+use kubake_contract::{ClusterSettings, endpoints, labels, names};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -317,7 +317,7 @@ pub fn next_commands(cluster: &Cluster, settings: &Settings, host_has_kubectl: b
     } else if cluster.kubeconfig.is_some() {
         commands.push(format!("{kubectl} get nodes"));
     }
-    if let Some(port) = cluster.ports.iter().find(|port| port.container == contract::ports::DOCKER_TLS) {
+    if let Some(port) = cluster.ports.iter().find(|port| port.container == kubake_contract::ports::DOCKER_TLS) {
         commands.extend(docker_commands(cluster, port, has_token));
     }
     commands.push(format!("kubake down{name}"));
@@ -407,12 +407,12 @@ fn create(
     let mut env = certificates(settings);
     env.extend(options.host_context.variables());
     env.extend(capacity(settings));
-    if let Some(port) = api.filter(|port| *port != contract::ports::API) {
-        env.push((contract::env::API_PORT.to_owned(), port.to_string()));
+    if let Some(port) = api.filter(|port| *port != kubake_contract::ports::API) {
+        env.push((kubake_contract::env::API_PORT.to_owned(), port.to_string()));
     }
-    if settings.ready_timeout > contract::BOOT_TIMEOUT {
+    if settings.ready_timeout > kubake_contract::BOOT_TIMEOUT {
         // Who waits longer than the cluster itself would, wants the cluster to go on trying, too.
-        env.push((contract::env::BOOT_TIMEOUT.to_owned(), settings.ready_timeout.as_secs().to_string()));
+        env.push((kubake_contract::env::BOOT_TIMEOUT.to_owned(), settings.ready_timeout.as_secs().to_string()));
     }
     let guard = ContainerGuard::new(engine, name);
     let mut labels = vec![(labels::CLUSTER.to_owned(), name.clone())];
@@ -421,7 +421,7 @@ fn create(
     if !marks.is_empty() {
         labels.push((labels::HANDED_ON.to_owned(), serde_json::to_string(&marks).unwrap_or_default()));
     }
-    let token = token.map(|token| (contract::env::TOKEN.to_owned(), token.expose().to_owned()));
+    let token = token.map(|token| (kubake_contract::env::TOKEN.to_owned(), token.expose().to_owned()));
     let spec = ContainerSpec {
         name: Some(name.clone()),
         privileged: true,
@@ -455,17 +455,17 @@ fn run(engine: &Engine, spec: ContainerSpec, files: Option<Vec<u8>>) -> Result<(
 /// A container with limits is no larger a node than they allow: else pods would be promised what there is not.
 fn capacity(settings: &Settings) -> Option<(String, String)> {
     let is_limited = settings.container.cpus.is_some() || settings.container.memory.is_some();
-    is_limited.then(|| (contract::env::ENFORCE_CAPACITY.to_owned(), "on".to_owned()))
+    is_limited.then(|| (kubake_contract::env::ENFORCE_CAPACITY.to_owned(), "on".to_owned()))
 }
 
 /// What the container is to know about the certificates that it makes at its first boot.
 fn certificates(settings: &Settings) -> Vec<(String, String)> {
     let mut env = Vec::new();
     if !settings.cluster.cert_sans.is_empty() {
-        env.push((contract::env::CERT_SANS.to_owned(), settings.cluster.cert_sans.join(",")));
+        env.push((kubake_contract::env::CERT_SANS.to_owned(), settings.cluster.cert_sans.join(",")));
     }
     if settings.cert_validity != DEFAULT_VALIDITY {
-        env.push((contract::env::CERT_VALIDITY.to_owned(), print_validity(settings.cert_validity)));
+        env.push((kubake_contract::env::CERT_VALIDITY.to_owned(), print_validity(settings.cert_validity)));
     }
     env
 }
@@ -533,11 +533,11 @@ fn wait_until_ready(
     let look = || engine.container(name).map_err(doing(format!("look for the container `{name}`")));
     let gone = || Error::State { name: name.clone(), status: "gone".to_owned() };
     let container = look()?.ok_or_else(gone)?;
-    let http = match reached(engine, &container, contract::ports::HTTP) {
+    let http = match reached(engine, &container, kubake_contract::ports::HTTP) {
         Some(server) => server,
         // A container that has ended has no ports, and its end is what there is to tell.
         None if !container.state.running => Server::new("127.0.0.1", 1),
-        None => return Err(Error::NotPublished { name: name.clone(), port: contract::ports::HTTP }),
+        None => return Err(Error::NotPublished { name: name.clone(), port: kubake_contract::ports::HTTP }),
     };
     let show = if already_running { Show::Message(&phase) } else { Show::Phases(&phase) };
     let status = wait::ready(engine, name, &http, settings.ready_timeout, show)?.status;
@@ -546,7 +546,7 @@ fn wait_until_ready(
         return Err(Error::ConfigStatus { status: answer.status, body: answer.body.trim().to_owned() });
     }
     let server =
-        reached(engine, &container, contract::ports::API).map(|server| format!("https://{}", server.address()));
+        reached(engine, &container, kubake_contract::ports::API).map(|server| format!("https://{}", server.address()));
     let measured = u64::try_from(started.elapsed().as_millis()).ok();
     let ready_after_ms =
         if already_running { None } else { status.and_then(|status| status.ready_after_ms).or(measured) };

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, TcpListener, UdpSocket};
 
-use kubake_init::contract::ports;
+use kubake_contract::ports;
 use thiserror::Error;
 
 use crate::advice::Advice;

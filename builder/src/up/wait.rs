@@ -5,8 +5,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kubake_init::contract::endpoints;
-use kubake_init::status::{Outcome, State, Status};
+use kubake_contract::endpoints;
+use kubake_contract::status::{Outcome, State, Status};
 use thiserror::Error;
 
 use super::http::Server;
@@ -329,7 +329,7 @@ fn show_phases(status: &Status, shown: &mut usize, phase: &Phase) {
 
 #[cfg(test)]
 mod tests {
-    use kubake_init::status::Board;
+    use kubake_contract::status::Phase as BootPhase;
 
     use super::*;
     use crate::printer::{Printer, Verbosity};
@@ -338,16 +338,22 @@ mod tests {
     fn each_phase_is_shown_once() {
         let printer = Printer::capturing(Verbosity::Normal);
         let phase = printer.phase("boot");
-        let board = Board::new();
+        let boot = |name: &str, outcome| BootPhase {
+            name: name.to_owned(),
+            started_ms: 0,
+            elapsed_ms: (outcome == Outcome::Done).then_some(0),
+            outcome,
+            detail: None,
+        };
+        let mut status = Status::booting();
         let mut shown = 0;
-        board.phase_started("network");
-        show_phases(&board.snapshot(), &mut shown, &phase);
-        board.phase_ended("network", Outcome::Done, None);
-        board.phase_started("etcd");
-        show_phases(&board.snapshot(), &mut shown, &phase);
-        show_phases(&board.snapshot(), &mut shown, &phase);
-        board.phase_ended("etcd", Outcome::Done, None);
-        show_phases(&board.snapshot(), &mut shown, &phase);
+        status.phases = vec![boot("network", Outcome::Running)];
+        show_phases(&status, &mut shown, &phase);
+        status.phases = vec![boot("network", Outcome::Done), boot("etcd", Outcome::Running)];
+        show_phases(&status, &mut shown, &phase);
+        show_phases(&status, &mut shown, &phase);
+        status.phases = vec![boot("network", Outcome::Done), boot("etcd", Outcome::Done)];
+        show_phases(&status, &mut shown, &phase);
         assert_eq!(printer.captured(), "• boot\n  ✓ network 0.0s\n  ✓ etcd 0.0s\n");
     }
 

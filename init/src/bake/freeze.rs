@@ -181,8 +181,10 @@ mod tests {
     fn whom_the_bake_trusted_and_with_what_it_logged_in_is_forgotten() {
         let root = tempfile::tempdir().unwrap();
         let bundle = under(root.path(), "/etc/ssl/certs/ca-certificates.crt");
-        let (debians, extra) =
-            (crate::pem::tests::pair("debian.example").0, crate::pem::tests::pair("extra.example").0);
+        let (debians, extra) = (
+            crate::identity::certificates::tests::pair("debian.example").0,
+            crate::identity::certificates::tests::pair("extra.example").0,
+        );
         crate::services::write(&bundle, &debians).unwrap();
         for path in PERSONAL.iter().chain([&MACHINE_ID]) {
             crate::services::write(&under(root.path(), path), "secret").unwrap();

@@ -4,47 +4,27 @@
 //!
 //! A moment is a directory of executable files, run one after the other by name, or one executable file of its name.
 
-mod policy;
-
-use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+pub use kubake_contract::hooks::{
+    Failure, FindError, Hook, Policy, PolicyError, Secrets, SecretsError, find, ready_script,
+};
 
 use crate::command::{CommandError, Run};
 use crate::contract::{ClusterSettings, hook_env, paths};
-use crate::files;
 use crate::phases::{Events, chain};
 use crate::status::Board;
-pub use policy::{Failure, Policy, PolicyError};
-
-/// Lines of a secret that are shorter are not masked by themselves: they would be found everywhere.
-const SHORTEST_MASKED_LINE: usize = 8;
 
 /// Why a hook, or all of a moment, did not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
-    /// Nobody can say which hooks there are.
-    #[error(
-        "cannot read {path}, where hooks are looked for; make it a directory of executable files, or one such file"
-    )]
-    Read {
-        /// Where.
-        path: String,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The secrets are not to be had.
-    #[error("cannot take the hooks' secrets from {path}; bake again")]
-    Secrets {
-        /// From where.
-        path: String,
-        /// Why not.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    /// A moment's place cannot be read.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// The file of secrets cannot be taken.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
     /// It cannot be started.
     #[error(
         "hook {hook} cannot be started; its first line must name an interpreter that the image has, such as `#!/bin/sh`"
@@ -73,120 +53,6 @@ pub enum HookError {
         /// How it went.
         source: CommandError,
     },
-}
-
-/// Variables that only hooks of a bake get, and whose values are in no line of their output.
-#[derive(Default, PartialEq, Eq)]
-pub struct Secrets(BTreeMap<String, String>);
-
-impl fmt::Debug for Secrets {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
-impl Secrets {
-    /// Reads the file and removes it; no file, no secrets.
-    ///
-    /// # Errors
-    /// When it can be neither read nor removed.
-    pub fn take(path: &Path) -> Result<Self, HookError> {
-        let failed = |source| HookError::Secrets { path: path.display().to_string(), source };
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(failed(error.into())),
-        };
-        files::remove(path).map_err(|error| failed(error.into()))?;
-        // The parser's error is not passed on: it may show what it could not understand.
-        let values = serde_yaml::from_str(&text).map_err(|_| failed("they are no map of texts".into()))?;
-        Ok(Self(values))
-    }
-
-    /// The value of one.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
-    /// What must be in no output: the values, and the lines of those that have several.
-    fn masked(&self) -> impl Iterator<Item = String> {
-        let of = |value: &String| {
-            let lines = value.lines().filter(|line| line.len() >= SHORTEST_MASKED_LINE).map(str::to_owned);
-            std::iter::once(value.trim_end().to_owned()).chain(lines).collect::<Vec<_>>()
-        };
-        self.0.values().flat_map(of).collect::<Vec<_>>().into_iter()
-    }
-}
-
-/// A program to run at a moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hook {
-    /// Moment and file, such as `before-boot/10-proxy`; for a moment that is one file, its name.
-    pub name: String,
-    program: PathBuf,
-    script: Option<PathBuf>,
-    directory: PathBuf,
-}
-
-impl Hook {
-    /// What is run.
-    #[must_use]
-    pub fn program(&self) -> &Path {
-        &self.program
-    }
-
-    /// Where it is run.
-    #[must_use]
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-}
-
-/// The hooks of a moment below `directory`, in the order in which they run. No such file, no hooks.
-///
-/// # Errors
-/// When what is there cannot be read.
-pub fn find(directory: &Path, moment: &str) -> Result<Vec<Hook>, HookError> {
-    let place = directory.join(moment);
-    let unreadable = |path: &Path, source| HookError::Read { path: path.display().to_string(), source };
-    let is_directory = match std::fs::metadata(&place) {
-        Ok(metadata) => metadata.is_dir(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(unreadable(&place, error)),
-    };
-    let mut found = Vec::new();
-    if is_directory {
-        for entry in std::fs::read_dir(&place).map_err(|error| unreadable(&place, error))? {
-            let path = entry.map_err(|error| unreadable(&place, error))?.path();
-            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            // An editor's, or git's.
-            if !file.starts_with('.') && is_executable(&path) {
-                let name = format!("{moment}/{file}");
-                found.push(Hook { name, program: path, script: None, directory: place.clone() });
-            }
-        }
-    } else if is_executable(&place) {
-        let name = moment.to_owned();
-        found.push(Hook { name, program: place, script: None, directory: directory.to_owned() });
-    }
-    found.sort_by(|one, other| one.program.cmp(&other.program));
-    Ok(found)
-}
-
-/// The script of `bsycorp/kind` that runs once Kubernetes is ready, where there is one.
-#[must_use]
-pub fn ready_script(path: &Path) -> Option<Hook> {
-    path.is_file().then(|| Hook {
-        name: path.display().to_string(),
-        program: PathBuf::from("bash"),
-        script: Some(path.to_owned()),
-        directory: PathBuf::from("/"),
-    })
-}
-
-fn is_executable(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
 /// What hooks are given.
@@ -232,8 +98,8 @@ pub async fn run_all(
 }
 
 async fn run(hook: &Hook, given: &Surroundings<'_>, events: Events) -> Result<(), HookError> {
-    let mut command = Run::new(&hook.program)
-        .directory(&hook.directory)
+    let mut command = Run::new(hook.program())
+        .directory(hook.directory())
         .env(hook_env::MOMENT, given.moment)
         .env(hook_env::KUBERNETES_VERSION, &given.settings.kubernetes_version)
         .env(hook_env::STATIC_IP, given.settings.static_ip.to_string())
@@ -244,10 +110,10 @@ async fn run(hook: &Hook, given: &Surroundings<'_>, events: Events) -> Result<()
     for (name, value) in &given.proxies {
         command = command.env(name, value);
     }
-    if let Some(script) = &hook.script {
+    if let Some(script) = hook.script() {
         command = command.arg(script);
     }
-    for (name, value) in &given.secrets.0 {
+    for (name, value) in given.secrets.iter() {
         command = command.env(name, value);
     }
     let ended = command.stream(|line| events.note(format!("{} | {line}", hook.name))).await;
@@ -261,6 +127,8 @@ async fn run(hook: &Hook, given: &Surroundings<'_>, events: Events) -> Result<()
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::contract::env;
     use crate::status::Outcome;

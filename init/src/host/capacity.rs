@@ -29,10 +29,6 @@ const CPU: [&str; 3] = ["cpu", "cpu,cpuacct", "cpuacct,cpu"];
 const MEMORY_INFO: &str = "/proc/meminfo";
 const ONLINE: &str = "/sys/devices/system/cpu/online";
 
-/// CPU requests of the control plane's pods, in thousandths of a processor: kubeadm's for the API server, the controller
-/// manager, the scheduler and etcd, and CoreDNS' (`cmd/kubeadm/app/phases`: 250, 200, 100, 100, 100).
-pub const CONTROL_PLANE_CPU: u64 = 750;
-
 /// The host's size could not be determined.
 #[derive(Debug, thiserror::Error)]
 pub enum CapacityError {

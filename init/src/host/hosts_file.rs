@@ -8,14 +8,12 @@ use crate::contract::names;
 use crate::files::{SharedFileError, under};
 
 pub const HOSTS: &str = "/etc/hosts";
-/// A name that only this node has.
-pub const NODE: &str = "control-plane.kubake.internal";
 
 /// The node's own names, and no others. `kubernetes`, `docker` or `localhost` would hide an alias that the user gave a
 /// service outside the container. Inside, nothing needs these names: certificates are checked by `tls-server-name`.
 #[must_use]
 pub fn entries(static_ip: Ipv4Addr) -> Vec<(Ipv4Addr, Vec<String>)> {
-    vec![(static_ip, vec![NODE.to_owned(), names::CLUSTER.to_owned()])]
+    vec![(static_ip, vec![names::NODE.to_owned(), names::CLUSTER.to_owned()])]
 }
 
 fn lines(entries: &[(Ipv4Addr, Vec<String>)]) -> String {

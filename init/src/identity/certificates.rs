@@ -193,10 +193,17 @@ pub(super) fn signing_key() -> Result<(String, String), CertificateError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use x509_parser::prelude::{FromDer, X509Certificate, parse_x509_pem};
 
     use super::*;
+
+    /// A certificate that signed itself, and its key.
+    pub(crate) fn pair(name: &str) -> (String, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (parameters.self_signed(&key).unwrap().pem().replace("\r\n", "\n"), key.serialize_pem())
+    }
 
     fn der(pem: &str) -> Vec<u8> {
         parse_x509_pem(pem.as_bytes()).unwrap().1.contents

@@ -5,7 +5,7 @@
 //! Owns the order: files first, then the mark that they are complete, then etcd's slots, then the mark that those are
 //! filled. Whatever is interrupted is begun anew or taken up where it was. Starts nothing, asks nobody.
 
-mod certificates;
+pub(crate) mod certificates;
 mod ensure;
 mod error;
 mod etcd;

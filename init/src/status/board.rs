@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::document::{Component, ComponentState, Hook, Milestone, Outcome, Phase, Readiness, State, Status};
+use super::{Component, ComponentState, Hook, Milestone, Outcome, Phase, Readiness, State, Status};
 use crate::usage::Usage;
 
 /// The one place that holds [`Status`]; cheap to clone.
@@ -25,19 +25,7 @@ impl Board {
     /// A board on which nothing has happened yet; its clock starts now.
     #[must_use]
     pub fn new() -> Self {
-        let status = Status {
-            state: State::Booting,
-            reason: None,
-            phases: Vec::new(),
-            components: Vec::new(),
-            docker: Readiness::missing("dockerd has not been started in this boot"),
-            kubernetes: Readiness::missing("the boot has only begun"),
-            ready_after_ms: None,
-            hooks: Vec::new(),
-            milestones: Vec::new(),
-            usage_at_ready: None,
-        };
-        Self { started: Instant::now(), sender: Arc::new(watch::Sender::new(status)) }
+        Self { started: Instant::now(), sender: Arc::new(watch::Sender::new(Status::booting())) }
     }
 
     /// Time since the supervisor started.

@@ -2,7 +2,8 @@
 //! any number of readers; everything that `/status`, `/kubernetes-ready` and the log say is derived from it. Does no I/O.
 
 mod board;
-mod document;
 
 pub use board::Board;
-pub use document::{Component, ComponentState, Hook, Milestone, Outcome, Phase, Readiness, State, Status};
+pub use kubake_contract::status::{
+    Component, ComponentState, Hook, Milestone, Outcome, Phase, Readiness, State, Status,
+};

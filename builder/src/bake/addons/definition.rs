@@ -1,6 +1,6 @@
 //! `addon.yaml`: what of an add-on is built. Pure.
 
-use kubake_init::contract::names;
+use kubake_contract::names;
 use serde::Deserialize;
 
 /// What an add-on consists of, beside its manifests.

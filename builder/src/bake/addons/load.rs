@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kubake_init::contract::{ADDON_PREFIX, paths};
+use kubake_contract::{ADDON_PREFIX, paths};
 
 use super::super::built::Built;
 use super::super::inbox::{directory, relative};

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use kubake_init::contract::{labels, moments, names, paths};
-use kubake_init::proxies::VARIABLES;
+use kubake_contract::proxies::VARIABLES;
+use kubake_contract::{labels, moments, names, paths};
 
 use super::super::context::Context;
 use super::super::error::{Error, doing};

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use kubake_init::contract::Event;
+use kubake_contract::Event;
 
 use super::super::error::Error;
 use crate::engine::RunError;

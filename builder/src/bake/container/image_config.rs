@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kubake_init::contract::{BOOT_TIMEOUT, HEALTHCHECK_LIMIT, labels, roles};
+use kubake_contract::{BOOT_TIMEOUT, HEALTHCHECK_LIMIT, labels, roles};
 
 use super::recipe::Recipe;
 use crate::engine::{EngineFacts, Flavour};

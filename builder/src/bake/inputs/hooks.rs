@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use kubake_init::contract::{MANIFESTS_DIR, moments};
+use kubake_contract::{MANIFESTS_DIR, moments};
 
 use super::directory::entries;
 use super::packed::{Content, Packed};

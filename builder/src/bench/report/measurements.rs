@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kubake_init::usage::Usage;
+use kubake_contract::usage::Usage;
 use serde::Serialize;
 
 use super::super::run::Measured;

@@ -1,6 +1,6 @@
 //! What is measured in each run, as data: key, name, unit, and where the value is.
 
-use kubake_init::usage::Usage;
+use kubake_contract::usage::Usage;
 
 use super::super::run::Measured;
 use super::units::{Bytes, Millis, Unit};

@@ -1,7 +1,7 @@
 //! Tables and JSON of invented figures.
 
-use kubake_init::status::{Milestone, Outcome, Phase};
-use kubake_init::usage::{ProgramUsage, Usage};
+use kubake_contract::status::{Milestone, Outcome, Phase};
+use kubake_contract::usage::{ProgramUsage, Usage};
 
 use super::document::{Machine, Parallel, Plan, Report};
 use super::measurements::{Measurements, compare};

@@ -1,6 +1,6 @@
 //! Judges what the host offers.
 
-use kubake_init::contract::ports;
+use kubake_contract::ports;
 
 use super::super::facts::{FEATURES, Feature, Host, Support};
 use super::finding::{FINE, Finding, Verdict, finding};

@@ -11,8 +11,7 @@ use std::net::IpAddr;
 
 use ipnet::Ipv4Net;
 
-use crate::contract::{ClusterSettings, names};
-use crate::host::hosts_file::NODE;
+use crate::{ClusterSettings, names};
 
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
@@ -135,7 +134,7 @@ impl Proxies {
             settings.pod_subnet.to_string(),
             settings.service_subnet.to_string(),
             names::CLUSTER.to_owned(),
-            NODE.to_owned(),
+            names::NODE.to_owned(),
         ];
         let container = around.addresses.iter().map(IpAddr::to_string);
         let networks = around.networks.iter().map(Ipv4Net::to_string);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::{self, Entry};
 use super::{Login, Registry, host, shown};
-use crate::contract::env;
+use crate::env;
 use crate::pem::{self, NoCertificates};
 
 /// What cannot be used.
@@ -197,8 +197,8 @@ fn complete(entry: Entry, errors: &mut Vec<FileError>) -> Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pem::tests::pair;
-    use crate::phases::chain;
+    use crate::error_chain::chain;
+    use crate::pem::tests::ONE;
 
     fn ask(variables: &[(&str, &str)]) -> Result<Vec<Registry>, String> {
         let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
@@ -250,7 +250,7 @@ mod tests {
     fn a_file_brings_several_with_their_passwords_and_cas() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name).display().to_string();
-        let (certificate, _) = pair("registry.example");
+        let certificate = ONE.to_owned();
         std::fs::write(path("ca"), &certificate).unwrap();
         std::fs::write(path("password"), "hunter22\n").unwrap();
         let text = format!(

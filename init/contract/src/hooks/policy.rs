@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::contract::{BOOT_HOOK_TIMEOUT, env, moments};
+use crate::{BOOT_HOOK_TIMEOUT, env, moments};
 
 /// What a failed hook means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,4 @@
-//! The document that `/status` serves. Its names and values are a contract with clients: the builder, the tests and
-//! users' scripts parse it. Data only.
+//! What `/status` serves: phases, components and readiness of a boot, as JSON.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +30,25 @@ pub struct Status {
     /// What the container had used when the cluster was first ready.
     #[serde(default)]
     pub usage_at_ready: Option<Usage>,
+}
+
+impl Status {
+    /// The status of a container in which nothing has happened yet.
+    #[must_use]
+    pub fn booting() -> Self {
+        Self {
+            state: State::Booting,
+            reason: None,
+            phases: Vec::new(),
+            components: Vec::new(),
+            docker: Readiness::missing("dockerd has not been started in this boot"),
+            kubernetes: Readiness::missing("the boot has only begun"),
+            ready_after_ms: None,
+            hooks: Vec::new(),
+            milestones: Vec::new(),
+            usage_at_ready: None,
+        }
+    }
 }
 
 /// A hook of this boot.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::contract::env;
+use crate::env;
 
 /// Shorter ones are guessed.
 const SHORTEST: usize = 8;
@@ -147,7 +147,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::phases::chain;
+    use crate::error_chain::chain;
 
     fn told(value: Option<&str>, file: Option<&Path>) -> String {
         chain(&Token::from_sources(value.map(Into::into), file.map(Into::into)).unwrap_err())

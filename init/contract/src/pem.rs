@@ -44,7 +44,7 @@ pub enum NoCertificates {
 }
 
 /// PEM as it is, or what the file holds whose path it is.
-pub(crate) fn text_or_file(value: &str) -> Result<String, Unreadable> {
+pub fn text_or_file(value: &str) -> Result<String, Unreadable> {
     if value.contains("-----BEGIN") {
         // CI systems hand variables on with `\n` for a line's end.
         return Ok(value.replace("\\n", "\n"));
@@ -59,14 +59,14 @@ pub(crate) fn text_or_file(value: &str) -> Result<String, Unreadable> {
 }
 
 /// A file's text, as far as anything sensible reaches.
-pub(crate) fn read(path: &Path) -> io::Result<String> {
+pub fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(MOST_BYTES).read_to_string(&mut text)?;
     Ok(text)
 }
 
 /// All certificates of a text, a block each, without what stands between them.
-pub(crate) fn certificates(text: &str) -> Result<Vec<String>, NoCertificates> {
+pub fn certificates(text: &str) -> Result<Vec<String>, NoCertificates> {
     let mut found = Vec::new();
     for pem in Pem::iter_from_buffer(text.as_bytes()) {
         let damaged = NoCertificates::Damaged { number: found.len() + 1 };
@@ -83,7 +83,7 @@ pub(crate) fn certificates(text: &str) -> Result<Vec<String>, NoCertificates> {
 }
 
 /// As everybody writes it: 64 characters a line.
-pub(crate) fn block(label: &str, der: &[u8]) -> String {
+pub fn block(label: &str, der: &[u8]) -> String {
     use base64::Engine;
     let text = base64::engine::general_purpose::STANDARD.encode(der);
     let mut block = format!("-----BEGIN {label}-----\n");
@@ -99,23 +99,20 @@ pub(crate) fn block(label: &str, der: &[u8]) -> String {
 pub(crate) mod tests {
     use super::*;
 
-    /// A certificate that signed itself, and its key.
-    pub(crate) fn pair(name: &str) -> (String, String) {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
-        (parameters.self_signed(&key).unwrap().pem().replace("\r\n", "\n"), key.serialize_pem())
-    }
+    /// Two certificates that signed themselves. Nothing checks how long they are valid.
+    pub(crate) const ONE: &str = include_str!("pem/one.crt");
+    const OTHER: &str = include_str!("pem/other.crt");
 
     #[test]
     fn certificates_are_found_between_comments() {
-        let (one, other) = (pair("one.example").0, pair("other.example").0);
+        let (one, other) = (ONE, OTHER);
         let text = format!("# One\n{one}\nand the other:\n{other}");
         assert_eq!(certificates(&text).unwrap(), [one, other]);
     }
 
     #[test]
     fn what_is_no_certificate_is_told_apart() {
-        let (certificate, key) = pair("one.example");
+        let (certificate, key) = (ONE, block("PRIVATE KEY", b"not a key"));
         assert_eq!(certificates("").unwrap_err(), NoCertificates::None);
         assert_eq!(certificates("MIIB").unwrap_err(), NoCertificates::None);
         let told = certificates(&format!("{certificate}{key}")).unwrap_err().to_string();
@@ -129,11 +126,11 @@ pub(crate) mod tests {
 
     #[test]
     fn a_value_is_the_text_or_the_path_of_it_and_is_never_told() {
-        let (certificate, _) = pair("one.example");
+        let certificate = ONE;
         assert_eq!(text_or_file(&certificate.replace('\n', "\\n")).unwrap(), certificate);
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ca.crt");
-        std::fs::write(&path, &certificate).unwrap();
+        std::fs::write(&path, certificate).unwrap();
         assert_eq!(text_or_file(path.to_str().unwrap()).unwrap(), certificate);
         let told = text_or_file("MIIsecret").unwrap_err().to_string();
         assert!(told.contains("neither PEM nor an absolute path") && !told.contains("secret"), "{told}");

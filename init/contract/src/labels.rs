@@ -1,0 +1,24 @@
+//! Labels on everything that `kubake` creates in an engine, so that it can be found and removed again.
+
+/// On containers and volumes: the cluster's name.
+pub const CLUSTER: &str = "io.kubake.cluster";
+/// On build containers: the process id of the `kubake` that started them.
+pub const BUILD: &str = "io.kubake.build";
+/// On containers: `token` when one guards their credentials.
+pub const GUARD: &str = "io.kubake.guard";
+/// On containers: what `kubake up` handed on to them, as a map of JSON from what it is called to what can be told of it.
+pub const HANDED_ON: &str = "io.kubake.handed-on";
+/// On images: the version of Kubernetes.
+pub const KUBERNETES_VERSION: &str = "io.kubake.kubernetes-version";
+/// On images: `appliance`, `images` or `baked`.
+pub const STAGE: &str = "io.kubake.stage";
+/// On images: a hash of everything the image was made from, so that a repeat can be skipped.
+pub const INPUTS: &str = "io.kubake.inputs";
+/// On custom images: the id of the baked image that they were made from.
+pub const FROM: &str = "io.kubake.from";
+/// On images with a frozen store: a hash of the components they were made with.
+pub const COMPONENTS: &str = "io.kubake.components";
+/// On baked images: the names of the add-ons in it, separated by commas; absent where there are none.
+pub const ADDONS: &str = "io.kubake.addons";
+/// On baked images: the [`crate::ClusterSettings`] as JSON, for `kubake up` to compare with what it is asked for.
+pub const SETTINGS: &str = "io.kubake.settings";
