@@ -1,4 +1,4 @@
-//! The changes: what [`Plan`] asks for is added to the kernel's tables, or taken away again.
+//! Adds the addresses and routes of a [`Plan`] to the kernel's tables, and removes them again.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -14,35 +14,34 @@ use super::kernel::read;
 use super::plan::Plan;
 use super::snapshot::{LOOPBACK, Route, Uplink};
 
-/// Metric of our routes: any route that somebody else makes for the same subnet wins (the kernel's own for CNI's
-/// bridge has metric 0).
+/// Metric of kubake's routes. Any other route for the same subnet wins (the kernel's own for CNI's bridge has metric 0).
 const METRIC: u32 = 4096;
 
-/// What there is after [`attach`].
+/// The network after [`attach`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Where the default route leads; none with `--network none`.
+    /// The interface of the default route; `None` with `--network none`.
     pub uplink: Option<Uplink>,
-    /// The container's own IPv4 addresses, without loopback's, the static IP and those of CNI's bridge.
+    /// The container's IPv4 addresses, without those of loopback and of CNI's bridge, and without the static IP.
     pub addresses: Vec<Ipv4Addr>,
-    /// The networks that it is connected to, without those of the cluster.
+    /// The networks that the container is connected to, without those of the cluster.
     pub networks: Vec<Ipv4Net>,
-    /// Conflicts that were found and, as the check was off, ignored.
+    /// Conflicts that were ignored because the check is off.
     pub ignored: Vec<Conflict>,
 }
 
-/// Brings `lo` up, gives it the static IP, and routes the cluster's subnets to it; may be repeated at any time.
-/// Conflicts are looked for before anything is changed; `check: false` reports them instead of failing.
+/// Brings `lo` up, gives it the static IP, and routes the cluster's subnets to it. Idempotent. Looks for conflicts before
+/// any change; with `check: false` it reports them in [`Report::ignored`] instead of failing.
 ///
 /// # Errors
-/// [`NetError::Conflicts`] with all of them, otherwise what the kernel refused.
+/// [`NetError::Conflicts`] with all conflicts, otherwise the first request that the kernel refused.
 pub async fn attach(plan: &Plan, check: bool) -> Result<Report, NetError> {
     tokio::time::timeout(LIMIT, attach_unbounded(plan, check)).await.map_err(|_| NetError::Timeout)?
 }
 
 async fn attach_unbounded(plan: &Plan, check: bool) -> Result<Report, NetError> {
     let (connection, handle, _) = rtnetlink::new_connection().map_err(NetError::Connect)?;
-    // Ends by itself when the last handle is dropped.
+    // The task ends when the last handle is dropped.
     tokio::spawn(connection);
     let (lo, there) = read(&handle).await?;
     let found = conflicts(plan, &there);
@@ -62,12 +61,12 @@ async fn attach_unbounded(plan: &Plan, check: bool) -> Result<Report, NetError> 
     })
 }
 
-/// Takes back what [`attach`] brought about, except that `lo` stays up. In a network namespace of our own that changes
-/// nothing, as it ends with the container; one that is shared (`--network host`, a pod's) would keep an address and
-/// routes that lead nowhere. What is not there needs no taking back.
+/// Removes the address and routes that [`attach`] added; `lo` stays up. This matters in a shared network namespace
+/// (`--network host`, a pod's), which would keep an address and routes that lead nowhere. A namespace of the container's
+/// own ends with the container. Absent addresses and routes are skipped.
 ///
 /// # Errors
-/// What the kernel refused.
+/// The first request that the kernel refused.
 pub async fn detach(plan: &Plan) -> Result<(), NetError> {
     tokio::time::timeout(LIMIT, detach_unbounded(plan)).await.map_err(|_| NetError::Timeout)?
 }

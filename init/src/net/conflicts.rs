@@ -1,4 +1,4 @@
-//! Why the addresses that we need cannot be ours: every reason at once, each with what to do. Pure.
+//! Finds conflicts between the cluster's addresses and the container's networks: all at once, each with advice. Pure.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -9,38 +9,22 @@ use super::plan::Plan;
 use super::snapshot::{Route, Snapshot};
 use crate::contract::env;
 
-/// One reason why an address cannot be ours.
+/// A reason why an address or subnet cannot belong to the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conflict {
-    /// Another interface has the static IP.
-    AddressTaken {
-        /// The static IP.
-        static_ip: Ipv4Addr,
-        /// Who has it.
-        interface: String,
-    },
-    /// The static IP belongs to a network that is reached otherwise.
-    StaticIpRouted {
-        /// The static IP.
-        static_ip: Ipv4Addr,
-        route: Route,
-    },
-    /// A subnet of the cluster overlaps a network that is reached otherwise.
+    /// The static IP is the address of another interface.
+    AddressTaken { static_ip: Ipv4Addr, interface: String },
+    /// A route leads to a network that contains the static IP.
+    StaticIpRouted { static_ip: Ipv4Addr, route: Route },
+    /// A route leads to a network that overlaps a subnet of the cluster.
     SubnetRouted { subnet: Subnet, range: Ipv4Net, route: Route },
     /// The container's own address lies in a subnet of the cluster.
-    AddressInSubnet {
-        subnet: Subnet,
-        range: Ipv4Net,
-        /// The container's address.
-        address: Ipv4Addr,
-        /// The interface that has it.
-        interface: String,
-    },
-    /// Something the container needs lies in a subnet of the cluster.
+    AddressInSubnet { subnet: Subnet, range: Ipv4Net, address: Ipv4Addr, interface: String },
+    /// An address that the container needs lies in a subnet of the cluster.
     Unreachable {
         subnet: Subnet,
         range: Ipv4Net,
-        /// What would be cut off, such as a name server.
+        /// The address that would be cut off, such as a name server's.
         address: Ipv4Addr,
     },
 }
@@ -53,7 +37,7 @@ pub enum Subnet {
 }
 
 impl Subnet {
-    /// The option of `kubake bake` that sets it.
+    /// The option of `kubake bake` that sets this subnet.
     fn option(self) -> &'static str {
         match self {
             Self::Service => "--service-subnet",
@@ -100,7 +84,7 @@ impl fmt::Display for Conflict {
     }
 }
 
-/// All conflicts and, once, how to go on regardless.
+/// All conflicts, followed by how to start regardless.
 pub(super) struct Conflicts<'a>(pub(super) &'a [Conflict]);
 
 impl fmt::Display for Conflicts<'_> {
@@ -112,7 +96,7 @@ impl fmt::Display for Conflicts<'_> {
     }
 }
 
-/// Every reason why `plan` does not fit what is there.
+/// Returns every reason why `plan` does not fit the tables in `there`.
 pub(super) fn conflicts(plan: &Plan, there: &Snapshot) -> Vec<Conflict> {
     let static_ip = plan.static_ip;
     let mut found = Vec::new();
@@ -125,8 +109,8 @@ pub(super) fn conflicts(plan: &Plan, there: &Snapshot) -> Vec<Conflict> {
     for (subnet, range) in [(Subnet::Service, plan.service_subnet), (Subnet::Pod, plan.pod_subnet)] {
         for route in there.routes.iter().filter(|route| route.is_foreign()) {
             let overlaps = range.contains(&route.destination.network()) || route.destination.contains(&range.network());
-            // A wide route to a gateway (10.0.0.0/8 to the company) loses against ours and hides only what it must.
-            // A connected network, or a part of our range that somebody made a point of routing, is really used.
+            // A wide route to a gateway (10.0.0.0/8 to a company network) has lower priority than kubake's route, which
+            // hides only a part of it. A connected network, or a route to a part of our range, is really used.
             let is_used = route.gateway.is_none() || route.destination.prefix_len() >= range.prefix_len();
             if overlaps && is_used {
                 found.push(Conflict::SubnetRouted { subnet, range, route: route.clone() });

@@ -1,34 +1,30 @@
-//! What can fail in this room.
+//! Errors of this room.
 
 use std::time::Duration;
 
 use super::conflicts::{Conflict, Conflicts};
 
-/// The kernel answers within milliseconds; this only keeps a boot from hanging for ever on one that does not.
+/// The kernel answers within milliseconds. The limit keeps a boot from hanging forever when it does not answer.
 pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
-/// What [`attach`](super::attach()) can fail with.
+/// The network cannot be attached or detached.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
-    /// The addresses we need mean something else here. Nothing was changed.
+    /// The cluster's addresses are in use otherwise. Nothing was changed.
     #[error("{}", Conflicts(.0))]
     Conflicts(Vec<Conflict>),
-    /// No connection to the kernel's routing.
     #[error("cannot open a netlink socket; run the container with --privileged")]
     Connect(#[source] std::io::Error),
     /// The kernel refused a request.
     #[error("cannot {action}; run the container with --privileged")]
     Kernel {
-        /// What was asked for.
+        /// The request in words, such as `list routes`.
         action: String,
-        /// The kernel's answer.
         #[source]
         source: Box<rtnetlink::Error>,
     },
-    /// There is no loopback interface.
     #[error("interface lo does not exist; start the container with a network namespace of its own")]
     NoLoopback,
-    /// The kernel did not answer.
     #[error("the kernel did not answer netlink requests within {} s; restart the container", LIMIT.as_secs())]
     Timeout,
 }

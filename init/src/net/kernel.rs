@@ -14,7 +14,7 @@ use rtnetlink::{Handle, RouteMessageBuilder};
 use super::error::{NetError, refused};
 use super::snapshot::{LOOPBACK, Route, Snapshot};
 
-/// The index of `lo`, and everything that is there.
+/// Returns the index of `lo` and a snapshot of all tables.
 pub(super) async fn read(handle: &Handle) -> Result<(u32, Snapshot), NetError> {
     let links: Vec<LinkMessage> = collect(handle.link().get().execute(), "list interfaces").await?;
     let mut request = handle.address().get();
@@ -55,7 +55,7 @@ fn link_mtu(link: &LinkMessage) -> Option<u32> {
     })
 }
 
-/// IFA_LOCAL is our end; on a point-to-point interface IFA_ADDRESS is the peer's.
+/// Returns the local address: IFA_LOCAL, because on a point-to-point interface IFA_ADDRESS is the peer's.
 fn local_address(message: &AddressMessage) -> Option<Ipv4Addr> {
     let of = |pick: fn(&AddressAttribute) -> Option<IpAddr>| message.attributes.iter().find_map(pick);
     let address = of(|attribute| match attribute {
@@ -74,7 +74,7 @@ fn local_address(message: &AddressMessage) -> Option<Ipv4Addr> {
     }
 }
 
-/// The message's routes if it is a unicast one of the main table: one, or one for each next hop.
+/// Returns the routes of a unicast message of the main table: one, or one for each next hop. Other messages yield none.
 fn main_routes(message: &RouteMessage, names: &HashMap<u32, String>) -> Vec<Route> {
     if message.header.table != RouteHeader::RT_TABLE_MAIN || message.header.kind != RouteType::Unicast {
         return Vec::new();

@@ -6,14 +6,14 @@ use ipnet::Ipv4Net;
 
 use crate::contract::ClusterSettings;
 
-/// What [`attach`](super::attach()) is to bring about.
+/// The addresses and routes that [`attach`](super::attach()) adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// The node's address.
+    /// The node's fixed address.
     pub static_ip: Ipv4Addr,
     pub service_subnet: Ipv4Net,
     pub pod_subnet: Ipv4Net,
-    /// Addresses outside that the container needs, such as its name servers: they must not lie in the subnets.
+    /// Addresses outside the container that it needs, such as its name servers. They must not lie in the subnets.
     pub must_reach: Vec<Ipv4Addr>,
 }
 

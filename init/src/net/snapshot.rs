@@ -1,4 +1,4 @@
-//! Interfaces, addresses and routes that exist, as far as they matter here. Data and questions to it, no I/O.
+//! The interfaces, addresses and routes that exist, as far as conflicts need them. Pure.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,24 +14,23 @@ pub(super) const LOOPBACK: &str = "lo";
 /// The interface of the default route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uplink {
-    /// Its name, such as `eth0`.
+    /// Name of the interface, such as `eth0`.
     pub interface: String,
-    /// Its largest packet in bytes; pods and inner Docker networks must not exceed it.
+    /// Largest packet in bytes; pods and inner Docker networks must not exceed it.
     pub mtu: u32,
-    /// The gateway, where the route has one.
+    /// The gateway, if the route has one.
     pub gateway: Option<Ipv4Addr>,
 }
 
-/// A route, as far as conflicts go.
+/// A route, with the fields that conflicts need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// Where it leads.
     pub destination: Ipv4Net,
-    /// The interface it leaves by.
+    /// Name of the outgoing interface.
     pub interface: String,
-    /// The next hop; none when the network is connected.
+    /// The next hop; `None` when the network is connected.
     pub gateway: Option<Ipv4Addr>,
-    /// Lower wins among routes to the same destination.
+    /// The route with the lowest metric wins among those to the same destination.
     pub metric: u32,
 }
 
@@ -46,23 +45,23 @@ impl fmt::Display for Route {
 }
 
 impl Route {
-    /// Default, or one of the two halves that VPN clients put in its place.
+    /// Whether it is a default route, or one of the two halves that VPN clients add in its place.
     fn is_default(&self) -> bool {
         self.destination.prefix_len() <= 1
     }
 
-    /// Whether it leads somewhere that is not ours.
+    /// Whether it leads to a network outside the cluster other than by default.
     pub(super) fn is_foreign(&self) -> bool {
         self.interface != LOOPBACK && self.interface != interfaces::BRIDGE && !self.is_default()
     }
 }
 
-/// What the kernel has.
+/// The kernel's tables at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Snapshot {
-    /// MTU by name.
+    /// MTU by interface name.
     pub(super) links: HashMap<String, u32>,
-    /// Addresses and the interface of each.
+    /// Addresses with their interfaces.
     pub(super) addresses: Vec<(Ipv4Addr, String)>,
     /// Unicast routes of the main table.
     pub(super) routes: Vec<Route>,
@@ -82,7 +81,7 @@ impl Snapshot {
         })
     }
 
-    /// Networks whose members are reached without a gateway.
+    /// Networks outside the cluster whose members are reached without a gateway.
     pub(super) fn connected(&self) -> impl Iterator<Item = Ipv4Net> {
         let routes = self.routes.iter().filter(|route| route.is_foreign() && route.gateway.is_none());
         routes.map(|route| route.destination)

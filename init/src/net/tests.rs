@@ -1,4 +1,4 @@
-//! What the kernel's answers mean, and in network namespaces of their own (as root) what is done about them.
+//! Tests of snapshots and conflicts, and (as root, in network namespaces of their own) of the changes.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -38,7 +38,7 @@ fn there(addresses: &[(&str, &str)], routes: Vec<Route>) -> Snapshot {
 }
 
 #[test]
-fn networks_are_those_without_a_gateway_that_are_not_ours() {
+fn networks_are_those_without_a_gateway_outside_the_cluster() {
     let routes = vec![
         route("0.0.0.0/0", Some("172.17.0.1"), "eth0"),
         route("172.17.0.0/16", None, "eth0"),
@@ -56,13 +56,13 @@ fn what_conflicts_and_what_does_not() {
     for (addresses, routes, expected) in [
         // An ordinary container.
         (vec![("172.17.0.2", "eth0")], vec![usual(), route("0.0.0.0/0", Some("172.17.0.1"), "eth0")], vec![]),
-        // Ours, from before.
+        // The addresses and routes of an earlier boot.
         (
             vec![("172.30.99.1", "lo"), ("10.244.0.1", "cni0")],
             vec![route("10.96.0.0/12", None, "lo"), route("10.244.0.0/24", None, "cni0")],
             vec![],
         ),
-        // A VPN's halves, and a company that is reached by a wide route.
+        // The halves of a VPN's default route, and a company network behind a wide route.
         (
             vec![],
             vec![route("128.0.0.0/1", Some("192.0.2.1"), "tun0"), route("10.0.0.0/8", Some("192.0.2.1"), "eth0")],
@@ -125,7 +125,7 @@ fn uplink_is_the_best_default_route() {
     assert_eq!(Snapshot::default().uplink(), None);
 }
 
-/// Runs `test` in a network namespace of its own, in which only the calling thread is.
+/// Runs `test` in a network namespace of its own, which only the calling thread enters.
 fn in_namespace(test: impl FnOnce(&tokio::runtime::Runtime) + Send + 'static) {
     let thread = std::thread::spawn(|| {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
@@ -142,7 +142,7 @@ fn run(command: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A container's usual network: `eth0` with a default route.
+/// Sets up a container's usual network: `eth0` with a default route.
 fn outside(address: &str, gateway: &str) {
     run(&format!(
         "ip link set lo up; ip link add eth0 mtu 1450 type veth peer name far0 && ip link set far0 up && \
@@ -183,7 +183,7 @@ fn detaching_leaves_what_was_there_before() {
     in_namespace(|runtime| {
         run("ip link set lo up");
         outside("192.0.2.7/24", "192.0.2.1");
-        // Somebody else's, for one of the same subnets.
+        // A user's route for one of the same subnets.
         run("ip route add 10.96.0.0/12 via 192.0.2.1 metric 9000");
         let state = || (run("ip -4 addr show dev lo"), run("ip route"));
         let before = state();
@@ -192,7 +192,7 @@ fn detaching_leaves_what_was_there_before() {
         runtime.block_on(detach(&plan())).unwrap();
         assert_eq!(state(), before);
         runtime.block_on(detach(&plan())).unwrap();
-        assert_eq!(state(), before, "a second time finds nothing to do");
+        assert_eq!(state(), before, "the second call has nothing to do");
     });
 }
 
@@ -254,23 +254,27 @@ fn neighbour<T: Send + 'static>(name: &str, setup: &str, test: impl FnOnce() -> 
     thread.join().unwrap()
 }
 
-/// What decision 9 of the design asks for: nothing leaks without kube-proxy's rules, everything works with them.
+/// Without kube-proxy's rules no packet leaks out of the container, and with them all services work.
 #[test]
 #[ignore = "needs root"]
 fn services_never_leak_and_dnat_still_works() {
     in_namespace(|runtime| {
         run("ip link set lo up");
-        let stranger = neighbour(
+        let outsider = neighbour(
             "eth0",
             "ip link set lo up; ip link set eth0 up; ip addr add 192.0.2.1/24 dev eth0; ip addr add 10.96.0.1/32 dev lo",
             || TcpListener::bind("10.96.0.1:443").unwrap(),
         );
         run("ip addr add 192.0.2.2/24 dev eth0; ip route add default via 192.0.2.1");
-        serve(stranger, "stranger");
-        assert_eq!(ask("10.96.0.1:443").unwrap(), "stranger", "the danger must be real for the test to say anything");
+        serve(outsider, "outsider");
+        assert_eq!(
+            ask("10.96.0.1:443").unwrap(),
+            "outsider",
+            "without the routes a host outside must answer, or the test proves nothing"
+        );
 
         runtime.block_on(attach(&plan(), true)).unwrap();
-        // /proc/sys/net is the namespace of whoever opens it.
+        // /proc/sys/net belongs to the namespace of the process that opens it.
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
         run("ip link add cni0 type bridge && ip addr add 10.244.0.1/24 dev cni0 && ip link set cni0 up");
         let in_pod = "ip link set lo up; ip link set eth0 up; ip addr add 10.244.0.5/24 dev eth0; \
@@ -280,7 +284,7 @@ fn services_never_leak_and_dnat_still_works() {
         serve(pod, "pod");
         serve(TcpListener::bind("172.30.99.1:8443").unwrap(), "api");
 
-        // Counts what leaves for cluster addresses; plain interface counters have IPv6's chatter in them.
+        // Counts packets that leave for cluster addresses; interface counters would include IPv6 housekeeping.
         run("iptables -t mangle -A POSTROUTING -o eth0 -d 10.0.0.0/8");
         let leaked = || run("iptables -t mangle -vxnL POSTROUTING | awk '/eth0/ { print $1 }'");
         for address in ["10.96.0.1:443", "10.96.0.10:53", "10.244.7.7:53"] {
@@ -300,7 +304,7 @@ fn services_never_leak_and_dnat_still_works() {
         assert_eq!(ask("10.96.0.10:53").unwrap(), "pod", "host process to a pod");
         assert_eq!(ask("10.244.0.5:53").unwrap(), "pod", "host process to a pod's own address");
         let (go, ready) = std::sync::mpsc::channel::<()>();
-        // A second pod asks; it is connected to the bridge before it does.
+        // A second pod connects to the bridge and then sends requests.
         let asking = std::thread::scope(|_| {
             neighbour("pod1", &in_pod.replace("0.5/24", "0.6/24"), move || {
                 std::thread::spawn(move || {
@@ -311,9 +315,9 @@ fn services_never_leak_and_dnat_still_works() {
         });
         run("ip link set pod1 master cni0");
         go.send(()).unwrap();
-        let (api, dns, nobody) = asking.join().unwrap();
+        let (api, dns, unused) = asking.join().unwrap();
         assert_eq!((api.unwrap().as_str(), dns.unwrap().as_str()), ("api", "pod"));
-        assert!(nobody.is_err(), "{nobody:?}");
+        assert!(unused.is_err(), "{unused:?}");
         assert_eq!(leaked(), "0\n", "a packet left by eth0");
     });
 }
