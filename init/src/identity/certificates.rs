@@ -1,7 +1,7 @@
-//! Keys and certificates. The only module that names rcgen. Pure but for the system's randomness: reads and writes no
-//! file, knows nothing of Kubernetes but what a certificate is for.
+//! Keys and certificates. The only module that names rcgen. Pure except for the system's randomness: reads and writes no
+//! file, and knows nothing of Kubernetes but the purpose of a certificate.
 //!
-//! ECDSA on P-256, because sixteen keys of that kind take about two milliseconds to make and RSA's take seconds.
+//! Keys are ECDSA on P-256, because generating sixteen of them takes about two milliseconds. RSA keys would take seconds.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -12,22 +12,19 @@ use rcgen::{
     KeyUsagePurpose, PublicKeyData, SanType,
 };
 
-/// A certificate or key that could not be made.
+/// A key or certificate that could not be generated, loaded or issued.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// The library refused.
+    /// rcgen returned an error.
     #[error("cannot make the certificate `{name}`")]
     Make {
         name: String,
         #[source]
         source: rcgen::Error,
     },
-    /// A CA that was made or given earlier cannot be used.
-    #[error("the CA `{name}` cannot be used: {reason}")]
-    Authority { name: String, reason: String },
 }
 
-/// From when to when.
+/// The validity of a certificate, in whole seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Validity {
     not_before: SystemTime,
@@ -35,24 +32,22 @@ pub(super) struct Validity {
 }
 
 impl Validity {
-    /// Before now, because the clocks of those who check may be behind.
+    /// How long before now certificates become valid, because a client's clock may be slow.
     const BACKDATED: Duration = Duration::from_secs(24 * 3600);
 
-    /// From a day ago until `lifetime` from now.
+    /// Returns the validity from a day ago until `lifetime` from now.
     #[must_use]
     pub(super) fn new(now: SystemTime, lifetime: Duration) -> Self {
         let not_before = now.checked_sub(Self::BACKDATED).unwrap_or(UNIX_EPOCH).max(UNIX_EPOCH);
-        // Whole seconds, which is what a certificate holds.
+        // A certificate holds whole seconds.
         Self { not_before: in_seconds(not_before), not_after: in_seconds(now.checked_add(lifetime).unwrap_or(now)) }
     }
 
-    /// The first moment of it.
     #[must_use]
     pub(super) fn not_before(self) -> SystemTime {
         self.not_before
     }
 
-    /// The last moment of it.
     #[must_use]
     pub(super) fn not_after(self) -> SystemTime {
         self.not_after
@@ -63,16 +58,16 @@ fn in_seconds(time: SystemTime) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
 }
 
-/// Who may use a certificate for what.
+/// The extended key usage of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Usage {
     Server,
     Client,
-    /// etcd's members use one for both.
+    /// For etcd's members, which use one certificate as server and client.
     Both,
 }
 
-/// What a leaf certificate says.
+/// The content of a leaf certificate.
 #[derive(Debug, Clone)]
 pub(super) struct Leaf<'a> {
     pub(super) common_name: &'a str,
@@ -94,14 +89,14 @@ impl std::fmt::Debug for Pair {
     }
 }
 
-/// A CA that can issue.
+/// A CA that can issue certificates.
 pub(super) struct Authority {
     pub(super) pair: Pair,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    /// A new one.
+    /// Generates a CA.
     pub(super) fn make(common_name: &str, validity: Validity) -> Result<Self, CertificateError> {
         let failed = |source| CertificateError::Make { name: common_name.to_owned(), source };
         let key = KeyPair::generate().map_err(failed)?;
@@ -109,7 +104,7 @@ impl Authority {
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         parameters.key_usages = vec![
             KeyUsagePurpose::DigitalSignature,
-            // Kubernetes' own CAs say so (client-go: `NewSelfSignedCACert`).
+            // As Kubernetes' own CAs have it (client-go: `NewSelfSignedCACert`).
             KeyUsagePurpose::KeyEncipherment,
             KeyUsagePurpose::KeyCertSign,
         ];
@@ -118,7 +113,7 @@ impl Authority {
         Ok(Self { pair, issuer: Issuer::new(parameters, key) })
     }
 
-    /// One that exists. The key is PKCS#8.
+    /// Loads an existing CA. The key is PKCS#8.
     pub(super) fn load(name: &str, pair: Pair) -> Result<Self, CertificateError> {
         let failed = |source| CertificateError::Make { name: name.to_owned(), source };
         let key = KeyPair::from_pem(&pair.key).map_err(failed)?;
@@ -151,7 +146,7 @@ impl Authority {
 
 fn parameters(common_name: &str, organization: Option<&str>, validity: Validity) -> CertificateParams {
     let mut subject = DistinguishedName::new();
-    // The order in which Go writes them, so that both look alike in every tool.
+    // The order in which Go writes them, so that every tool shows kubeadm's certificates and these alike.
     if let Some(organization) = organization {
         subject.push(DnType::OrganizationName, organization);
     }
@@ -165,27 +160,27 @@ fn parameters(common_name: &str, organization: Option<&str>, validity: Validity)
     parameters
 }
 
-/// A private key that was made elsewhere.
+/// A private key that the user provides.
 pub(super) struct PrivateKey(KeyPair);
 
 impl PrivateKey {
-    /// Reads PKCS#8 (DER); none for a kind of key that cannot be used here.
+    /// Reads PKCS#8 (DER); returns `None` for kinds of keys that rcgen does not support.
     pub(super) fn from_pkcs8(der: &[u8]) -> Option<Self> {
         KeyPair::try_from(der).ok().map(Self)
     }
 
-    /// The public key as a certificate holds it (SubjectPublicKeyInfo, DER).
+    /// Returns the public key in a certificate's form (SubjectPublicKeyInfo, DER).
     pub(super) fn public_key_info(&self) -> Vec<u8> {
         self.0.subject_public_key_info()
     }
 
-    /// PKCS#8, as PEM.
+    /// Returns the key as PKCS#8 in PEM.
     pub(super) fn to_pem(&self) -> String {
         self.0.serialize_pem()
     }
 }
 
-/// A key pair for signing tokens: the private key and the public one, as PEM.
+/// Generates the key pair that signs service accounts' tokens; returns the private and the public key as PEM.
 pub(super) fn signing_key() -> Result<(String, String), CertificateError> {
     let failed = |source| CertificateError::Make { name: "service accounts".to_owned(), source };
     let key = KeyPair::generate().map_err(failed)?;
@@ -210,7 +205,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_leaf_says_what_was_asked_and_its_ca_vouches_for_it() {
+    fn a_leaf_has_the_requested_content_and_its_cas_signature() {
         let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let validity = Validity::new(now, Duration::from_secs(48 * 3600));
         let authority = Authority::make("some ca", validity).unwrap();
@@ -233,7 +228,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_ca_that_is_loaded_issues_as_before() {
+    fn a_loaded_ca_issues_as_the_generated_one() {
         let validity = Validity::new(SystemTime::now(), Duration::from_secs(3600));
         let made = Authority::make("some ca", validity).unwrap();
         let loaded = Authority::load("some ca", made.pair.clone()).unwrap();
@@ -247,7 +242,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_clock_before_all_time_makes_no_panic() {
+    fn a_clock_at_1970_causes_no_panic() {
         let validity = Validity::new(UNIX_EPOCH, Duration::from_secs(u64::MAX));
         assert_eq!((validity.not_before(), validity.not_after()), (UNIX_EPOCH, UNIX_EPOCH));
     }

@@ -18,10 +18,10 @@ use crate::contract::{ClusterSettings, paths};
 use crate::files::{remove, under};
 use crate::phases::chain;
 
-/// CAs outlive what they sign.
+/// Shortest lifetime of a CA, so that CAs outlive the certificates that they sign.
 const SHORTEST_AUTHORITY: Duration = crate::contract::CERT_LIFETIME;
-/// Everything that an identity consists of. What the bake leaves of these in an image is a secret in an image.
-const TRACES: &[&str] = &[
+/// All files of an identity. If the bake left one of them, the image would contain a secret.
+const ALL_FILES: &[&str] = &[
     paths::IDENTITY,
     paths::PKI,
     paths::DOCKER_PKI,
@@ -35,25 +35,24 @@ const TRACES: &[&str] = &[
     "/var/lib/kubelet/pki",
 ];
 
-/// What is known of the place where the identity is used.
+/// Facts about the container for which certificates are made.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// The container's own addresses.
+    /// The container's own addresses, without the cluster's.
     pub addresses: Vec<IpAddr>,
-    /// The container's host name.
     pub hostname: String,
-    /// What its clock says.
+    /// The current time by the container's clock.
     pub now: SystemTime,
 }
 
-/// What [`ensure_at`] did.
+/// The outcome of [`ensure_at`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// This is the container's first boot.
+    /// An identity was made: this is the container's first boot.
     Made,
-    /// The certificates of an earlier boot serve on.
+    /// The certificates of an earlier boot stay in use.
     Kept,
-    /// The CAs stay; what they vouch for was made anew, for other addresses or because its time runs out.
+    /// The CAs stay. Their certificates were reissued, for other addresses or because they would expire.
     Renewed,
 }
 
@@ -63,7 +62,7 @@ pub fn is_made_at(root: &Path) -> bool {
     under(root, paths::IDENTITY).exists()
 }
 
-/// Makes the identity of the container below `root`, or brings the one it has up to date.
+/// Makes the identity of the container below `root`, or updates the existing one.
 ///
 /// # Errors
 /// [`IdentityError`]; the next boot tries again.
@@ -93,19 +92,19 @@ pub fn ensure_at(
 /// Makes an identity for the bake, whose etcd does not exist yet.
 ///
 /// # Errors
-/// [`IdentityError`].
+/// [`IdentityError`]; the bake cannot continue.
 pub fn make_for_bake_at(root: &Path, settings: &ClusterSettings, place: &Place) -> Result<(), IdentityError> {
     let request = Request::default();
     let served = files::served(settings, &[], &place.addresses, &place.hostname);
     make(root, settings, &request, &served, place.now).map(drop)
 }
 
-/// Removes everything that [`make_for_bake_at`] made and kubeadm made of it.
+/// Removes all files of [`make_for_bake_at`] and those that kubeadm derived from them.
 ///
 /// # Errors
-/// When a file cannot be removed: then the container must not become an image.
+/// When a file cannot be removed. The container must then not become an image.
 pub fn remove_at(root: &Path) -> Result<(), IdentityError> {
-    for path in TRACES {
+    for path in ALL_FILES {
         let path = under(root, path);
         remove(&path).map_err(|source| IdentityError::Write { path, source })?;
     }
@@ -119,7 +118,7 @@ fn make(
     served: &BTreeSet<String>,
     now: SystemTime,
 ) -> Result<Record, IdentityError> {
-    // What a boot left that was killed on its way here.
+    // A boot that was killed earlier may have left some files.
     remove_at(root)?;
     let validity = Validity::new(now, request.lifetime);
     let authorities =
@@ -183,7 +182,7 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
-    /// A container as a bake leaves it, as far as this module looks at it.
+    /// A container as a bake leaves it, as far as this room reads it.
     fn container() -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         let object = json!({
@@ -209,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_made_once_and_kept() {
+    fn an_identity_is_made_once_and_kept() {
         let (root, now) = (container(), SystemTime::now());
         let root = root.path();
         let request = Request::default();
@@ -233,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_containers_share_anything() {
+    fn two_containers_share_no_keys() {
         let roots = [container(), container()];
         let now = SystemTime::now();
         for root in &roots {
@@ -245,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn other_addresses_and_old_age_renew_what_the_cas_vouch_for() {
+    fn other_addresses_and_old_age_renew_certificates() {
         let (root, now) = (container(), SystemTime::now());
         let root = root.path();
         let request = Request { lifetime: 30 * DAY, ..Request::default() };
@@ -265,14 +264,14 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_first_boot_is_taken_up() {
+    fn an_interrupted_first_boot_is_continued() {
         let (root, now) = (container(), SystemTime::now());
         let root = root.path();
-        // Killed while files were written.
+        // A boot was killed while it wrote files.
         write(&under(root, CLUSTER_CA.0), b"half", false).unwrap();
         assert_eq!(ensure(root, &Request::default(), &place(now)), Outcome::Made);
         let authority = content(root, CLUSTER_CA.0);
-        // Killed after etcd was filled and before the record said so.
+        // A boot was killed after it filled etcd and before it wrote the record.
         let record = record::read(root).unwrap().unwrap();
         record::write(root, &Record { is_in_etcd: false, ..record.clone() }).unwrap();
         assert_eq!(ensure(root, &Request::default(), &place(now)), Outcome::Kept);
@@ -292,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_it_is_left_for_an_image() {
+    fn no_file_of_an_identity_is_left_for_an_image() {
         let root = tempfile::tempdir().unwrap();
         make_for_bake_at(root.path(), &ClusterSettings::default(), &place(SystemTime::now())).unwrap();
         remove_at(root.path()).unwrap();

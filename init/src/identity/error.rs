@@ -1,4 +1,4 @@
-//! What can fail while an identity is made or renewed.
+//! Errors of this room.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,34 +6,33 @@ use std::path::PathBuf;
 use super::certificates::CertificateError;
 use super::slots::SlotError;
 
-/// An identity that cannot be made or kept.
+/// An identity that cannot be made, read or renewed.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     #[error(transparent)]
     Certificate(#[from] CertificateError),
-    /// A file cannot be written.
+    /// A file cannot be written or removed.
     #[error("cannot write {path}; is the container's file system full or read-only?")]
     Write {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    /// A file cannot be read.
     #[error("cannot read {path}, a part of this container's identity; start a new container")]
     Read {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    /// The mark is not ours.
-    #[error("cannot understand {path}; start a new container")]
-    Mark {
+    /// The record does not have the expected form.
+    #[error("failed to parse {path}; start a new container")]
+    Record {
         path: PathBuf,
         #[source]
         source: serde_yaml::Error,
     },
-    /// etcd has no room for it.
-    #[error("cannot put this container's certificates into {path}")]
+    /// etcd's database has no slots, or they are damaged.
+    #[error("cannot write this container's certificates into {path}")]
     Slots {
         path: PathBuf,
         #[source]

@@ -10,11 +10,11 @@ use super::store::{read, write};
 use crate::contract::ClusterSettings;
 use crate::files::under;
 
-/// etcd's database, in which the bake left room for what depends on the identity.
+/// etcd's database, in which the bake left slots for the CAs.
 pub(super) const DATABASE: &str = "/var/lib/etcd/member/snap/db";
 
-/// Writes what etcd holds of the CAs. A new file and not the old one changed in place: it is never seen half filled, and
-/// the first write to a file of the image copies all of it anyway.
+/// Fills the slots. Writes a new file instead of changing the old one in place, so that the database is never half filled.
+/// The first write to a file of the image would copy all of it anyway.
 pub(super) fn fill(root: &Path, settings: &ClusterSettings) -> Result<(), IdentityError> {
     let path = under(root, DATABASE);
     let fresh = path.with_extension("identity");
@@ -28,7 +28,7 @@ pub(super) fn fill(root: &Path, settings: &ClusterSettings) -> Result<(), Identi
         Slot::ClusterInfo => cluster_info.clone(),
     })
     .or_else(|error| match error {
-        // Renamed, and killed before the mark said so: all are filled or none.
+        // An earlier boot was killed after the rename and before it wrote the record. All slots are filled.
         SlotError::None if holds(&database, &cluster_ca) => Ok(0),
         source => Err(IdentityError::Slots { path: path.clone(), source }),
     })?;
@@ -36,7 +36,7 @@ pub(super) fn fill(root: &Path, settings: &ClusterSettings) -> Result<(), Identi
     fs::rename(&fresh, &path).map_err(|source| IdentityError::Write { path, source })
 }
 
-/// Whether a database holds a CA in the form in which it stands in a slot.
+/// Whether a database holds a CA in the form of a filled slot.
 fn holds(database: &[u8], certificate: &str) -> bool {
     let text = serde_json::Value::from(certificate).to_string();
     database.windows(text.len()).any(|part| part == text.as_bytes())

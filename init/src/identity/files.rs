@@ -1,5 +1,5 @@
-//! Which files make up an identity: certificates where kubeadm keeps them (`cmd/kubeadm/app/phases/certs/certlist.go`),
-//! kubeconfigs, kubelet's own, Docker's. Pure: answers with content, writes nothing.
+//! The files of an identity: certificates at kubeadm's paths (`cmd/kubeadm/app/phases/certs/certlist.go`), kubeconfigs,
+//! kubelet's certificates and Docker's. Pure: returns content and writes no file.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -13,19 +13,19 @@ use crate::contract::{ClusterSettings, names, paths, ports};
 use crate::kubeadm;
 use crate::services::kubelet;
 
-/// kubeadm's binding of this group to `cluster-admin` is what an administrator's rights rest on; unlike
-/// `system:masters` it can be taken away.
+/// The group of administrators, which kubeadm binds to `cluster-admin`. Unlike with `system:masters`, the binding can be
+/// removed.
 const ADMINS: &str = "kubeadm:cluster-admins";
-/// The name in [`ADMIN`](paths::ADMIN_KUBECONFIG)'s certificate (kubeadm's).
+/// The user in the certificate of [`paths::ADMIN_KUBECONFIG`], as kubeadm names it.
 const ADMIN: &str = "kubernetes-admin";
 
 /// A file of an identity.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct File {
-    /// Absolute, inside the container.
+    /// Absolute path in the container.
     pub(super) path: String,
     pub(super) content: String,
-    /// Whether only root may read it.
+    /// Whether only root may read the file.
     pub(super) is_secret: bool,
 }
 
@@ -35,7 +35,7 @@ impl std::fmt::Debug for File {
     }
 }
 
-/// The four CAs of a container. They share nothing, so that a certificate of one opens no door of another.
+/// The four CAs of a container. Each has its own key, so that a certificate of one CA is not accepted for another's purpose.
 pub(super) struct Authorities {
     pub(super) cluster: Authority,
     pub(super) front_proxy: Authority,
@@ -43,7 +43,7 @@ pub(super) struct Authorities {
     pub(super) docker: Authority,
 }
 
-/// Where the CAs lie: certificate and key.
+/// Paths of the CAs' certificates and keys.
 pub(super) const CLUSTER_CA: (&str, &str) = ("/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/ca.key");
 pub(super) const FRONT_PROXY_CA: (&str, &str) =
     ("/etc/kubernetes/pki/front-proxy-ca.crt", "/etc/kubernetes/pki/front-proxy-ca.key");
@@ -51,10 +51,10 @@ pub(super) const ETCD_CA: (&str, &str) = ("/etc/kubernetes/pki/etcd/ca.crt", "/e
 pub(super) const DOCKER_CA: (&str, &str) = ("/etc/kubake/docker/ca.pem", "/etc/kubake/docker/ca-key.pem");
 
 impl Authorities {
-    /// New ones; the cluster's is `given` if there is one.
-    pub(super) fn make(given: Option<Pair>, validity: Validity) -> Result<Self, CertificateError> {
+    /// Generates the CAs; `cluster` replaces the cluster's CA if the user provides one.
+    pub(super) fn make(cluster: Option<Pair>, validity: Validity) -> Result<Self, CertificateError> {
         Ok(Self {
-            cluster: match given {
+            cluster: match cluster {
                 Some(pair) => Authority::load("kubernetes", pair)?,
                 None => Authority::make("kubernetes", validity)?,
             },
@@ -64,7 +64,7 @@ impl Authorities {
         })
     }
 
-    /// Those that `read` finds.
+    /// Loads the CAs with `read`, which returns a file's content.
     pub(super) fn load<E: From<CertificateError>>(read: impl Fn(&str) -> Result<String, E>) -> Result<Self, E> {
         let load = |name, (certificate, key): (&str, &str)| -> Result<Authority, E> {
             Ok(Authority::load(name, Pair { certificate: read(certificate)?, key: read(key)? })?)
@@ -77,7 +77,7 @@ impl Authorities {
         })
     }
 
-    /// The CAs' own files and the key that signs service accounts' tokens: what stays the same for a container's life.
+    /// Returns the files that never change while the container exists: the CAs' own and the key that signs tokens.
     pub(super) fn files(&self) -> Result<Vec<File>, CertificateError> {
         let mut files = Vec::new();
         for (authority, (certificate, key)) in [
@@ -95,7 +95,7 @@ impl Authorities {
         Ok(files)
     }
 
-    /// Everything that the CAs vouch for. `served` are the names and addresses under which callers reach the container.
+    /// Issues all certificates and returns their files. `served` are the names and addresses of the container.
     pub(super) fn leaves(
         &self,
         settings: &ClusterSettings,
@@ -143,8 +143,8 @@ impl Authorities {
             files.push(secret(path, &self.kubeconfig(settings, user, &user_data)));
         }
 
-        // kubelet renews its certificate itself, and its store wants a link to the file that counts
-        // (client-go: `certificate_store.go`).
+        // kubelet renews its certificate itself. Its store needs a link to the current file (client-go:
+        // `certificate_store.go`).
         let pair = client(&node_user, Some("system:nodes"))?;
         files.push(secret(kubelet::CLIENT_CERTIFICATE, &(pair.certificate + &pair.key)));
         let user_data = json!({ "client-certificate": kubelet::CLIENT_LINK, "client-key": kubelet::CLIENT_LINK });
@@ -181,7 +181,7 @@ impl Authorities {
     }
 }
 
-/// What `kube-public/cluster-info` tells everybody (kubeadm's `phases/bootstraptoken/clusterinfo`).
+/// The kubeconfig in the public ConfigMap `kube-public/cluster-info` (kubeadm's `phases/bootstraptoken/clusterinfo`).
 pub(super) fn cluster_info(settings: &ClusterSettings, authority: &str) -> String {
     yaml(&json!({
         "apiVersion": "v1",
@@ -200,7 +200,7 @@ fn server(settings: &ClusterSettings, authority: &str) -> Value {
     })
 }
 
-/// JSON is YAML, so that there is nothing to fail where YAML is only nicer to read.
+/// Falls back to JSON, which is YAML too, so that this cannot fail.
 fn yaml(value: &Value) -> String {
     serde_yaml::to_string(value).unwrap_or_else(|_| value.to_string())
 }
@@ -217,15 +217,15 @@ fn names_of<const N: usize, const A: usize>(names: [&str; N], addresses: [IpAddr
     names.iter().map(|&name| name.to_owned()).chain(addresses.iter().map(IpAddr::to_string)).collect()
 }
 
-/// Names and addresses under which callers reach the API server and Docker: those that every cluster has, those that
-/// were baked and asked for, and those of this container.
+/// Names and addresses under which clients reach the API server and Docker: those of every cluster, those of the image and
+/// of the user's request, and those of this container.
 pub(super) fn served(
     settings: &ClusterSettings,
-    asked: &[String],
+    requested: &[String],
     addresses: &[IpAddr],
     hostname: &str,
 ) -> BTreeSet<String> {
-    // What kubeadm wants in it (`cmd/kubeadm/app/util/pkiutil`: `GetAPIServerAltNames`).
+    // As in kubeadm's certificate (`cmd/kubeadm/app/util/pkiutil`: `GetAPIServerAltNames`).
     let mut served = names_of(
         [
             names::CLUSTER,
@@ -237,9 +237,9 @@ pub(super) fn served(
         [IpAddr::V4(settings.static_ip), IpAddr::V4(settings.api_service_ip())],
     );
     served.extend(kubeadm::configuration::cert_sans(settings));
-    served.extend(asked.iter().cloned());
+    served.extend(requested.iter().cloned());
     served.extend(addresses.iter().map(IpAddr::to_string));
-    // A host name may be anything, a certificate's name may not.
+    // Not every host name is allowed in a certificate.
     if crate::contract::is_certificate_name(hostname) {
         served.insert(hostname.to_owned());
     }
@@ -254,7 +254,7 @@ mod tests {
     use crate::http::kubeconfig::Kubeconfig;
 
     #[test]
-    fn an_identity_is_complete_and_its_secrets_are_root_s() {
+    fn an_identity_is_complete_and_only_root_reads_its_secrets() {
         let settings = ClusterSettings::default();
         let validity = Validity::new(SystemTime::now(), Duration::from_secs(3600));
         let authorities = Authorities::make(None, validity).unwrap();
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_host_names_stay_out_of_certificates() {
+    fn invalid_host_names_stay_out_of_certificates() {
         let served = served(&ClusterSettings::default(), &[], &[], "not a name");
         assert!(!served.contains("not a name"));
     }

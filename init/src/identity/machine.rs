@@ -1,5 +1,5 @@
-//! What tells this machine from its siblings below Kubernetes: `machine-id` and the firmware's `product_uuid`. Both come
-//! to every container from the image or the host, and kubelet reports both as the node's.
+//! The machine's own ids: `machine-id` and the firmware's `product_uuid`. Without a change every container would have those
+//! of its image or host, and kubelet reports both as the node's.
 
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,22 +11,22 @@ use ring::rand::SecureRandom;
 use crate::contract::paths;
 use crate::files::under;
 
-/// See machine-id(5): 32 hexadecimal digits and a line's end.
+/// 32 hexadecimal digits and a line end (machine-id(5)).
 const MACHINE_ID: &str = "/etc/machine-id";
-/// There only where the host has such firmware.
+/// Exists only if the host's firmware has a UUID.
 const PRODUCT_UUID: &str = "/sys/class/dmi/id/product_uuid";
 
-/// What could not be made this machine's own. It runs without: nothing in Kubernetes rests on it.
+/// An id that could not be changed. The node runs regardless: Kubernetes does not depend on it.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} stays what it was: it is the same in other containers")]
+#[error("{path} stays unchanged: it is the same in other containers")]
 pub(super) struct Shared {
     path: PathBuf,
     #[source]
     source: io::Error,
 }
 
-/// Gives the container a machine id if it has none, and hides the host's `product_uuid` behind one made of it. The mount
-/// is gone after a restart, so this is done at every boot.
+/// Gives the container a machine id if it has none, and hides the host's `product_uuid` behind one made of it, by a mount.
+/// The mount is gone after a restart, so every boot calls this.
 pub(super) fn apply_at(root: &Path) -> Vec<Shared> {
     let mut failed = Vec::new();
     let mut note = |path: &Path, result: io::Result<()>| {
@@ -44,7 +44,7 @@ pub(super) fn apply_at(root: &Path) -> Vec<Shared> {
 }
 
 fn write_machine_id(path: &Path) -> io::Result<()> {
-    // One that somebody mounted or that an earlier boot wrote stays. A bake leaves the file empty.
+    // An id that the user mounted or that an earlier boot wrote stays. A bake leaves the file empty.
     if std::fs::read_to_string(path).is_ok_and(|text| !text.trim().is_empty()) {
         return Ok(());
     }
@@ -64,7 +64,7 @@ fn hide(product_uuid: &Path, machine_id: &Path, own: &Path) -> io::Result<()> {
         std::fs::create_dir_all(directory)?;
     }
     let mut options = std::fs::OpenOptions::new();
-    // As the kernel shows it: to root alone.
+    // Readable by root only, as the kernel's own file.
     let mut file = options.write(true).create(true).truncate(true).mode(0o400).open(own)?;
     io::Write::write_all(&mut file, format!("{uuid}\n").as_bytes())?;
     mount(Some(own), product_uuid, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(io::Error::from)
@@ -104,10 +104,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_told() {
+    fn an_unwritable_id_is_reported() {
         let root = tempfile::tempdir().unwrap();
         let failed = apply_at(root.path());
-        assert!(failed.len() == 1 && failed[0].to_string().contains("etc/machine-id stays"), "{failed:?}");
+        assert!(failed.len() == 1 && failed[0].to_string().contains("etc/machine-id stays unchanged"), "{failed:?}");
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! Who this container is: CAs, certificates, kubeconfigs, the key of service accounts' tokens, machine id. Made at first
-//! boot, before anything runs that could use them, and kept for the container's life; no image holds any of it. The bake
-//! makes one, too, so that kubeadm itself looks at what is made here, and throws it away.
+//! The container's identity: CAs, certificates, kubeconfigs, the key that signs service accounts' tokens, machine id. It is
+//! made at the first boot, before any program starts that uses it, and kept as long as the container exists. No image
+//! holds any of it. The bake makes an identity too, so that kubeadm checks files of this room, and removes it afterwards.
 //!
-//! Owns the order: files first, then the mark that they are complete, then etcd's slots, then the mark that those are
-//! filled. Whatever is interrupted is begun anew or taken up where it was. Starts nothing, asks nobody.
+//! The order is: files, the record that they are complete, etcd's slots, the record that the slots are filled. An
+//! interrupted boot leaves a state from which the next boot starts again or continues. Never starts a program and never
+//! uses the network.
 
 pub(crate) mod certificates;
 mod ensure;

@@ -1,4 +1,4 @@
-//! The record that an identity is complete, and what it was made for: the last file that is written, the first that is read.
+//! The record that an identity is complete, and for which names: the last file written, the first file read.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,24 +13,25 @@ use super::store;
 use crate::contract::paths;
 use crate::files::under;
 
-/// That an identity is complete, and what it was made for.
+/// The content of the record's file. Its existence means that all files of the identity exist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Record {
-    /// SHA-256 of the cluster CA's PEM, for people who compare containers.
+    /// SHA-256 of the cluster CA's PEM in hexadecimal, for people who compare containers.
     pub(super) fingerprint: String,
     /// Whether etcd's slots are filled.
     pub(super) is_in_etcd: bool,
-    /// What the serving certificates are for.
+    /// Names and addresses in the serving certificates.
     pub(super) served: BTreeSet<String>,
-    /// Seconds since 1970.
+    /// Begin of the certificates' validity, in seconds since 1970.
     pub(super) not_before: u64,
+    /// End of the certificates' validity, in seconds since 1970.
     pub(super) not_after: u64,
 }
 
 impl Record {
-    /// Whether the certificates serve on: for the same names, and for two thirds of their time. Not longer, because a
-    /// boot is the only moment at which they can be renewed.
+    /// Whether the certificates stay in use: they are for the same names, and less than two thirds of their validity have
+    /// passed. The last third is a reserve, because only a boot can renew them.
     pub(super) fn is_current(&self, served: &BTreeSet<String>, now: SystemTime) -> bool {
         let now = seconds(now);
         let renewed_at = self.not_after - self.not_after.saturating_sub(self.not_before) / 3;
@@ -45,14 +46,14 @@ pub(super) fn read(root: &Path) -> Result<Option<Record>, IdentityError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(IdentityError::Read { path, source }),
     };
-    serde_yaml::from_str(&text).map(Some).map_err(|source| IdentityError::Mark { path, source })
+    serde_yaml::from_str(&text).map(Some).map_err(|source| IdentityError::Record { path, source })
 }
 
-/// In one step, because a half mark would end every later boot.
-pub(super) fn write(root: &Path, mark: &Record) -> Result<(), IdentityError> {
+/// Writes the record in one step, because half a record would fail every later boot.
+pub(super) fn write(root: &Path, record: &Record) -> Result<(), IdentityError> {
     let path = under(root, paths::IDENTITY);
     let fresh = path.with_extension("fresh");
-    let text = serde_yaml::to_string(mark).map_err(|source| IdentityError::Mark { path: path.clone(), source })?;
+    let text = serde_yaml::to_string(record).map_err(|source| IdentityError::Record { path: path.clone(), source })?;
     store::write(&fresh, text.as_bytes(), false)?;
     fs::rename(&fresh, &path).map_err(|source| IdentityError::Write { path, source })
 }

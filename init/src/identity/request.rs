@@ -1,5 +1,5 @@
-//! What whoever starts a container asks of its identity, by environment variables. Understood before anything is
-//! touched, all mistakes at once. Reads the files that variables name; makes nothing.
+//! The user's options for the identity, as environment variables. All of them are parsed, and all mistakes are reported at
+//! once, before anything is changed. Reads the files that the variables name; writes none.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,19 +8,19 @@ use super::user_ca::{self, UserCaError};
 use crate::contract::{CERT_LIFETIME, env, is_certificate_name};
 use crate::pem;
 
-/// Shorter ones end before anybody has looked.
+/// Shortest allowed validity: a shorter one would end before the cluster is used.
 const SHORTEST: Duration = Duration::from_secs(3600);
-/// A hundred years: after that, calendars in certificates are another's problem.
+/// Longest allowed validity: a hundred years.
 const LONGEST: Duration = Duration::from_secs(36_500 * 24 * 3600);
 
-/// What is asked for.
+/// The parsed options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Names and addresses in serving certificates, beside the usual ones.
+    /// Additional names and addresses in serving certificates.
     pub(super) names: Vec<String>,
-    /// How long certificates are valid.
+    /// Validity of certificates.
     pub(super) lifetime: Duration,
-    /// The cluster's CA, instead of a new one.
+    /// The user's CA for the cluster; a new one is generated without it.
     pub(super) authority: Option<Pair>,
 }
 
@@ -30,43 +30,34 @@ impl Default for Request {
     }
 }
 
-/// A variable that cannot be used.
+/// A variable with a value that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// Not a name.
     #[error("{}: `{name}` is neither a DNS name nor an IP address; leave it out, or write it as one", env::CERT_SANS)]
-    Name {
-        /// What it is.
-        name: String,
-    },
-    /// Not a time.
+    Name { name: String },
     #[error(
         "{}: `{text}` is not a time between one hour and a hundred years, such as `3650d` or `24h`",
         env::CERT_VALIDITY
     )]
-    Lifetime {
-        /// What it is.
-        text: String,
-    },
-    /// A file that cannot be read.
+    Lifetime { text: String },
+    /// The file or text of a variable cannot be read.
     #[error("{variable}")]
     Read {
-        /// The variable that names it.
         variable: &'static str,
         #[source]
         source: pem::Unreadable,
     },
-    /// A CA that cannot be used.
+    /// The user's CA cannot be used.
     #[error(transparent)]
     UserCa(#[from] UserCaError),
 }
 
 impl Request {
-    /// Understands the variables that `get` finds. A CA that has a container's identity already need not be valid any
-    /// more to keep it: `is_made` says that it exists, and then none is looked at.
+    /// Parses the variables that `get` returns. `is_made` says that the container has an identity. The CA is then not
+    /// parsed, because the identity stays even if the CA has expired meanwhile.
     ///
     /// # Errors
-    /// Every [`RequestError`] there is.
+    /// All [`RequestError`]s.
     pub fn from_variables(
         get: impl Fn(&str) -> Option<String>,
         now: SystemTime,
@@ -127,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_mean_what_they_say() {
+    fn variables_become_options() {
         assert_eq!(parse(&[]), Ok(Request::default()));
         let request = parse(&[(env::CERT_SANS, " a.example,10.1.2.3,, *.b.example"), (env::CERT_VALIDITY, "48h")]);
         let names = ["a.example", "10.1.2.3", "*.b.example"].map(str::to_owned).into();
@@ -135,19 +126,19 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_with_its_variable() {
-        let told = parse(&[(env::CERT_SANS, "ok,a/b"), (env::CERT_VALIDITY, "5m"), (env::CA_KEY, "x")]).unwrap_err();
+    fn every_mistake_is_reported_with_its_variable() {
+        let message = parse(&[(env::CERT_SANS, "ok,a/b"), (env::CERT_VALIDITY, "5m"), (env::CA_KEY, "x")]).unwrap_err();
         for part in [
             "KUBAKE_CERT_SANS: `a/b` is neither",
             "KUBAKE_CERT_VALIDITY: `5m` is not a time between",
             "KUBAKE_CA_KEY is set and KUBAKE_CA_CERT is not",
         ] {
-            assert!(told.contains(part), "{told}");
+            assert!(message.contains(part), "{message}");
         }
     }
 
     #[test]
-    fn a_ca_comes_as_text_or_as_files() {
+    fn a_ca_is_given_as_text_or_as_files() {
         let validity = Validity::new(SystemTime::now(), Duration::from_secs(3600));
         let pair = Authority::make("mine", validity).unwrap().pair;
         let escaped = pair.certificate.replace('\n', "\\n");
@@ -159,7 +150,7 @@ mod tests {
         let path = path.to_str().unwrap();
         let request = parse(&[(env::CA_CERT, path), (env::CA_KEY, &pair.key)]).unwrap();
         assert_eq!(request.authority.as_ref(), Some(&pair));
-        let told = parse(&[(env::CA_CERT, path), (env::CA_KEY, "MIIsecret")]).unwrap_err();
-        assert!(told.contains("KUBAKE_CA_KEY: cannot read") && !told.contains("secret"), "{told}");
+        let message = parse(&[(env::CA_CERT, path), (env::CA_KEY, "MIIsecret")]).unwrap_err();
+        assert!(message.contains("KUBAKE_CA_KEY: cannot read") && !message.contains("secret"), "{message}");
     }
 }

@@ -1,30 +1,29 @@
-//! Trust in the frozen etcd. Objects that embed a CA (`kube-root-ca.crt` in every namespace, `cluster-info`,
-//! `extension-apiserver-authentication`) are frozen as JSON, in which each such value is a *slot*: a placeholder with
-//! spaces behind it. At first boot the slots are filled in etcd's database file, before etcd starts. Pure: text and
-//! bytes only.
+//! Slots for CAs in the frozen etcd. Objects that embed a CA (`kube-root-ca.crt` in every namespace, `cluster-info`,
+//! `extension-apiserver-authentication`) are frozen as JSON, in which each such value is a *slot*: a placeholder followed
+//! by spaces. The first boot fills the slots in etcd's database file, before etcd starts. Pure: text and bytes only.
 //!
 //! **Why this works.** The API server reads JSON from etcd as well as protobuf (apiserver: `NewStorageCodec` falls back
-//! to its universal decoder), and JSON allows spaces between a value and the next comma: so a value of any length up to
-//! the slot's goes in without moving a byte behind it. bbolt keeps a value in one piece and has no checksum over it.
+//! to its universal decoder). JSON allows spaces between a value and the next comma. So a value of any length up to the
+//! slot's fits without moving a byte after it. bbolt stores a value contiguously and without a checksum.
 //!
-//! **Why not otherwise.** Starting etcd once more to write to it costs half a second of every first boot; leaving it to
-//! the controller manager means that a pod that starts before it sees a CA that does not exist any more.
+//! **Alternatives.** Starting etcd once more to write to it would add half a second to every first boot. If the controller
+//! manager wrote the CAs, a pod that starts earlier would see a CA that does not exist any more.
 
 use serde_json::Value;
 
-/// Length of a slot. A value has the CA's PEM once, at most [`super::user_ca`]'s 4 KiB, in base64 and with a few lines.
+/// Length of a slot in bytes. A value holds one CA's PEM (at most 4 KiB, see [`super::user_ca`]) in base64, and a few lines.
 const BYTES: usize = 8192;
 const BEGIN: &str = "\"@kubake-identity:";
 const END: &str = "@\"";
 
-/// What can stand in a slot.
+/// A value that differs between containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slot {
     /// PEM of the cluster's CA.
     ClusterCa,
     /// PEM of the front proxy's CA.
     FrontProxyCa,
-    /// The kubeconfig without credentials that `kubeadm join` starts from.
+    /// The kubeconfig without credentials from which `kubeadm join` starts.
     ClusterInfo,
 }
 
@@ -39,7 +38,7 @@ impl Slot {
         }
     }
 
-    /// What an object holds in this value's place until [`freeze`].
+    /// The placeholder that an object holds in this value's place until [`freeze`].
     #[must_use]
     pub fn placeholder(self) -> Value {
         Value::String(format!("@kubake-identity:{}@", self.name()))
@@ -49,22 +48,22 @@ impl Slot {
 /// A database whose slots cannot be filled.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SlotError {
-    /// Nothing to fill: not a database that a bake froze.
-    #[error("the frozen etcd has no place for this container's certificates; bake the image again")]
+    /// There are no slots, so no bake froze this database.
+    #[error("the frozen etcd has no slots for this container's certificates; bake the image again")]
     None,
-    /// A placeholder that is not followed by its room.
+    /// A placeholder is not followed by enough spaces.
     #[error("the frozen etcd is damaged at byte {offset}; bake the image again")]
     Damaged { offset: usize },
-    /// A value without room.
-    #[error("the value of {slot} is too long: {length} bytes; the most is {BYTES}")]
+    /// A value is longer than a slot.
+    #[error("the value of {slot} is too long: {length} bytes of at most {BYTES}; use a shorter CA certificate")]
     TooLong {
         slot: &'static str,
-        /// Its length as JSON.
+        /// The value's length as JSON.
         length: usize,
     },
 }
 
-/// An object as it goes into etcd at the bake: JSON, with room behind each placeholder.
+/// Returns the JSON of an object with spaces after each placeholder, as the bake writes it to etcd.
 #[must_use]
 pub fn freeze(object: &Value) -> String {
     let mut text = object.to_string();
@@ -76,10 +75,10 @@ pub fn freeze(object: &Value) -> String {
     text
 }
 
-/// Fills every slot of a database; answers with how many there were.
+/// Fills every slot of a database and returns their number.
 ///
 /// # Errors
-/// [`SlotError`]; the database is then not to be used.
+/// [`SlotError`]; the database must then not be used.
 pub fn fill(database: &mut [u8], value: impl Fn(Slot) -> String) -> Result<usize, SlotError> {
     let mut filled = 0;
     let mut from = 0;
@@ -105,9 +104,9 @@ pub fn fill(database: &mut [u8], value: impl Fn(Slot) -> String) -> Result<usize
     if filled == 0 { Err(SlotError::None) } else { Ok(filled) }
 }
 
-/// Where `wanted` begins first.
+/// Returns the first position of `wanted`.
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    // `@` is rare in a database of JSON and protobuf; comparing at each of them is as fast as reading the file.
+    // `@` is rare in a database of JSON and protobuf, so comparing at each of them takes no longer than reading the file.
     const ANCHOR: usize = 1;
     let anchor = wanted[ANCHOR];
     let mut from = ANCHOR;
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_filled_in_is_what_is_read() {
+    fn filled_values_are_read_back() {
         let mut database = b"\"@kuba\"@".to_vec();
         let frozen = freeze(&object());
         database.extend(frozen.as_bytes());
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_and_not_written_over() {
+    fn damage_is_reported_and_nothing_is_overwritten() {
         let mut frozen = freeze(&object()).into_bytes();
         let offset = find(&frozen, BEGIN.as_bytes()).unwrap();
         frozen[offset + BYTES - 1] = b'x';
@@ -167,7 +166,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_but_slots_is_touched(before in proptest::collection::vec(any::<u8>(), 0..300), value in "\\PC{0,200}") {
+        fn only_slots_are_changed(before in proptest::collection::vec(any::<u8>(), 0..300), value in "\\PC{0,200}") {
             let is_clean = find(&before, BEGIN.as_bytes()).is_none();
             prop_assume!(is_clean);
             let mut database = before.clone();

@@ -14,7 +14,7 @@ pub(super) fn write_all(root: &Path, files: Vec<File>) -> Result<(), IdentityErr
 
 pub(super) fn write(path: &Path, content: &[u8], is_secret: bool) -> Result<(), IdentityError> {
     let mode = if is_secret { 0o600 } else { 0o644 };
-    // A new file: what is there may be a link, or held open by somebody.
+    // A new file, because the old one may be a link or be open in another program.
     remove(path)
         .and_then(|()| crate::files::write(path, content, mode))
         .map_err(|source| IdentityError::Write { path: path.to_owned(), source })

@@ -1,4 +1,4 @@
-//! A CA that the user brings along: understood and checked, so that a mistake is told before anything is touched. Pure.
+//! Parses and checks a CA that the user provides, so that a mistake is reported before anything is changed. Pure.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,13 +10,13 @@ use super::certificates::{Pair, PrivateKey};
 use crate::contract::env;
 use crate::pem;
 
-/// The most that a certificate may have, since its copies in etcd have room for no more (`slots`).
+/// Longest allowed PEM certificate, in bytes: its copies in etcd have no room for more (`slots`).
 const MOST_BYTES: usize = 4096;
 
-/// A CA that cannot be used.
+/// A certificate or key that cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UserCaError {
-    /// One is useless without the other.
+    /// The certificate is set without its key, or the key without its certificate.
     #[error("{given} is set and {missing} is not; set both or none")]
     Half {
         /// The variable that is set.
@@ -24,33 +24,31 @@ pub enum UserCaError {
         /// The variable that is not.
         missing: &'static str,
     },
-    /// Not a certificate that can issue.
+    /// The certificate is not that of a CA that can issue certificates now.
     #[error("{}: {reason}", env::CA_CERT)]
-    Certificate {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Not a key.
+    Certificate { reason: String },
+    /// The key is missing, unsupported, or not that of the certificate.
     #[error("{}: {reason}", env::CA_KEY)]
-    Key {
-        /// What is wrong with it.
-        reason: String,
-    },
+    Key { reason: String },
 }
 
-/// Checks a certificate and its key, both PEM, and brings them into the form in which CAs are kept here.
+/// Checks a certificate and its key, both PEM, and converts them to the form of the container's own CAs: a single PEM
+/// block, and a key in PKCS#8.
 pub(super) fn check(certificate: &str, key: &str, now: SystemTime) -> Result<Pair, UserCaError> {
     let wrong = |reason: &str| UserCaError::Certificate { reason: reason.to_owned() };
-    let (rest, block) = parse_x509_pem(certificate.as_bytes()).map_err(|_| wrong("this is no certificate in PEM"))?;
+    let (rest, block) =
+        parse_x509_pem(certificate.as_bytes()).map_err(|_| wrong("the value is not a certificate in PEM"))?;
     if block.label != "CERTIFICATE" {
-        return Err(wrong(&format!("this is a `{}`, not a CERTIFICATE", block.label.escape_default())));
+        return Err(wrong(&format!("the value is a `{}`, not a CERTIFICATE", block.label.escape_default())));
     }
     if rest.trim_ascii() != b"" {
-        return Err(wrong("there is more than one certificate; give the one that shall issue, and no chain"));
+        return Err(wrong(
+            "the value has more than one certificate; give only the one that issues certificates, without its chain",
+        ));
     }
     let (_, parsed) = X509Certificate::from_der(&block.contents).map_err(|_| wrong("the certificate is damaged"))?;
     if !parsed.is_ca() {
-        return Err(wrong("this is not a CA's certificate (basicConstraints does not say CA:TRUE)"));
+        return Err(wrong("the certificate is not a CA's (basicConstraints lacks CA:TRUE)"));
     }
     if let Ok(Some(usage)) = parsed.key_usage() {
         if !usage.value.key_cert_sign() {
@@ -61,17 +59,19 @@ pub(super) fn check(certificate: &str, key: &str, now: SystemTime) -> Result<Pai
     let validity = parsed.validity();
     if seconds < validity.not_before.timestamp() || seconds > validity.not_after.timestamp() {
         return Err(wrong(&format!(
-            "it is valid from {} to {}, and this machine's clock says something else",
+            "the certificate is valid from {} to {}, and this machine's clock shows a time outside of that",
             validity.not_before, validity.not_after
         )));
     }
     let certificate = pem::block("CERTIFICATE", &block.contents);
     if certificate.len() > MOST_BYTES {
-        return Err(wrong(&format!("it is longer than {MOST_BYTES} bytes")));
+        return Err(wrong(&format!("the certificate is longer than {MOST_BYTES} bytes")));
     }
     let key = read_key(key)?;
     if key.public_key_info() != parsed.public_key().raw {
-        return Err(UserCaError::Key { reason: format!("this is not the key of the certificate in {}", env::CA_CERT) });
+        return Err(UserCaError::Key {
+            reason: format!("the key does not belong to the certificate in {}", env::CA_CERT),
+        });
     }
     Ok(Pair { certificate, key: key.to_pem() })
 }
@@ -79,9 +79,10 @@ pub(super) fn check(certificate: &str, key: &str, now: SystemTime) -> Result<Pai
 fn read_key(pem: &str) -> Result<PrivateKey, UserCaError> {
     let wrong = |reason: &str| UserCaError::Key { reason: reason.to_owned() };
     if pem.contains("ENCRYPTED") {
-        return Err(wrong("the key is encrypted; give it without a pass phrase"));
+        return Err(wrong("the key is encrypted; remove its passphrase"));
     }
-    let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| wrong("this is no private key in PEM"))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| wrong("the value is not a private key in PEM"))?;
     let candidates = match &key {
         PrivateKeyDer::Pkcs8(key) => vec![key.secret_pkcs8_der().to_vec()],
         PrivateKeyDer::Pkcs1(key) => vec![wrapped(RSA, None, key.secret_pkcs1_der())],
@@ -91,7 +92,9 @@ fn read_key(pem: &str) -> Result<PrivateKey, UserCaError> {
         _ => Vec::new(),
     };
     let read = candidates.iter().find_map(|der| PrivateKey::from_pkcs8(der));
-    read.ok_or_else(|| wrong("only RSA keys of 2048 to 4096 bits and ECDSA keys on P-256 or P-384 can be used"))
+    read.ok_or_else(|| {
+        wrong("the key is of an unsupported kind; use RSA with 2048 to 4096 bits, or ECDSA on P-256 or P-384")
+    })
 }
 
 /// Object identifiers of RFC 8017 and RFC 5480.
@@ -100,7 +103,7 @@ const ELLIPTIC: &[u64] = &[1, 2, 840, 10045, 2, 1];
 const P256: &[u64] = &[1, 2, 840, 10045, 3, 1, 7];
 const P384: &[u64] = &[1, 3, 132, 0, 34];
 
-/// PKCS#8 (RFC 5958) around a key in an older form.
+/// Wraps a key in an older form in PKCS#8 (RFC 5958).
 fn wrapped(algorithm: &[u64], curve: Option<&[u64]>, key: &[u8]) -> Vec<u8> {
     use yasna::models::ObjectIdentifier;
     yasna::construct_der(|writer| {
@@ -130,15 +133,15 @@ mod tests {
     }
 
     #[test]
-    fn a_ca_with_its_key_is_taken_as_it_is() {
+    fn a_ca_with_its_key_is_accepted_unchanged() {
         let pair = authority().pair;
         let text = format!("Subject: CN = mine\n{}\n\n", pair.certificate);
         assert_eq!(check(&text, &pair.key, SystemTime::now()), Ok(pair));
     }
 
     #[test]
-    fn keys_in_older_forms_are_understood() {
-        // `openssl ecparam -genkey` writes SEC1: what is within PKCS#8.
+    fn keys_in_older_forms_are_accepted() {
+        // `openssl ecparam -genkey` writes SEC1, which is the inner part of PKCS#8.
         let pair = authority().pair;
         let PrivateKeyDer::Pkcs8(der) = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap() else { panic!() };
         let inner = yasna::parse_der(der.secret_pkcs8_der(), |reader| {
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_the_variables_name() {
+    fn mistakes_are_reported_with_the_variables_name() {
         let now = SystemTime::now();
         let (mine, other) = (authority(), authority().pair);
         let names = std::collections::BTreeSet::new();
@@ -165,18 +168,18 @@ mod tests {
         let mine = mine.pair;
         let two = format!("{}{}", mine.certificate, other.certificate);
         let late = now + Duration::from_secs(7200);
-        for (certificate, key, now, told) in [
-            ("nonsense", mine.key.as_str(), now, "KUBAKE_CA_CERT: this is no certificate"),
-            (mine.key.as_str(), mine.key.as_str(), now, "KUBAKE_CA_CERT: this is a `PRIVATE KEY`"),
+        for (certificate, key, now, expected) in [
+            ("nonsense", mine.key.as_str(), now, "KUBAKE_CA_CERT: the value is not a certificate"),
+            (mine.key.as_str(), mine.key.as_str(), now, "KUBAKE_CA_CERT: the value is a `PRIVATE KEY`"),
             (two.as_str(), mine.key.as_str(), now, "more than one certificate"),
-            (leaf.certificate.as_str(), leaf.key.as_str(), now, "not a CA's certificate"),
+            (leaf.certificate.as_str(), leaf.key.as_str(), now, "the certificate is not a CA's"),
             (mine.certificate.as_str(), mine.key.as_str(), late, "valid from"),
-            (mine.certificate.as_str(), other.key.as_str(), now, "KUBAKE_CA_KEY: this is not the key of"),
-            (mine.certificate.as_str(), "nonsense", now, "KUBAKE_CA_KEY: this is no private key"),
+            (mine.certificate.as_str(), other.key.as_str(), now, "KUBAKE_CA_KEY: the key does not belong to"),
+            (mine.certificate.as_str(), "nonsense", now, "KUBAKE_CA_KEY: the value is not a private key"),
             (mine.certificate.as_str(), "-----BEGIN ENCRYPTED PRIVATE KEY-----", now, "encrypted"),
         ] {
             let error = check(certificate, key, now).unwrap_err().to_string();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
     }
 }
