@@ -2,10 +2,10 @@
 
 use kubake_contract::paths;
 
-use super::context::{Context, look};
+use super::context::{Context, find_image};
 use super::error::Error;
 use super::inbox::relative;
-use super::inputs::{self, Content, Images, Packed, Platform, Watch};
+use super::inputs::{self, Content, Images, Monitor, Packed, Platform};
 use super::{addons, listed};
 use crate::printer::Phase;
 
@@ -13,26 +13,26 @@ use crate::printer::Phase;
 pub(super) fn check_inputs(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error> {
     let engine = context.engine;
     let cancel = engine.runner().cancel();
-    let watch = Watch { say: &|text| phase.message(text), is_over: &|| cancel.is_cancelled() };
+    let monitor = Monitor { report: &|text| phase.message(text), is_cancelled: &|| cancel.is_cancelled() };
     let facts = engine.facts();
     let platform = Platform::new(&facts.os, &facts.arch);
     let mut problems = Vec::new();
 
     let named = context.settings.bake.images_dir.is_some();
-    let directory = context.settings.bake.images_dir.clone().unwrap_or_else(|| context.own.images_dir());
-    context.images = inputs::images(&directory, named, &platform, &watch, &mut problems);
+    let directory = context.settings.bake.images_dir.clone().unwrap_or_else(|| context.user_files.images_dir());
+    context.images = inputs::read_images(&directory, named, &platform, &monitor, &mut problems);
 
     let named = context.settings.bake.hooks_dir.is_some();
-    let directory = context.settings.bake.hooks_dir.clone().unwrap_or_else(|| context.own.hooks_dir());
+    let directory = context.settings.bake.hooks_dir.clone().unwrap_or_else(|| context.user_files.hooks_dir());
     let (inbox, kept) = (relative(paths::INBOX_HOOKS), relative(paths::HOOKS));
-    context.hooks = inputs::hooks(&directory, named, &inbox, &kept, &mut problems);
+    context.hooks = inputs::read_hooks(&directory, named, &inbox, &kept, &mut problems);
 
     if let Some(checkout) = &context.checkout {
         context.addons = addons::load(&checkout.addons_dir(), &context.settings.bake.addons, &mut problems);
     }
 
     for listed in &context.images.listed {
-        let image = look(engine, &listed.reference)?;
+        let image = find_image(engine, &listed.reference)?;
         problems.extend(listed::unusable(listed, image.as_ref(), &platform));
     }
     if cancel.is_cancelled() {

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 
 use kubake_contract::{BakeRequest, roles};
 
-use super::baked::{self, Bake};
+use super::bootable::{self, BootableImage};
 use super::context::Context;
-use super::error::{Error, doing};
+use super::error::{Error, failed_to};
 use super::inbox::settings_file;
 use super::inputs::Content;
 use super::tags::further_tags;
@@ -18,12 +18,12 @@ pub(super) fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<S
     let settings = context.settings;
     let file = settings_file(settings);
     let Content::Text(settings_text) = &file.content else { unreachable!("settings are packed as text") };
-    let before = match baked::begin(context, vec![context.images_inputs.clone(), settings_text.clone()])? {
+    let before = match bootable::reuse_unchanged(context, vec![context.images_inputs.clone(), settings_text.clone()])? {
         ControlFlow::Break(remark) => return Ok(remark),
         ControlFlow::Continue(before) => before,
     };
     let (from, addons) = (context.images_name.clone(), settings.bake.addons.join(","));
-    let bake = Bake {
+    let image = BootableImage {
         from: &from,
         role: roles::BAKE_CLUSTER,
         files: vec![file],
@@ -34,14 +34,14 @@ pub(super) fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<S
         tags: further_tags(settings),
         before,
     };
-    baked::finish(context, phase, bake)
+    bootable::build(context, phase, image)
 }
 
 pub(super) fn tag(context: &mut Context<'_>, _: &Phase) -> Result<String, Error> {
     let tags = further_tags(context.settings);
     for name in &tags {
         let command = Tag { image: context.settings.image.clone(), name: name.clone() };
-        context.engine.run(&command).map_err(doing(format!("name the image `{name}`")))?;
+        context.engine.run(&command).map_err(failed_to(format!("name the image `{name}`")))?;
     }
     let all: Vec<&str> =
         std::iter::once(context.settings.image.as_str()).chain(tags.iter().map(String::as_str)).collect();

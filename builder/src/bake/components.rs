@@ -4,7 +4,7 @@
 use kubake_contract::names;
 
 use super::context::Context;
-use super::error::{Error, doing};
+use super::error::{Error, failed_to};
 use super::image_build::{APPLIANCE, build_one};
 use crate::base_image::{self, BaseImage};
 use crate::engine::command::{ContainerSpec, Run};
@@ -38,7 +38,7 @@ pub(super) fn build(context: &mut Context<'_>, phase: &Phase) -> Result<String, 
         detach: false,
         remove: true,
     };
-    let wanted = context.engine.run_captured(&list).map_err(doing("ask kubeadm for the names of its images"))?;
+    let wanted = context.engine.run_captured(&list).map_err(failed_to("ask kubeadm for the names of its images"))?;
     let wanted = targets(&wanted, &version)?;
     let source = context.source()?;
     for (target, tag) in &wanted {

@@ -2,7 +2,7 @@
 
 use super::addons::Addons;
 use super::built::Built;
-use super::error::{Error, doing};
+use super::error::{Error, failed_to};
 use super::inputs::{Hooks, Images};
 use super::options::Options;
 use crate::checkout::Checkout;
@@ -18,7 +18,7 @@ pub(super) struct Context<'a> {
     /// None where nothing is made from source.
     pub(super) checkout: Option<Checkout>,
     /// Where the user's images and hooks are unless a setting says so.
-    pub(super) own: Checkout,
+    pub(super) user_files: Checkout,
     /// Temporary files of this bake; gone with it.
     pub(super) directory: tempfile::TempDir,
     pub(super) images: Images,
@@ -46,6 +46,6 @@ impl Context<'_> {
     }
 }
 
-pub(super) fn look(engine: &Engine, reference: &str) -> Result<Option<Image>, Error> {
-    engine.image(reference).map_err(doing(format!("look for the image `{reference}`")))
+pub(super) fn find_image(engine: &Engine, reference: &str) -> Result<Option<Image>, Error> {
+    engine.image(reference).map_err(failed_to(format!("look up the image `{reference}`")))
 }

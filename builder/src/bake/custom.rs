@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use kubake_contract::{BakeRequest, ClusterSettings, labels, paths, roles};
 
-use super::baked::{self, Bake};
-use super::context::{Context, look};
-use super::error::{Error, doing};
+use super::bootable::{self, BootableImage};
+use super::context::{Context, find_image};
+use super::error::{Error, failed_to};
 use super::inbox::directory;
 use super::options::{Baked, Options};
 use super::step::{self, Step};
 use super::user_images::{users_images, users_inputs};
-use super::{addons_build, check, components};
+use super::{addon_build, check, components};
 use crate::checkout::Checkout;
 use crate::engine::command::Pull;
 use crate::engine::{Engine, Image};
@@ -25,7 +25,7 @@ use crate::settings::Settings;
 const STEPS: [Step; 4] = [
     Step::always("inputs", check::check_inputs),
     Step::for_addons("base image", components::ensure_base),
-    Step::for_addons("add-ons", addons_build::build),
+    Step::for_addons("add-ons", addon_build::build),
     Step::always("custom image", bake_custom),
 ];
 
@@ -60,7 +60,7 @@ pub(super) fn bake(
 }
 
 fn find(engine: &Engine, from: &str, phase: &Phase) -> Result<Image, Error> {
-    if let Some(image) = look(engine, from)? {
+    if let Some(image) = find_image(engine, from)? {
         return Ok(image);
     }
     let absent = || Error::NotBaked { image: from.to_owned(), what: "does not exist" };
@@ -69,8 +69,8 @@ fn find(engine: &Engine, from: &str, phase: &Phase) -> Result<Image, Error> {
     }
     phase.message(format_args!("pulling {from}"));
     let pull = Pull { image: from.to_owned(), timeout: Some(PULL_TIMEOUT) };
-    engine.run(&pull).map_err(doing(format!("pull `{from}`")))?;
-    look(engine, from)?.ok_or_else(absent)
+    engine.run(&pull).map_err(failed_to(format!("pull `{from}`")))?;
+    find_image(engine, from)?.ok_or_else(absent)
 }
 
 /// What the baked cluster was made with.
@@ -87,14 +87,14 @@ fn bake_custom(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
     let from = context.options.from.clone().unwrap_or_default();
     let mut parts = vec![from.clone()];
     parts.extend(users_inputs(context, phase)?);
-    let before = match baked::begin(context, parts)? {
+    let before = match bootable::reuse_unchanged(context, parts)? {
         ControlFlow::Break(remark) => return Ok(remark),
         ControlFlow::Continue(before) => before,
     };
     let images = users_images(context, phase)?;
-    let had = look(context.engine, &from)?.and_then(|image| image.labels.get(labels::ADDONS).cloned());
-    let addons = together(&had.unwrap_or_default(), &context.settings.bake.addons);
-    let bake = Bake {
+    let had = find_image(context.engine, &from)?.and_then(|image| image.labels.get(labels::ADDONS).cloned());
+    let addons = merge_addons(&had.unwrap_or_default(), &context.settings.bake.addons);
+    let image = BootableImage {
         from: &from,
         role: roles::BAKE_CUSTOM,
         files: vec![directory(paths::INBOX_IMAGES)],
@@ -109,11 +109,11 @@ fn bake_custom(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
         tags: Vec::new(),
         before,
     };
-    baked::finish(context, phase, bake)
+    bootable::build(context, phase, image)
 }
 
 /// The add-ons that an image has and those that it gets, as its label says them.
-fn together(had: &str, added: &[String]) -> String {
+fn merge_addons(had: &str, added: &[String]) -> String {
     let all: BTreeSet<&str> =
         had.split(',').chain(added.iter().map(String::as_str)).filter(|name| !name.is_empty()).collect();
     all.into_iter().collect::<Vec<_>>().join(",")
@@ -125,9 +125,9 @@ mod tests {
 
     #[test]
     fn an_image_keeps_the_addons_it_had() {
-        assert_eq!(together("", &[]), "");
+        assert_eq!(merge_addons("", &[]), "");
         assert_eq!(
-            together("ingress,metrics-server", &["helm".to_owned(), "ingress".to_owned()]),
+            merge_addons("ingress,metrics-server", &["helm".to_owned(), "ingress".to_owned()]),
             "helm,ingress,metrics-server"
         );
     }

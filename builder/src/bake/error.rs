@@ -93,10 +93,10 @@ pub enum Error {
     #[error("interrupted while looking through what is to be baked in")]
     Interrupted,
     /// The engine did not do what it was asked to.
-    #[error("{doing}")]
+    #[error("failed to {action}")]
     Run {
         /// What was to be done.
-        doing: String,
+        action: String,
         /// Why not.
         #[source]
         source: RunError,
@@ -196,6 +196,6 @@ impl Error {
 }
 
 /// Puts what was being done in front of an engine's error.
-pub(super) fn doing(what: impl Into<String>) -> impl FnOnce(RunError) -> Error {
-    move |source| Error::Run { doing: what.into(), source }
+pub(super) fn failed_to(action: impl Into<String>) -> impl FnOnce(RunError) -> Error {
+    move |source| Error::Run { action: action.into(), source }
 }

@@ -4,7 +4,7 @@
 use super::error::Error;
 use super::options::{Baked, Options};
 use super::step::{self, Step};
-use super::{addons_build, check, cluster, components, images};
+use super::{addon_build, check, cluster, components, images};
 use crate::checkout::Checkout;
 use crate::engine::Engine;
 use crate::printer::Printer;
@@ -15,7 +15,7 @@ const STEPS: [Step; 7] = [
     Step::always("inputs", check::check_inputs),
     Step::always("base image", components::ensure_base),
     Step::always("components", components::build),
-    Step::for_addons("add-ons", addons_build::build),
+    Step::for_addons("add-ons", addon_build::build),
     Step::always("images", images::bake_images),
     Step::always("cluster", cluster::bake_cluster),
     Step::always("tags", cluster::tag),

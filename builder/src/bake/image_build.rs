@@ -11,9 +11,9 @@ use kubake_contract::proxies::UNDERSTOOD;
 
 use super::buildkit::Progress;
 use super::built::Built;
-use super::context::Context;
-use super::error::{Error, doing};
-use super::replaced::drop_untagged;
+use super::context::{Context, find_image};
+use super::error::Error;
+use super::image_cleanup::remove_replaced_image;
 use crate::engine::command::{Build, EngineCommand, SecretSource};
 use crate::printer::Phase;
 
@@ -49,12 +49,11 @@ impl EngineCommand for Plain {
 /// Builds the image of a target and calls it `name`.
 pub(super) fn build_one(context: &Context<'_>, phase: &Phase, target: &str, name: String) -> Result<Built, Error> {
     let command = Build { tags: vec![name.clone()], ..command(context, target)? };
-    let look = || context.engine.image(&name).map_err(doing(format!("look for the image `{name}`")));
-    let before = look()?;
+    let before = find_image(context.engine, &name)?;
     run(context, phase, target, command)?;
-    let id = look()?.map(|image| image.id).unwrap_or_default();
+    let id = find_image(context.engine, &name)?.map(|image| image.id).unwrap_or_default();
     if let Some(before) = before.filter(|before| before.id != id) {
-        drop_untagged(context.engine, &before.id, &name, &[]);
+        remove_replaced_image(context.engine, &before.id, &name, &[]);
     }
     Ok(Built { name, id })
 }

@@ -5,11 +5,11 @@
 use kubake_contract::{BakeRequest, CONTROL_PLANE_ARCHIVE, labels, paths, roles};
 
 use super::container::{self, RECIPE};
-use super::context::Context;
-use super::error::{Error, doing};
+use super::context::{Context, find_image};
+use super::engine_archive::{save, saved};
+use super::error::Error;
+use super::image_cleanup::{remove_outdated_stores, remove_replaced_image};
 use super::inbox::{directory, request_file, settings_file};
-use super::replaced::{drop_outdated, drop_untagged};
-use super::saved::{save, saved};
 use super::user_images::{users_images, users_inputs};
 use crate::digest;
 use crate::printer::Phase;
@@ -25,7 +25,7 @@ pub(super) fn bake_images(context: &mut Context<'_>, phase: &Phase) -> Result<St
     parts.extend(users_inputs(context, phase)?);
     let hash = digest::of_parts(&parts);
     context.images_name = format!("{IMAGES_REPOSITORY}:{}", digest::short(&hash));
-    let present = engine.image(&context.images_name).map_err(doing("look for the images' image"))?;
+    let present = find_image(engine, &context.images_name)?;
     let is_present = present.as_ref().is_some_and(|image| image.labels.get(labels::INPUTS) == Some(&hash));
     context.images_inputs.clone_from(&hash);
     if is_present && !context.options.force {
@@ -59,8 +59,8 @@ pub(super) fn bake_images(context: &mut Context<'_>, phase: &Phase) -> Result<St
         },
     )?;
     if let Some(before) = present.filter(|before| before.id != id) {
-        drop_untagged(engine, &before.id, &context.images_name, &[]);
+        remove_replaced_image(engine, &before.id, &context.images_name, &[]);
     }
-    drop_outdated(context, IMAGES_REPOSITORY, &components);
+    remove_outdated_stores(context, IMAGES_REPOSITORY, &components);
     Ok(context.images_name.clone())
 }

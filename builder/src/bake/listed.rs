@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::context::look;
-use super::error::{Error, doing};
+use super::context::find_image;
+use super::engine_archive::save;
+use super::error::{Error, failed_to};
 use super::inputs::{self, Listed, Platform, Problem};
-use super::saved::save;
 use crate::advice::Advice;
 use crate::engine::command::{Pull, Tag};
 use crate::engine::{Engine, Image, ImageGuard};
@@ -51,7 +51,7 @@ pub(super) fn save_listed(
         guards.push(ImageGuard::new(engine, &ours));
         engine
             .run(&Tag { image: reference.clone(), name: ours.clone() })
-            .map_err(doing(format!("name the image `{reference}`")))?;
+            .map_err(failed_to(format!("name the image `{reference}`")))?;
         images.push(ours.clone());
         names.insert(ours, name);
     }
@@ -66,7 +66,7 @@ pub(super) fn pull_listed(engine: &Engine, listed: &[Listed], phase: &Phase) -> 
     let part = |reference: &str, id: &str| format!("{reference} {id}");
     for image in listed {
         let Listed { reference, .. } = image;
-        if let Some(present) = look(engine, reference)? {
+        if let Some(present) = find_image(engine, reference)? {
             found.push(part(reference, &present.id));
             continue;
         }
@@ -74,11 +74,11 @@ pub(super) fn pull_listed(engine: &Engine, listed: &[Listed], phase: &Phase) -> 
         let pull = Pull { image: reference.clone(), timeout: Some(Duration::from_secs(1800)) };
         match engine.run(&pull) {
             Ok(()) => {
-                let id = look(engine, reference)?.map(|image| image.id).unwrap_or_default();
+                let id = find_image(engine, reference)?.map(|image| image.id).unwrap_or_default();
                 found.push(part(reference, &id));
             }
             Err(source) if source.is_interrupted() => {
-                return Err(Error::Run { doing: format!("pull `{reference}`"), source });
+                return Err(Error::Run { action: format!("pull `{reference}`"), source });
             }
             Err(error) => {
                 let why = chain(&error);

@@ -8,9 +8,9 @@
 //! `commit` and not a Dockerfile, because a build step can be neither privileged nor long-lived enough to hold a
 //! kubelet.
 
+mod addon_build;
 mod addons;
-mod addons_build;
-mod baked;
+mod bootable;
 mod buildkit;
 mod built;
 mod check;
@@ -19,19 +19,19 @@ mod components;
 mod container;
 mod context;
 mod custom;
+mod engine_archive;
 mod error;
 mod from_source;
 mod hook_secrets;
 mod host_hooks;
 mod image_build;
+mod image_cleanup;
 mod images;
 mod inbox;
 mod inputs;
 mod listed;
 mod options;
-mod replaced;
 mod run;
-mod saved;
 mod step;
 mod tags;
 mod user_images;

@@ -44,7 +44,7 @@ pub(super) fn run(
     engine: &Engine,
     settings: &Settings,
     options: Options,
-    (checkout, own): (Option<Checkout>, Checkout),
+    (checkout, user_files): (Option<Checkout>, Checkout),
     printer: &Printer,
 ) -> Result<Baked, Error> {
     let started = Instant::now();
@@ -59,7 +59,7 @@ pub(super) fn run(
         settings,
         options,
         checkout,
-        own,
+        user_files,
         directory,
         images: Images::default(),
         hooks: Hooks::default(),

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::context::Context;
+use super::engine_archive::{save, saved};
 use super::error::Error;
 use super::inputs::Archive;
 use super::listed::{pull_listed, save_listed};
-use super::saved::{save, saved};
 use crate::printer::Phase;
 
 /// The archive of add-ons' images; it sorts after the user's.

@@ -75,7 +75,7 @@ pub(in super::super) fn load(all: &Path, names: &[String], problems: &mut Vec<Pr
             }
             let target = relative(paths::INBOX_MANIFESTS).join(format!("{ADDON_PREFIX}{name}"));
             manifests.push(directory(paths::INBOX_MANIFESTS));
-            manifests.extend(inputs::tree(&source, &target, problems));
+            manifests.extend(inputs::collect_tree(&source, &target, problems));
         }
         found.push(Addon { definition, manifests });
     }

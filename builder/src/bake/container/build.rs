@@ -9,7 +9,7 @@ use kubake_contract::proxies::VARIABLES;
 use kubake_contract::{labels, moments, names, paths};
 
 use super::super::context::Context;
-use super::super::error::{Error, doing};
+use super::super::error::{Error, failed_to};
 use super::super::hook_secrets::{self, HookSecrets};
 use super::super::host_hooks;
 use super::super::inputs;
@@ -50,12 +50,12 @@ pub(in super::super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Reci
         |source: PathBuf, target: String| CopyInto { source, container: container.clone(), target, archive: false };
     engine
         .run_with_input(&copy("-".into(), "/".to_owned()), Input::File(packed))
-        .map_err(doing("copy the settings into the build container"))?;
+        .map_err(failed_to("copy the settings into the build container"))?;
     for path in &recipe.trees {
         let tree = File::open(path).map_err(|source| inputs::Error::Read { path: path.clone(), source })?;
         engine
             .run_with_input(&copy("-".into(), "/".to_owned()), Input::File(tree))
-            .map_err(doing("copy the programs of add-ons into the build container"))?;
+            .map_err(failed_to("copy the programs of add-ons into the build container"))?;
     }
     for (archive, name) in &recipe.archives {
         copy_archive(engine, phase, archive, name, &copy("-".into(), paths::INBOX_IMAGES.to_owned()))?;
@@ -73,7 +73,7 @@ pub(in super::super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Reci
         if context.hooks.host.is_empty() {
             return Ok(());
         }
-        let found = engine.container(&container).map_err(doing("look for the build container"))?;
+        let found = engine.container(&container).map_err(failed_to("look up the build container"))?;
         let id = found.map_or_else(|| container.clone(), |container| container.id);
         let given = host_hooks::HookContext {
             directory: &context.hooks.directory,
@@ -105,7 +105,7 @@ pub(in super::super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Reci
     if let Err(source) = ended {
         return Err(match source {
             source @ RunError::Failed { .. } => follower.failure(recipe.role, &source, keep()),
-            source => doing(format!("follow the build container of {}", recipe.role))(source),
+            source => failed_to(format!("follow the build container of {}", recipe.role))(source),
         });
     }
 
@@ -126,12 +126,12 @@ pub(in super::super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Reci
             // It has ended.
             pause: false,
         })
-        .map_err(doing(format!("commit the build container as `{}`", recipe.name)))?;
+        .map_err(failed_to(format!("commit the build container as `{}`", recipe.name)))?;
     engine
         .run(&Tag { image: unfinished.name().to_owned(), name: recipe.name.to_owned() })
-        .map_err(doing(format!("name the image `{}`", recipe.name)))?;
+        .map_err(failed_to(format!("name the image `{}`", recipe.name)))?;
     if let Some(guard) = guard {
-        guard.remove().map_err(doing("remove the build container"))?;
+        guard.remove().map_err(failed_to("remove the build container"))?;
     }
     Ok(id)
 }
@@ -139,16 +139,16 @@ pub(in super::super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Reci
 /// Creates the build container. The engine's client gives it variables about proxies that its user configured, and an image
 /// keeps what stands there: then once more, with all of them empty.
 fn create(engine: &Engine, spec: ContainerSpec) -> Result<ContainerGuard, Error> {
-    let doing = || doing(format!("create the build container from `{}`", spec.image));
-    let guard = engine.create(spec.clone()).map_err(doing())?;
-    let container = engine.container(guard.name()).map_err(doing())?;
+    let failed = || failed_to(format!("create the build container from `{}`", spec.image));
+    let guard = engine.create(spec.clone()).map_err(failed())?;
+    let container = engine.container(guard.name()).map_err(failed())?;
     let variables = container.map(|container| container.variables).unwrap_or_default();
     if !VARIABLES.iter().any(|name| variables.iter().any(|variable| variable == name)) {
         return Ok(guard);
     }
-    guard.remove().map_err(doing())?;
+    guard.remove().map_err(failed())?;
     let env = VARIABLES.map(|name| (name.to_owned(), String::new())).to_vec();
-    engine.create(ContainerSpec { env, ..spec.clone() }).map_err(doing())
+    engine.create(ContainerSpec { env, ..spec.clone() }).map_err(failed())
 }
 
 fn hand_over(
@@ -159,7 +159,9 @@ fn hand_over(
 ) -> Result<(), Error> {
     let packed = hook_secrets::pack(secrets, proxies)
         .map_err(|source| inputs::Error::Pack { path: PathBuf::from(paths::INBOX_SECRETS), source })?;
-    engine.run_with_input(copy, Input::Bytes(packed)).map_err(doing("hand the hooks' secrets to the build container"))
+    engine
+        .run_with_input(copy, Input::Bytes(packed))
+        .map_err(failed_to("hand the hooks' secrets to the build container"))
 }
 
 /// Leaves no secret in a container that is kept: one that could not be started has not removed them.

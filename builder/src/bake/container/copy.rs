@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::super::error::{Error, doing};
+use super::super::error::{Error, failed_to};
 use super::super::inputs::{self, Archive};
 use crate::engine::command::CopyInto;
 use crate::engine::{Engine, Input};
@@ -23,7 +23,7 @@ pub(super) fn copy_archive(
     copy: &CopyInto,
 ) -> Result<(), Error> {
     let copied = Arc::new(AtomicU64::new(0));
-    let stream = inputs::stream(archive, name, Arc::clone(&copied))
+    let stream = inputs::tar_stream(archive, name, Arc::clone(&copied))
         .map_err(|source| inputs::Error::Pack { path: archive.path.clone(), source })?;
     let is_done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -36,7 +36,7 @@ pub(super) fn copy_archive(
         let outcome = engine.run_with_input(copy, Input::Reader(stream));
         is_done.store(true, Ordering::Relaxed);
         shown.thread().unpark();
-        outcome.map_err(doing(format!("copy `{}` into the build container", archive.path.display())))
+        outcome.map_err(failed_to(format!("copy `{}` into the build container", archive.path.display())))
     })
 }
 

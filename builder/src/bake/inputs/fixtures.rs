@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::images::{Images, images};
+use super::images::{Images, read_images};
 use super::layout::{INDEX, LAYOUT, NAMES};
+use super::monitor::Monitor;
 use super::platform::Platform;
-use super::watch::Watch;
 use crate::digest;
 
 pub(super) fn tar_of(names: &[&str]) -> Vec<u8> {
@@ -22,7 +22,7 @@ pub(super) fn tar_of(names: &[&str]) -> Vec<u8> {
 
 pub(super) fn images_of(directory: &Path) -> Images {
     let mut problems = Vec::new();
-    let images = images(directory, true, &Platform::new("linux", "x86_64"), &Watch::idle(), &mut problems);
+    let images = read_images(directory, true, &Platform::new("linux", "x86_64"), &Monitor::idle(), &mut problems);
     assert_eq!(problems, []);
     images
 }

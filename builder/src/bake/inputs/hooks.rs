@@ -23,7 +23,13 @@ pub(crate) struct Hooks {
 
 /// Reads a hooks directory; where `required` is false it may be missing. Those of the bake are packed under `inbox`, those
 /// of the boot under `kept`. What is wrong joins `problems`.
-pub(crate) fn hooks(directory: &Path, required: bool, inbox: &Path, kept: &Path, problems: &mut Vec<Problem>) -> Hooks {
+pub(crate) fn read_hooks(
+    directory: &Path,
+    required: bool,
+    inbox: &Path,
+    kept: &Path,
+    problems: &mut Vec<Problem>,
+) -> Hooks {
     let mut hooks = Hooks { directory: directory.to_owned(), ..Hooks::default() };
     for path in entries(directory, required, problems) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -61,7 +67,7 @@ pub(crate) fn hooks(directory: &Path, required: bool, inbox: &Path, kept: &Path,
 }
 
 /// Reads a directory that is packed under `target` as it is. What is wrong joins `problems`.
-pub(crate) fn tree(directory: &Path, target: &Path, problems: &mut Vec<Problem>) -> Vec<Packed> {
+pub(crate) fn collect_tree(directory: &Path, target: &Path, problems: &mut Vec<Problem>) -> Vec<Packed> {
     let mut packed = Vec::new();
     walk(directory, target, &mut packed, problems);
     packed
@@ -118,7 +124,7 @@ mod tests {
 
         let mut problems = Vec::new();
         let inbox = Path::new("kubake/inbox/hooks");
-        let hooks = hooks(directory.path(), true, inbox, Path::new("etc/kubake/hooks"), &mut problems);
+        let hooks = read_hooks(directory.path(), true, inbox, Path::new("etc/kubake/hooks"), &mut problems);
         assert_eq!(problems, []);
         let archive = pack(&hooks.packed, tempfile::tempfile().unwrap()).unwrap();
         let mut seen = Vec::new();
@@ -150,7 +156,7 @@ mod tests {
         fs::create_dir(directory.path().join("after-cluster")).unwrap();
         std::os::unix::fs::symlink("..", directory.path().join("after-cluster/lib")).unwrap();
         let mut problems = Vec::new();
-        hooks(directory.path(), true, Path::new("x"), Path::new("y"), &mut problems);
+        read_hooks(directory.path(), true, Path::new("x"), Path::new("y"), &mut problems);
         assert_eq!(problems.len(), 1);
         assert!(problems[0].to_string().contains("a link to a directory"), "{}", problems[0]);
     }

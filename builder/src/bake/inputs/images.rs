@@ -9,10 +9,10 @@ use super::directory::entries;
 use super::image_archive::{Archive, Form};
 use super::layout;
 use super::list::{self, Listed};
+use super::monitor::Monitor;
 use super::platform::Platform;
 use super::problem::{Problem, unreadable};
 use super::stream;
-use super::watch::Watch;
 use crate::digest;
 
 /// Lists hold names; one that is larger is something else.
@@ -28,28 +28,28 @@ pub(crate) struct Images {
 }
 
 /// Reads and checks an images directory; where `required` is false it may be missing. What is wrong joins `problems`.
-pub(crate) fn images(
+pub(crate) fn read_images(
     directory: &Path,
     required: bool,
     platform: &Platform,
-    watch: &Watch<'_>,
+    monitor: &Monitor<'_>,
     problems: &mut Vec<Problem>,
 ) -> Images {
     let mut images = Images::default();
     for path in entries(directory, required, problems) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with('.') || (watch.is_over)() {
+        if name.starts_with('.') || (monitor.is_cancelled)() {
             continue;
         }
         let problem = |what: String| Problem { path: path.clone(), line: None, what };
         let is_archive = archive::SUFFIXES.iter().any(|suffix| name.ends_with(suffix));
         let is_list = name.ends_with(".txt");
         if path.is_dir() {
-            if !layout::is_one(&path) {
+            if !layout::looks_like_layout(&path) {
                 continue;
             }
-            (watch.say)(&format!("looking through {name}"));
-            match layout::read(&path, watch) {
+            (monitor.report)(&format!("looking through {name}"));
+            match layout::read(&path, monitor) {
                 Err(found) => problems.extend(found),
                 Ok((members, digest)) => match stream::layout_size(&members) {
                     Err(error) => problems.push(problem(format!("cannot be packed: {error}"))),
@@ -57,10 +57,10 @@ pub(crate) fn images(
                 },
             }
         } else if path.is_file() && is_archive {
-            (watch.say)(&format!("looking through {name}"));
-            let looked = archive::inspect(&path, watch).and_then(|(packing, size)| {
+            (monitor.report)(&format!("looking through {name}"));
+            let looked = archive::inspect(&path, monitor).and_then(|(packing, size)| {
                 let digest = File::open(&path)
-                    .and_then(|file| digest::of_reader(watch.over(file)))
+                    .and_then(|file| digest::of_reader(monitor.reader(file)))
                     .map_err(archive::Fault::Read)?;
                 Ok(Archive { path: path.clone(), name, digest, size, form: Form::File(packing) })
             });
@@ -106,7 +106,7 @@ mod tests {
     use std::fs;
 
     use super::super::fixtures::{images_of, layout_of, tar_of};
-    use super::super::hooks::hooks;
+    use super::super::hooks::read_hooks;
     use super::super::problem::Error;
     use super::*;
 
@@ -148,8 +148,8 @@ mod tests {
         fs::create_dir_all(path("hooks/after-clusters")).unwrap();
         fs::write(path("hooks/after-cluster"), "#!/bin/sh\n").unwrap();
         let mut problems = Vec::new();
-        images(directory.path(), true, &engine(), &Watch::idle(), &mut problems);
-        hooks(&path("hooks"), true, Path::new("x"), Path::new("y"), &mut problems);
+        read_images(directory.path(), true, &engine(), &Monitor::idle(), &mut problems);
+        read_hooks(&path("hooks"), true, Path::new("x"), Path::new("y"), &mut problems);
         let text = Error::Problems(problems).to_string();
         for wanted in [
             "a.tar`: no image archive: it is no tar file; make it with `docker save",
@@ -168,11 +168,11 @@ mod tests {
     fn a_missing_directory_counts_only_where_it_was_asked_for() {
         let missing = Path::new("/nonexistent/images.d");
         let mut problems = Vec::new();
-        let found = images(missing, false, &engine(), &Watch::idle(), &mut problems);
-        let hooks_found = hooks(missing, false, Path::new("x"), Path::new("y"), &mut problems);
+        let found = read_images(missing, false, &engine(), &Monitor::idle(), &mut problems);
+        let hooks_found = read_hooks(missing, false, Path::new("x"), Path::new("y"), &mut problems);
         assert_eq!((found, hooks_found.packed, problems.len()), (Images::default(), Vec::new(), 0));
-        images(missing, true, &engine(), &Watch::idle(), &mut problems);
-        hooks(missing, true, Path::new("x"), Path::new("y"), &mut problems);
+        read_images(missing, true, &engine(), &Monitor::idle(), &mut problems);
+        read_hooks(missing, true, Path::new("x"), Path::new("y"), &mut problems);
         assert_eq!(problems.len(), 2);
     }
 }

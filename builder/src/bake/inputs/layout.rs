@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::monitor::Monitor;
 use super::problem::Problem;
-use super::watch::Watch;
 use crate::digest;
 
 pub(super) const LAYOUT: &str = "oci-layout";
@@ -53,13 +53,13 @@ struct Descriptor {
 }
 
 /// Whether a directory wants to be a layout.
-pub(super) fn is_one(directory: &Path) -> bool {
+pub(super) fn looks_like_layout(directory: &Path) -> bool {
     [LAYOUT, INDEX].iter().any(|name| directory.join(name).symlink_metadata().is_ok())
 }
 
 /// The files of a layout in a fixed order and a hash of them all, or everything that is wrong with it.
-pub(super) fn read(directory: &Path, watch: &Watch<'_>) -> Result<(Vec<Member>, String), Vec<Problem>> {
-    let mut reader = Reader { directory, watch, members: Vec::new(), hashes: Vec::new(), problems: Vec::new() };
+pub(super) fn read(directory: &Path, monitor: &Monitor<'_>) -> Result<(Vec<Member>, String), Vec<Problem>> {
+    let mut reader = Reader { directory, monitor, members: Vec::new(), hashes: Vec::new(), problems: Vec::new() };
     let layout = reader.description::<LayoutFile>(LAYOUT);
     if let Some(other) = layout.map(|layout| layout.version).filter(|version| version != VERSION) {
         reader.problem(LAYOUT, format!("is of version {}; only {VERSION} is known", other.escape_debug()));
@@ -67,7 +67,7 @@ pub(super) fn read(directory: &Path, watch: &Watch<'_>) -> Result<(Vec<Member>, 
     let index = reader.description::<Index>(INDEX);
     let blobs = reader.blobs();
     if let Some(index) = index {
-        reader.judge(&index, &blobs);
+        reader.check_index(&index, &blobs);
     }
     if reader.problems.is_empty() {
         let hash = digest::of_parts(&reader.hashes);
@@ -79,7 +79,7 @@ pub(super) fn read(directory: &Path, watch: &Watch<'_>) -> Result<(Vec<Member>, 
 
 struct Reader<'a> {
     directory: &'a Path,
-    watch: &'a Watch<'a>,
+    monitor: &'a Monitor<'a>,
     members: Vec<Member>,
     hashes: Vec<String>,
     problems: Vec<Problem>,
@@ -148,7 +148,7 @@ impl Reader<'_> {
                 let name = format!("{below}/{hex}");
                 let Some(size) = self.file(&name) else { continue };
                 let path = self.directory.join(&name);
-                match File::open(&path).and_then(|file| digest::of_reader(self.watch.over(file))) {
+                match File::open(&path).and_then(|file| digest::of_reader(self.monitor.reader(file))) {
                     // The longer hash is seldom used, and containerd looks at it in any case.
                     Ok(hash) if algorithm == "sha256" && hash != hex => {
                         self.problem(&name, "is not what its name says; make the layout anew");
@@ -187,7 +187,7 @@ impl Reader<'_> {
         }
     }
 
-    fn judge(&mut self, index: &Index, blobs: &BTreeSet<String>) {
+    fn check_index(&mut self, index: &Index, blobs: &BTreeSet<String>) {
         for descriptor in &index.manifests {
             if !blobs.contains(&descriptor.digest) {
                 let shown = descriptor.digest.escape_debug();
@@ -219,24 +219,24 @@ mod tests {
     use super::*;
 
     fn problems(directory: &Path) -> String {
-        let problems = read(directory, &Watch::idle()).unwrap_err();
+        let problems = read(directory, &Monitor::idle()).unwrap_err();
         problems.iter().map(|problem| format!("{problem}\n")).collect()
     }
 
     #[test]
     fn what_belongs_to_a_layout_is_found_and_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(!is_one(directory.path()));
+        assert!(!looks_like_layout(directory.path()));
         let blob = layout_of(directory.path(), "docker.io/me/app:1");
-        assert!(is_one(directory.path()));
+        assert!(looks_like_layout(directory.path()));
         fs::write(directory.path().join("notes"), "").unwrap();
         fs::write(directory.path().join("blobs/sha256/half.partial"), "").unwrap();
-        let (members, hash) = read(directory.path(), &Watch::idle()).unwrap();
+        let (members, hash) = read(directory.path(), &Monitor::idle()).unwrap();
         let names: Vec<_> = members.iter().map(|member| member.name.as_str()).collect();
         let hex = blob.file_name().unwrap().to_str().unwrap();
         assert_eq!(names, [LAYOUT, INDEX, format!("blobs/sha256/{hex}").as_str()]);
         layout_of(directory.path(), "docker.io/me/app:2");
-        assert_ne!(read(directory.path(), &Watch::idle()).unwrap().1, hash, "another name is another input");
+        assert_ne!(read(directory.path(), &Monitor::idle()).unwrap().1, hash, "another name is another input");
     }
 
     #[test]

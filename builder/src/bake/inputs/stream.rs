@@ -21,7 +21,7 @@ const TRAILER: [u8; 1024] = [0; 1024];
 ///
 /// # Errors
 /// When the name fits into no header.
-pub(crate) fn of(archive: &Archive, name: &str, copied: Arc<AtomicU64>) -> io::Result<Box<dyn Read + Send>> {
+pub(crate) fn tar_stream(archive: &Archive, name: &str, copied: Arc<AtomicU64>) -> io::Result<Box<dyn Read + Send>> {
     let content = match &archive.form {
         Form::File(packing) => Piece::Archive(archive.path.clone(), *packing, archive.size),
         Form::Layout(members) => Piece::Stream(Box::new(layout_stream(members)?), archive.size),
@@ -187,7 +187,7 @@ mod tests {
     fn unpack(archive: &Archive, name: &str) -> io::Result<Vec<u8>> {
         let copied = Arc::new(AtomicU64::new(0));
         let mut stream = Vec::new();
-        of(archive, name, Arc::clone(&copied))?.read_to_end(&mut stream)?;
+        tar_stream(archive, name, Arc::clone(&copied))?.read_to_end(&mut stream)?;
         assert_eq!(copied.load(Ordering::Relaxed), stream.len() as u64);
         let mut outer = tar::Archive::new(stream.as_slice());
         let mut entry = outer.entries()?.next().unwrap()?;

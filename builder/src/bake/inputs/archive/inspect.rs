@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::super::watch::Watch;
+use super::super::monitor::Monitor;
 use super::packing::{GZIP, Packing, ZSTD, open};
 use super::tape::{Plain, Unpacked};
 use super::walk::{broken, walk};
@@ -24,7 +24,7 @@ pub(in super::super) enum Fault {
 }
 
 /// Walks through an archive; answers with its packing and how large it is as plain tar.
-pub(in super::super) fn inspect(path: &Path, watch: &Watch<'_>) -> Result<(Packing, u64), Fault> {
+pub(in super::super) fn inspect(path: &Path, monitor: &Monitor<'_>) -> Result<(Packing, u64), Fault> {
     let mut file = File::open(path).map_err(Fault::Read)?;
     let length = file.metadata().map_err(Fault::Read)?.len();
     let mut magic = Vec::new();
@@ -43,7 +43,7 @@ pub(in super::super) fn inspect(path: &Path, watch: &Watch<'_>) -> Result<(Packi
     } else {
         let most = SMALL.max(length.saturating_mul(MOST_RATIO));
         let inner = open(path, packing).map_err(Fault::Read)?;
-        let mut unpacked = Unpacked { inner, count: 0, most, watch };
+        let mut unpacked = Unpacked { inner, count: 0, most, monitor };
         // To its end, so that its checksums are looked at and its size is known.
         let found = walk(&mut unpacked)
             .and_then(|found| io::copy(&mut unpacked, &mut io::sink()).map(|_| found).map_err(|error| broken(&error)));

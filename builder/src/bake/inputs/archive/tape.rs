@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 
-use super::super::watch::Watch;
+use super::super::monitor::Monitor;
 
 /// A tar file whose content can be passed over.
 pub(super) trait Tape: Read {
@@ -40,12 +40,12 @@ pub(super) struct Unpacked<'a> {
     pub(super) inner: Box<dyn Read + Send>,
     pub(super) count: u64,
     pub(super) most: u64,
-    pub(super) watch: &'a Watch<'a>,
+    pub(super) monitor: &'a Monitor<'a>,
 }
 
 impl Read for Unpacked<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.watch.go_on()?;
+        self.monitor.check_cancelled()?;
         let count = self.inner.read(buffer)?;
         self.count += count as u64;
         if self.count > self.most {

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 use super::super::fixtures::tar_of;
-use super::super::watch::Watch;
+use super::super::monitor::Monitor;
 use super::inspect::{Fault, inspect};
 use super::packing::{Packing, open};
 use super::tape::Unpacked;
@@ -34,7 +34,7 @@ fn inspected(bytes: &[u8]) -> Result<(Packing, u64), String> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.tar");
     std::fs::write(&path, bytes).unwrap();
-    inspect(&path, &Watch::idle()).map_err(|fault| match fault {
+    inspect(&path, &Monitor::idle()).map_err(|fault| match fault {
         Fault::Broken(what) => what,
         Fault::Read(error) => panic!("{error}"),
     })
@@ -120,15 +120,15 @@ fn a_name_that_leads_out_and_a_header_that_wants_memory_are_refused() {
 #[test]
 fn a_bomb_is_given_up() {
     let inner = Box::new(io::repeat(0));
-    let mut bomb = Unpacked { inner, count: 0, most: 5 << 20, watch: &Watch::idle() };
+    let mut bomb = Unpacked { inner, count: 0, most: 5 << 20, monitor: &Monitor::idle() };
     let error = io::copy(&mut bomb, &mut io::sink()).unwrap_err();
     assert!(error.to_string().contains("unpacks to more than 5 MiB"), "{error}");
 }
 
 #[test]
 fn whoever_wants_to_stop_need_not_wait_for_the_end() {
-    let watch = Watch { say: &|_| (), is_over: &|| true };
-    let mut endless = Unpacked { inner: Box::new(io::repeat(0)), count: 0, most: u64::MAX, watch: &watch };
+    let monitor = Monitor { report: &|_| (), is_cancelled: &|| true };
+    let mut endless = Unpacked { inner: Box::new(io::repeat(0)), count: 0, most: u64::MAX, monitor: &monitor };
     assert!(io::copy(&mut endless, &mut io::sink()).is_err());
 }
 

@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::engine::command::{Filter, ImageList, RemoveImage};
 
 /// The image that had the name before, unless it has another one, or a container or an image still needs it.
-pub(super) fn drop_untagged(engine: &Engine, id: &str, name: &str, further: &[String]) {
+pub(super) fn remove_replaced_image(engine: &Engine, id: &str, name: &str, further: &[String]) {
     match engine.image(id) {
         Ok(Some(image)) if image.tags.iter().all(|tag| tag == name || further.contains(tag)) => {
             let mut images: Vec<String> = image.tags.into_iter().filter(|tag| tag != name).collect();
@@ -27,7 +27,7 @@ pub(super) fn drop_untagged(engine: &Engine, id: &str, name: &str, further: &[St
 
 /// Removes images with a store of components that are built anew by now: gigabytes that nobody looks for. Those of the
 /// same components stay, for the bakes that add other images to them. Baked images on top keep what they need.
-pub(super) fn drop_outdated(context: &Context<'_>, repository: &str, components: &str) {
+pub(super) fn remove_outdated_stores(context: &Context<'_>, repository: &str, components: &str) {
     let list = ImageList {
         filters: vec![
             Filter::LabelIs(labels::STAGE.to_owned(), "images".to_owned()),

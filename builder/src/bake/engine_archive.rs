@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::{Error, doing};
+use super::error::{Error, failed_to};
 use super::inputs::{self, Archive};
 use crate::engine::Engine;
 use crate::engine::command::Save;
 
 pub(super) fn save(engine: &Engine, output: &Path, images: Vec<String>) -> Result<(), Error> {
     let what = format!("save {} images into `{}`", images.len(), output.display());
-    engine.run(&Save { output: output.to_owned(), images }).map_err(doing(what))
+    engine.run(&Save { output: output.to_owned(), images }).map_err(failed_to(what))
 }
 
 /// What was just saved, to be copied.

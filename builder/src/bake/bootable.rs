@@ -8,17 +8,17 @@ use kubake_contract::hooks::Failure;
 use kubake_contract::{BakeRequest, labels, paths};
 
 use super::container::{self, RECIPE};
-use super::context::{Context, look};
+use super::context::{Context, find_image};
 use super::error::Error;
+use super::image_cleanup::remove_replaced_image;
 use super::inbox::{directory, request_file};
 use super::inputs::{self, Archive, Packed};
-use super::replaced::drop_untagged;
 use crate::digest;
 use crate::engine::Image;
 use crate::printer::Phase;
 
 /// What they differ in.
-pub(super) struct Bake<'a> {
+pub(super) struct BootableImage<'a> {
     /// The image to start from.
     pub(super) from: &'a str,
     /// The role of `kubake-init`.
@@ -41,7 +41,7 @@ pub(super) struct Bake<'a> {
 
 /// Notes what the image is made from: `parts` and what every such image is. Ends with a remark if there is one that was made
 /// from the same; else answers with the one that has the name so far.
-pub(super) fn begin(
+pub(super) fn reuse_unchanged(
     context: &mut Context<'_>,
     mut parts: Vec<String>,
 ) -> Result<ControlFlow<String, Option<Image>>, Error> {
@@ -49,7 +49,7 @@ pub(super) fn begin(
     parts.push(container::healthcheck(context.engine.facts()).unwrap_or_default());
     parts.extend(hooks_inputs(context)?);
     context.inputs = digest::of_parts(&parts);
-    let image = look(context.engine, &context.settings.image)?;
+    let image = find_image(context.engine, &context.settings.image)?;
     Ok(match is_there_already(context, image.as_ref()) {
         Some(remark) => ControlFlow::Break(remark),
         None => ControlFlow::Continue(image),
@@ -57,7 +57,7 @@ pub(super) fn begin(
 }
 
 /// Makes the image.
-pub(super) fn finish(context: &mut Context<'_>, phase: &Phase, bake: Bake<'_>) -> Result<String, Error> {
+pub(super) fn build(context: &mut Context<'_>, phase: &Phase, bake: BootableImage<'_>) -> Result<String, Error> {
     let (engine, settings) = (context.engine, context.settings);
     let request = BakeRequest {
         hook_timeout_seconds: settings.bake.hook_timeout.as_secs(),
@@ -96,7 +96,7 @@ pub(super) fn finish(context: &mut Context<'_>, phase: &Phase, bake: Bake<'_>) -
     )?;
     // An image that took the name of what it was made from needs that.
     if let Some(before) = bake.before.filter(|before| before.id != id && before.id != bake.from) {
-        drop_untagged(engine, &before.id, &settings.image, &bake.tags);
+        remove_replaced_image(engine, &before.id, &settings.image, &bake.tags);
     }
     context.baked = Some(id);
     Ok(settings.image.clone())
