@@ -183,7 +183,7 @@ fn a_bake_without_a_checkout_or_with_a_bad_archive() {
     let (code, _, stderr) = broken.outcome();
     assert_eq!(code, 1);
     assert!(
-        stderr.contains("error: `mine/x.tar`: no image archive: it is no tar file; make it with `docker save"),
+        stderr.contains("error: `mine/x.tar`: not an image archive: it is not a tar file; create it with `docker save"),
         "{stderr}"
     );
 }
@@ -205,11 +205,11 @@ fn everything_that_is_wrong_with_what_is_added_is_told_at_once() {
     let (code, _, stderr) = test.outcome();
     assert_eq!(code, 1);
     for wanted in [
-        "problems with what is to be baked in:",
-        "\n  `mine/a.tar.gz`: no image archive",
+        "problems with the inputs of the bake:",
+        "\n  `mine/a.tar.gz`: not an image archive",
         "\n  `mine/app/index.json`: is missing",
-        "\n  `mine/b.txt`, line 3: `--pull` means nothing",
-        "\n  `mine/hooks/before-boots`: no moment at which hooks run",
+        "\n  `mine/b.txt`, line 3: `--pull` is unknown",
+        "\n  `mine/hooks/before-boots`: not a moment at which hooks run",
     ] {
         assert!(stderr.contains(wanted), "{wanted}: {stderr}");
     }
@@ -237,7 +237,8 @@ fn a_build_that_fails_is_told_with_its_output() {
     let (code, _, stderr) = test.outcome();
     assert_eq!(code, 1);
     assert!(
-        stderr.contains("error: build the image `appliance`") && stderr.contains("ERROR: process did not complete"),
+        stderr.contains("error: failed to build the image `appliance`")
+            && stderr.contains("ERROR: process did not complete"),
         "{stderr}"
     );
     assert!(stderr.contains("✗ components"), "{stderr}");

@@ -63,7 +63,7 @@ fn no_archive() -> Result<()> {
     let output = lab()?.run(directory.path(), PATIENCE, ["bake", "--tag", image, "--images-dir", images])?;
     let code = output.status.code().unwrap_or_default();
     ensure!(code != 0, "{output}");
-    refusal(output, code, &["notes.tar", "no image archive"])?;
+    refusal(output, code, &["notes.tar", "not an image archive"])?;
     ensure!(!engine::output(["image", "inspect", image])?.status.success(), "an image was made");
     let left: Vec<_> = engine::containers(labels::BUILD)?.difference(&before).cloned().collect();
     ensure!(left.is_empty(), "build containers were left behind: {left:?}");

@@ -161,7 +161,7 @@ fn refused() -> Result<()> {
     let _images = Images::guard([LARGE]);
     probe::build(probe_program(), LARGE, Recipe::Plain("1"), None)?;
     for (start, told) in [
-        (LARGE, format!("`{LARGE}` is no image that `kubake bake` made")),
+        (LARGE, format!("`{LARGE}` was not created by `kubake bake`")),
         ("kubake-e2e-there-is-none:1", "`kubake-e2e-there-is-none:1` does not exist".to_owned()),
     ] {
         let output = lab()?.run(directory.path(), PATIENCE, from(start, THIN, &nothing, &nothing))?;

@@ -6,7 +6,7 @@ use super::error::Error;
 use super::image_build;
 use crate::printer::Phase;
 
-/// Builds all images and programs.
+/// Builds what the add-ons of this bake name. Returns their names.
 pub(super) fn build(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error> {
     for image in context.addons.wanted_images() {
         let target = image.split_once(':').map_or(image.as_str(), |(target, _)| target);

@@ -1,6 +1,6 @@
-//! What the two bakes have in common that make an image which boots, from source (`cluster`) and on top of a baked image
-//! (`custom`): inputs, files and labels that both have, and what becomes of the image that had the name before. Owns when
-//! there is nothing to do.
+//! Images that boot a cluster: the common part of a bake from source (`cluster`) and one on top of a baked image
+//! (`custom`). Owns the inputs, files and labels that both have, the decision that nothing has changed, and the removal of
+//! the image that the new one replaces.
 
 use std::ops::ControlFlow;
 
@@ -17,30 +17,29 @@ use crate::digest;
 use crate::engine::Image;
 use crate::printer::Phase;
 
-/// What they differ in.
+/// The part in which the two bakes differ.
 pub(super) struct BootableImage<'a> {
-    /// The image to start from.
     pub(super) from: &'a str,
-    /// The role of `kubake-init`.
+    /// The role in which `kubake-init` runs in the build container.
     pub(super) role: &'static str,
-    /// Files that only this one has.
+    /// Files for the build container beside the common ones.
     pub(super) files: Vec<Packed>,
-    /// Archives of images and what they are called in the inbox.
+    /// Archives of images, each with its name in the inbox.
     pub(super) archives: Vec<(Archive, String)>,
-    /// What is asked for about these images.
+    /// How `kubake-init` treats these images.
     pub(super) request: BakeRequest,
-    /// Labels that only this one has.
+    /// Labels beside the common ones.
     pub(super) labels: Vec<(&'static str, &'a str)>,
-    /// Names of the add-ons that the image has in the end.
+    /// Names of all add-ons in the new image, separated by commas; empty if there are none.
     pub(super) addons: &'a str,
-    /// Names that the image gets beside its own.
+    /// Further names of the new image.
     pub(super) tags: Vec<String>,
-    /// The image that has the name so far.
+    /// The image that has the name until this bake ends.
     pub(super) before: Option<Image>,
 }
 
-/// Notes what the image is made from: `parts` and what every such image is. Ends with a remark if there is one that was made
-/// from the same; else answers with the one that has the name so far.
+/// Computes the inputs digest of `parts` and the common inputs. Breaks with a remark if the existing image has the same
+/// inputs; otherwise continues with the image that has the name until now.
 pub(super) fn reuse_unchanged(
     context: &mut Context<'_>,
     mut parts: Vec<String>,
@@ -50,22 +49,22 @@ pub(super) fn reuse_unchanged(
     parts.extend(hooks_inputs(context)?);
     context.inputs = digest::of_parts(&parts);
     let image = find_image(context.engine, &context.settings.image)?;
-    Ok(match is_there_already(context, image.as_ref()) {
+    Ok(match unchanged(context, image.as_ref()) {
         Some(remark) => ControlFlow::Break(remark),
         None => ControlFlow::Continue(image),
     })
 }
 
-/// Makes the image.
-pub(super) fn build(context: &mut Context<'_>, phase: &Phase, bake: BootableImage<'_>) -> Result<String, Error> {
+/// Builds the image and removes the one that it replaces. Returns the name.
+pub(super) fn build(context: &mut Context<'_>, phase: &Phase, image: BootableImage<'_>) -> Result<String, Error> {
     let (engine, settings) = (context.engine, context.settings);
     let request = BakeRequest {
         hook_timeout_seconds: settings.bake.hook_timeout.as_secs(),
         reports_failed_hooks: settings.bake.hook_failure == Failure::Report,
         authorities: context.options.host_context.authorities().to_vec(),
-        ..bake.request
+        ..image.request
     };
-    let mut files = bake.files;
+    let mut files = image.files;
     files.extend([request_file(&request), directory(paths::INBOX_HOOKS), directory(paths::HOOKS)]);
     files.extend(context.hooks.packed.iter().cloned());
     let settings_json = serde_json::to_string(&settings.cluster).unwrap_or_default();
@@ -74,19 +73,19 @@ pub(super) fn build(context: &mut Context<'_>, phase: &Phase, bake: BootableImag
         (labels::INPUTS, context.inputs.as_str()),
         (labels::SETTINGS, settings_json.as_str()),
     ];
-    labels.extend(bake.labels);
-    if !bake.addons.is_empty() {
-        labels.push((labels::ADDONS, bake.addons));
+    labels.extend(image.labels);
+    if !image.addons.is_empty() {
+        labels.push((labels::ADDONS, image.addons));
     }
     let healthcheck = container::healthcheck(engine.facts());
     let id = container::bake(
         context,
         phase,
         &container::Recipe {
-            from: bake.from,
-            role: bake.role,
+            from: image.from,
+            role: image.role,
             files,
-            archives: bake.archives,
+            archives: image.archives,
             trees: context.addons.trees.clone(),
             has_hooks: true,
             name: &settings.image,
@@ -94,20 +93,20 @@ pub(super) fn build(context: &mut Context<'_>, phase: &Phase, bake: BootableImag
             labels,
         },
     )?;
-    // An image that took the name of what it was made from needs that.
-    if let Some(before) = bake.before.filter(|before| before.id != id && before.id != bake.from) {
-        remove_replaced_image(engine, &before.id, &settings.image, &bake.tags);
+    // The new image may have been built on the old one, which it then needs.
+    if let Some(before) = image.before.filter(|before| before.id != id && before.id != image.from) {
+        remove_replaced_image(engine, &before.id, &settings.image, &image.tags);
     }
     context.baked = Some(id);
     Ok(settings.image.clone())
 }
 
-/// What of hooks, manifests and programs makes an image another one.
+/// Inputs of hooks, manifests and programs: if one changes, the image is built anew.
 fn hooks_inputs(context: &Context<'_>) -> Result<Vec<String>, Error> {
-    // Their names, because a hash of a value is a help to whoever wants to guess it.
+    // The names alone, because a hash of a secret helps an attacker to guess it.
     let mut given: Vec<&str> = context.options.secrets.names().collect();
     if context.settings.bake.hook_failure == Failure::Report {
-        // No name of a variable.
+        // No variable can have this name.
         given.push("failed hooks are reported");
     }
     let mut parts = vec![
@@ -121,13 +120,13 @@ fn hooks_inputs(context: &Context<'_>) -> Result<Vec<String>, Error> {
     Ok(parts)
 }
 
-/// Notes the image and answers with a remark if it was made from the same as is to be baked now.
-fn is_there_already(context: &mut Context<'_>, image: Option<&Image>) -> Option<String> {
+/// Records the existing image and returns a remark if it was made from the same inputs.
+fn unchanged(context: &mut Context<'_>, image: Option<&Image>) -> Option<String> {
     let image = image.filter(|image| image.labels.get(labels::INPUTS) == Some(&context.inputs))?;
     if context.options.force {
         return None;
     }
     context.baked = Some(image.id.clone());
     context.cached = true;
-    Some(format!("{} is there already", context.settings.image))
+    Some(format!("{} is up to date", context.settings.image))
 }

@@ -1,13 +1,13 @@
-//! What a running build is at: reads BuildKit's plain progress, line by line. Pure.
+//! Parses the plain progress output of BuildKit, line by line. Pure.
 
-/// Follows a build by the lines it prints.
+/// The build step that runs at the moment.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     current: Option<String>,
 }
 
 impl Progress {
-    /// Takes a line; answers with what to show, where that changed.
+    /// Parses one line. Returns the step if it differs from the one before.
     pub(super) fn line(&mut self, line: &str) -> Option<&str> {
         let vertex = vertex(line)?;
         if self.current.as_deref() == Some(vertex) {
@@ -18,7 +18,7 @@ impl Progress {
     }
 }
 
-/// `[stage 2/5] RUN …` of `#12 [stage 2/5] RUN …`; none for output, for ends, and for what BuildKit does for itself.
+/// `[stage 2/5] RUN …` of `#12 [stage 2/5] RUN …`; `None` for output, for the end of a step, and for internal steps.
 fn vertex(line: &str) -> Option<&str> {
     let (number, rest) = line.strip_prefix('#')?.split_once(' ')?;
     let good =

@@ -9,7 +9,7 @@ use super::inputs::{self, Content, Images, Monitor, Packed, Platform};
 use super::{addons, listed};
 use crate::printer::Phase;
 
-/// First, because a bad archive must not be found after an hour of compiling.
+/// Runs first: a bad archive must be found before an hour of compiling.
 pub(super) fn check_inputs(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error> {
     let engine = context.engine;
     let cancel = engine.runner().cancel();
@@ -44,7 +44,7 @@ pub(super) fn check_inputs(context: &mut Context<'_>, phase: &Phase) -> Result<S
 
     let is_file = |item: &&Packed| matches!(item.content, Content::File(_));
     let hooks = context.hooks.packed.iter().chain(&context.hooks.host).filter(is_file).count();
-    // From here on as if they were the user's: they are inputs, and get into the inbox with them.
+    // Manifests of add-ons are inputs like those of the user, and share their inbox.
     context.hooks.packed.extend(context.addons.manifests());
     let Images { archives, listed } = &context.images;
     let counted = [(archives.len(), "archive"), (listed.len(), "listed image"), (hooks, "hook file")];

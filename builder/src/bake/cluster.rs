@@ -1,5 +1,4 @@
-//! The second half of a bake from source: a cluster in the image that the first half made, and the names that the result
-//! goes by.
+//! The second half of a bake from source: creates a cluster in the image of the first half, and tags the result.
 
 use std::ops::ControlFlow;
 
@@ -41,7 +40,7 @@ pub(super) fn tag(context: &mut Context<'_>, _: &Phase) -> Result<String, Error>
     let tags = further_tags(context.settings);
     for name in &tags {
         let command = Tag { image: context.settings.image.clone(), name: name.clone() };
-        context.engine.run(&command).map_err(failed_to(format!("name the image `{name}`")))?;
+        context.engine.run(&command).map_err(failed_to(format!("tag the image as `{name}`")))?;
     }
     let all: Vec<&str> =
         std::iter::once(context.settings.image.as_str()).chain(tags.iter().map(String::as_str)).collect();

@@ -1,5 +1,5 @@
-//! Builds the appliance and the control plane's images with the Dockerfile of the checkout. Owns the list of targets and how
-//! one is built; what they consist of is the Dockerfile's business.
+//! Builds the appliance and the images of the control plane. Owns the list of targets; the Dockerfile says what each
+//! contains.
 
 use kubake_contract::names;
 
@@ -15,14 +15,14 @@ use crate::versions;
 /// Targets of the Dockerfile that are images of the control plane.
 const TARGETS: [&str; 7] =
     ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "etcd", "coredns", "pause"];
-/// Sees to it that the engine has the image that the Dockerfile builds on.
+/// Makes sure that the engine has the image on which the Dockerfile builds.
 pub(super) fn ensure_base(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error> {
     let Ok(choice) = context.settings.bake.base_image.parse::<BaseImage>();
     context.base = base_image::ensure(context.engine, &choice, |line| phase.message(line))?;
     Ok(context.base.clone())
 }
 
-/// Builds all of them. The appliance comes first: it says, through its kubeadm, how the others are called.
+/// Builds all of them. The appliance comes first, because its kubeadm lists the names of the others.
 pub(super) fn build(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error> {
     let version = context.settings.cluster.kubernetes_version.clone();
     let appliance = build_one(context, phase, APPLIANCE, format!("{}/{APPLIANCE}:{version}", names::BUILD_REPOSITORY))?;

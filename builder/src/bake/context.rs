@@ -1,4 +1,4 @@
-//! What the steps of a bake know and what they leave to those after them.
+//! State that the steps of a bake share.
 
 use super::addons::Addons;
 use super::built::Built;
@@ -9,17 +9,17 @@ use crate::checkout::Checkout;
 use crate::engine::{Engine, Image};
 use crate::settings::Settings;
 
-/// What steps know and what they leave to those after them.
+/// What the steps know, and the results that they leave for later steps.
 #[derive(Debug)]
 pub(super) struct Context<'a> {
     pub(super) engine: &'a Engine,
     pub(super) settings: &'a Settings,
     pub(super) options: Options,
-    /// None where nothing is made from source.
+    /// `None` if nothing is built from source.
     pub(super) checkout: Option<Checkout>,
-    /// Where the user's images and hooks are unless a setting says so.
+    /// Holds `images.d` and `hooks` unless a setting names other directories.
     pub(super) user_files: Checkout,
-    /// Temporary files of this bake; gone with it.
+    /// Temporary files, removed at the end of the bake.
     pub(super) directory: tempfile::TempDir,
     pub(super) images: Images,
     pub(super) hooks: Hooks,
@@ -27,9 +27,9 @@ pub(super) struct Context<'a> {
     pub(super) base: String,
     pub(super) appliance: Option<Built>,
     pub(super) control_plane: Vec<Built>,
-    /// Name of the image with the frozen store; known before it exists.
+    /// Name of the image with the frozen store; known before the image exists.
     pub(super) images_name: String,
-    /// Hash of all that the image with the frozen store is made from.
+    /// Digest of all inputs of the image with the frozen store.
     pub(super) images_inputs: String,
     pub(super) inputs: String,
     pub(super) baked: Option<String>,
@@ -37,7 +37,7 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// The source to build from.
+    /// The checkout to build from; looked up if the bake began without one.
     pub(super) fn source(&self) -> Result<Checkout, Error> {
         match &self.checkout {
             Some(checkout) => Ok(checkout.clone()),

@@ -1,5 +1,5 @@
-//! A custom image: what a baked image becomes with the user's images and workloads, as a thin layer on it. Owns which image
-//! may serve as base and what the layer is made from; no source is needed, and nothing is compiled, but for add-ons.
+//! A custom image: adds the user's images and workloads to a baked image, as a thin layer. Owns which image may be the base
+//! and the inputs of the layer. Needs no source and compiles nothing, except for add-ons.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -29,7 +29,7 @@ const STEPS: [Step; 4] = [
     Step::always("custom image", bake_custom),
 ];
 
-/// How long pulling the image to start from may take; it has most of a gigabyte.
+/// Limit for pulling the base, which has almost a gigabyte.
 const PULL_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Bakes on top of the image `from`.
@@ -54,7 +54,7 @@ pub(super) fn bake(
     phase.done_with(format_args!("{from}, Kubernetes {}", cluster.kubernetes_version));
     let mut settings = settings.clone();
     settings.cluster = cluster;
-    // By its id, because a name may lead elsewhere before this is done.
+    // By id, because the name may move to another image before the bake ends.
     let options = Options { from: Some(base.id), ..options };
     step::run(&STEPS, engine, &settings, options, (checkout, Checkout::here()), printer)
 }
@@ -73,11 +73,11 @@ fn find(engine: &Engine, from: &str, phase: &Phase) -> Result<Image, Error> {
     find_image(engine, from)?.ok_or_else(absent)
 }
 
-/// What the baked cluster was made with.
+/// The settings with which the cluster in the base was created.
 fn cluster_of(from: &str, base: &Image) -> Result<ClusterSettings, Error> {
     let not_baked = |what| Error::NotBaked { image: from.to_owned(), what };
     if base.labels.get(labels::STAGE).map(String::as_str) != Some("baked") {
-        return Err(not_baked("is no image that `kubake bake` made"));
+        return Err(not_baked("was not created by `kubake bake`"));
     }
     let settings = base.labels.get(labels::SETTINGS).and_then(|text| serde_json::from_str(text).ok());
     settings.ok_or_else(|| not_baked("was baked by another version of kubake"))
@@ -112,7 +112,7 @@ fn bake_custom(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error
     bootable::build(context, phase, image)
 }
 
-/// The add-ons that an image has and those that it gets, as its label says them.
+/// The value of the add-ons label: those of the base and the added ones, sorted and separated by commas.
 fn merge_addons(had: &str, added: &[String]) -> String {
     let all: BTreeSet<&str> =
         had.split(',').chain(added.iter().map(String::as_str)).filter(|name| !name.is_empty()).collect();
@@ -142,7 +142,7 @@ mod tests {
         let settings = serde_json::to_string(&ClusterSettings::default()).unwrap();
         assert_eq!(cluster_of("a", &image("baked", &settings)).unwrap(), ClusterSettings::default());
         for (stage, settings, told) in [
-            ("appliance", settings.as_str(), "`a` is no image that `kubake bake` made"),
+            ("appliance", settings.as_str(), "`a` was not created by `kubake bake`"),
             ("baked", "{", "`a` was baked by another version of kubake"),
         ] {
             assert_eq!(cluster_of("a", &image(stage, settings)).unwrap_err().to_string(), told);

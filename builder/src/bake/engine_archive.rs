@@ -1,4 +1,4 @@
-//! Archives that the engine writes of its images.
+//! Saves images of the engine into archives.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ pub(super) fn save(engine: &Engine, output: &Path, images: Vec<String>) -> Resul
     engine.run(&Save { output: output.to_owned(), images }).map_err(failed_to(what))
 }
 
-/// What was just saved, to be copied.
+/// An archive that [`save`] wrote, ready to be copied under a name.
 pub(super) fn saved(path: PathBuf, name: &str) -> Result<Archive, Error> {
     let failed = |path: PathBuf| move |source| inputs::Error::Read { path, source };
     Ok(Archive::plain(path.clone(), name).map_err(failed(path))?)

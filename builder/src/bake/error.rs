@@ -1,4 +1,4 @@
-//! Why a bake failed: every reason with what it is about, and what the user can do.
+//! Errors of a bake, each with advice for the user.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,121 +12,84 @@ use crate::base_image::BaseImageError;
 use crate::engine::{EngineError, RunError};
 use crate::{checkout, versions};
 
-/// Why a bake failed. Nothing of it is left in the engine, unless it was to be retained.
+/// Why a bake failed. The bake has removed its containers from the engine, except one that the user wants to retain.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// No sources.
     #[error(transparent)]
     Checkout(#[from] checkout::Error),
-    /// Kubernetes cannot be built in this version.
     #[error(transparent)]
     Version(#[from] versions::Error),
-    /// No sources for add-ons.
-    #[error("build the add-ons {}", .addons.join(", "))]
+    #[error("failed to build the add-ons {}", .addons.join(", "))]
     NoSource {
-        /// Their names.
         addons: Vec<String>,
-        /// Why not.
         #[source]
         source: checkout::Error,
     },
-    /// What the user adds is not in order.
     #[error(transparent)]
     Inputs(#[from] inputs::Error),
-    /// No base image.
     #[error(transparent)]
     Base(#[from] BaseImageError),
-    /// The engine cannot build.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// An image could not be built.
-    #[error("build the image `{target}`")]
+    #[error("failed to build the image `{target}`")]
     Build {
-        /// The Dockerfile's target.
         target: String,
-        /// Why.
         #[source]
         source: RunError,
     },
-    /// What a custom image is to be made from is no baked image.
+    /// The base of a custom image is not a baked image.
     #[error("`{image}` {what}")]
-    NotBaked {
-        /// The image.
-        image: String,
-        /// What is wrong with it.
-        what: &'static str,
-    },
-    /// What a custom image is to be made from was baked with other settings than those that were asked for.
+    NotBaked { image: String, what: &'static str },
+    /// The base of a custom image has other settings than the user asks for.
     #[error("`{image}` was baked with other settings:{}", differences_text(.different))]
     OtherSettings {
-        /// The image.
         image: String,
-        /// What differs: key, wanted, baked.
+        /// Key, wanted value and baked value of each difference.
         different: Vec<(String, String, String)>,
     },
-    /// kubeadm's list of images is not what we build.
+    /// kubeadm needs an image for which the Dockerfile has no target.
     #[error("kubeadm {version} wants the image `{image}`, which kubake does not build")]
-    UnknownImage {
-        /// Version of Kubernetes.
-        version: String,
-        /// The image.
-        image: String,
-    },
-    /// A hook on the host failed.
+    UnknownImage { version: String, image: String },
+    /// A hook on the host failed: `hook` is moment and file.
     #[error("hook {hook} failed{}", retained_text(.retained.as_deref()))]
     Hook {
-        /// Moment and file.
         hook: String,
-        /// The build container's name, where it was kept.
+        /// Name of the build container if it was kept.
         retained: Option<String>,
-        /// How it went.
         #[source]
         source: RunError,
     },
-    /// The hooks on the host cannot be found.
     #[error(transparent)]
-    Hooks {
-        /// Why.
-        source: FindError,
-    },
-    /// The user asked to stop while files were looked through.
-    #[error("interrupted while looking through what is to be baked in")]
+    Hooks { source: FindError },
+    /// The user interrupted the check of the inputs.
+    #[error("interrupted while checking the inputs of the bake")]
     Interrupted,
-    /// The engine did not do what it was asked to.
+    /// An engine command failed; `action` completes "failed to".
     #[error("failed to {action}")]
     Run {
-        /// What was to be done.
         action: String,
-        /// Why not.
         #[source]
         source: RunError,
     },
-    /// A temporary file could not be made.
-    #[error("make a temporary file below `{}`", .path.display())]
+    #[error("failed to create a temporary file below `{}`; free space there or set TMPDIR", .path.display())]
     Temporary {
-        /// Where.
         path: PathBuf,
-        /// The system's reason.
         #[source]
         source: io::Error,
     },
-    /// `kubake-init` failed in the build container.
+    /// `kubake-init` failed in the build container; `log` is the end of its log.
     #[error("{role} failed in {phase}: {reason}{}{}", log_text(.log), retained_text(.retained.as_deref()))]
     Container {
-        /// Which half.
         role: &'static str,
-        /// The phase in which it failed.
         phase: String,
-        /// What it says.
         reason: String,
-        /// The end of its log.
         log: Vec<String>,
-        /// The build container's name, where it was kept.
+        /// Name of the build container if it was kept.
         retained: Option<String>,
     },
 }
 
-/// A line for each setting that differs.
+/// One line for each setting that differs, each after a line break.
 pub(crate) fn differences_text(different: &[(String, String, String)]) -> String {
     different.iter().map(|(key, wanted, baked)| format!("\n  {key}: wanted {wanted}, baked {baked}")).collect()
 }
@@ -154,26 +117,26 @@ impl Advice for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Checkout(_) => Some(
-                "run kubake in a checkout of its source, or run an image that is already baked with `--image`"
+                "run kubake in a checkout of its source, or name a baked image with `--image`"
                     .to_owned(),
             ),
-            Self::NoSource { .. } => Some("add-ons are built from kubake's source; run kubake in a checkout of it".to_owned()),
+            Self::NoSource { .. } => Some("add-ons are built from the source of kubake; run kubake in a checkout".to_owned()),
             Self::Container { retained: Some(name), .. } => Some(format!(
                 "look with `docker logs {name}`, then remove it with `docker rm --force --volumes {name}`"
             )),
             Self::Container { retained: None, .. } => {
-                Some("keep the build container with `--retain` to look around in it".to_owned())
+                Some("keep the build container for inspection with `--retain`".to_owned())
             }
             Self::Hook { .. } => Some(
                 "it runs on this host with the build container's id as its argument; `hooks/README.md` says what is there, \
                  and `--hook-timeout` gives it more time"
                     .to_owned(),
             ),
-            Self::NotBaked { .. } => Some("bake one with `kubake bake`, and name that with `--from`".to_owned()),
+            Self::NotBaked { .. } => Some("bake an image with `kubake bake` and name it with `--from`".to_owned()),
             Self::OtherSettings { .. } => {
-                Some("leave these settings out, or bake an image with them to start from".to_owned())
+                Some("leave these settings out, or bake a base image with them".to_owned())
             }
-            Self::Build { .. } => Some("see the whole build with `-v`".to_owned()),
+            Self::Build { .. } => Some("show the whole build output with `-v`".to_owned()),
             _ => self.cause()?.hint(),
         }
     }
@@ -184,7 +147,7 @@ impl Advice for Error {
 }
 
 impl Error {
-    /// A hook that failed may leave its container for somebody to look at.
+    /// Keeps the build container of a failed hook with `keep`, which returns its name, unless the user interrupted.
     pub(super) fn retained_by(mut self, keep: impl FnOnce() -> Option<String>) -> Self {
         if let Self::Hook { source, retained, .. } = &mut self {
             if !source.is_interrupted() {
@@ -195,7 +158,7 @@ impl Error {
     }
 }
 
-/// Puts what was being done in front of an engine's error.
+/// Wraps an engine error: `action` completes "failed to".
 pub(super) fn failed_to(action: impl Into<String>) -> impl FnOnce(RunError) -> Error {
     move |source| Error::Run { action: action.into(), source }
 }

@@ -1,5 +1,5 @@
-//! A bake from source: the images of the control plane and the appliance are built, a store with all images is frozen, a
-//! cluster is made in it.
+//! The steps of a bake from source: build the appliance and the images of the control plane, freeze a store with all
+//! images, create a cluster in it.
 
 use super::error::Error;
 use super::options::{Baked, Options};

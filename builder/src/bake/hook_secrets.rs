@@ -1,10 +1,10 @@
-//! Secrets for the hooks that run in the build container. Owns what can be asked for on the command line, where the values
-//! come from and how they are handed over. Shows no value, ever.
+//! Secrets for the hooks in the build container. Owns the syntax of `--hook-secret`, the sources of the values and their
+//! transport. Never shows a value.
 //!
-//! The way of a value: read into memory, piped to the engine as a file of the build container just before that starts,
-//! removed there by `kubake-init` before it does anything else, and then in the environment of hooks alone. It is on no
-//! command line, in no variable of the container (a commit would keep that), and in no layer: a commit keeps what is there
-//! at the end.
+//! kubake reads a value into memory and pipes it to the engine, as a file of the build container, just before that starts.
+//! `kubake-init` removes the file first of all; from then on the value is only in the environment of hooks. A value is on
+//! no command line and in no variable of the container, which a commit would keep. It is in no layer either: a commit keeps
+//! the files that exist at the end.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,10 +18,10 @@ use thiserror::Error;
 
 use crate::private_tar::PrivateTar;
 
-/// What Linux takes as one variable is 128 KiB with its name.
+/// Limit of a value in bytes. Linux limits a variable to 128 KiB, its name included.
 const LARGEST: usize = 100 << 10;
 
-/// What is wrong with the secrets: everything.
+/// All mistakes in the secrets of the command line.
 #[derive(Debug, Error)]
 #[error("{} with `--hook-secret`:{}", count(.0.len()), .0.iter().map(|problem| format!("\n  {problem}")).collect::<String>())]
 pub struct Error(Vec<String>);
@@ -30,7 +30,7 @@ fn count(problems: usize) -> String {
     if problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") }
 }
 
-/// Names and values.
+/// Names and values. `Debug` shows the names only.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct HookSecrets(BTreeMap<String, String>);
 
@@ -41,14 +41,14 @@ impl fmt::Debug for HookSecrets {
 }
 
 impl HookSecrets {
-    /// From what was typed: `NAME=FILE`, or `NAME` for the variable of that name.
+    /// Loads each argument: `NAME=FILE`, or `NAME` for the variable of that name.
     ///
     /// # Errors
-    /// Everything that is wrong with them.
-    pub fn load(typed: &[String], variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
+    /// All mistakes in the arguments.
+    pub fn load(arguments: &[String], variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
         let mut secrets = BTreeMap::new();
         let mut problems = Vec::new();
-        for item in typed {
+        for item in arguments {
             let (name, file) = item.split_once('=').map_or((item.as_str(), None), |(name, file)| (name, Some(file)));
             let value = check_name(name).and_then(|()| match file {
                 Some(file) => from_file(name, Path::new(file)),
@@ -66,27 +66,26 @@ impl HookSecrets {
         if problems.is_empty() { Ok(Self(secrets)) } else { Err(Error(problems)) }
     }
 
-    /// The names, which are no secret.
+    /// The names, which are not secret.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
-    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// A tar stream that holds secrets, and variables about proxies, where `kubake-init` looks for them, for root alone.
+/// Packs secrets and proxy variables into a tar stream, at the paths that `kubake-init` reads, readable by root only.
 ///
 /// # Errors
-/// When there is no memory left.
+/// If a path or a value cannot be written into the archive.
 pub(super) fn pack(secrets: &HookSecrets, proxies: &[(String, String)]) -> io::Result<Vec<u8>> {
     let proxies: BTreeMap<String, String> = proxies.iter().cloned().collect();
     let mut archive = PrivateTar::default();
     for (path, values) in [(paths::INBOX_SECRETS, &secrets.0), (paths::INBOX_PROXIES, &proxies)] {
-        // JSON is YAML.
+        // JSON is valid YAML.
         archive.file(Path::new(path), &serde_json::to_vec(values).map_err(io::Error::other)?)?;
     }
     archive.finish()
@@ -96,18 +95,21 @@ fn check_name(name: &str) -> Result<(), String> {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let is_name = name.bytes().all(word) && name.bytes().next().is_some_and(|first| !first.is_ascii_digit());
     if !is_name {
-        // Whoever writes the value where the name belongs has not asked for it to be shown.
-        return Err("a name is not one of a variable; write NAME=FILE, or NAME for a variable's value".to_owned());
+        // Does not show the text: a user may have typed the value in place of the name.
+        return Err(
+            "a name is not a valid variable name; write NAME=FILE, or NAME for the value of a variable".to_owned()
+        );
     }
     if hook_env::RESERVED.contains(&name) {
-        return Err(format!("`{name}` means something else to hooks; choose another name"));
+        return Err(format!("`{name}` is reserved for hooks; choose another name"));
     }
     Ok(())
 }
 
 fn from_variable(name: &str, value: Option<OsString>) -> Result<String, String> {
     let value = value.ok_or_else(|| format!("the variable `{name}` is not set; set it, or write {name}=FILE"))?;
-    let value = value.into_string().map_err(|_| format!("the variable `{name}` is no text; write {name}=FILE"))?;
+    let value =
+        value.into_string().map_err(|_| format!("the variable `{name}` is not valid UTF-8; write {name}=FILE"))?;
     check_value(value, &format!("the variable `{name}`"))
 }
 
@@ -116,9 +118,10 @@ fn from_file(name: &str, path: &Path) -> Result<String, String> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(LARGEST as u64 + 2).read_to_end(&mut bytes))
-        .map_err(|error| format!("{shown} cannot be read: {error}; name a file that can"))?;
-    let mut value = String::from_utf8(bytes).map_err(|_| format!("{shown} is no text; encode it, as with base64"))?;
-    // As `$(cat FILE)` has it, and as editors leave files.
+        .map_err(|error| format!("{shown} cannot be read: {error}; name a readable file"))?;
+    let mut value = String::from_utf8(bytes)
+        .map_err(|_| format!("{shown} is not valid UTF-8; encode it, for example with base64"))?;
+    // As in `$(cat FILE)`: editors end files with a line break.
     while value.ends_with(['\n', '\r']) {
         value.pop();
     }
@@ -129,9 +132,9 @@ fn check_value(value: String, shown: &str) -> Result<String, String> {
     if value.is_empty() {
         Err(format!("{shown} is empty; leave it out or give it a value"))
     } else if value.contains('\0') {
-        Err(format!("{shown} holds a zero byte, which no variable can; encode it, as with base64"))
+        Err(format!("{shown} holds a zero byte, which no variable can hold; encode it, for example with base64"))
     } else if value.len() > LARGEST {
-        Err(format!("{shown} has more than {LARGEST} bytes, which no variable can; hand over less"))
+        Err(format!("{shown} has more than {LARGEST} bytes, which no variable can hold; shorten it"))
     } else {
         Ok(value)
     }
@@ -161,7 +164,7 @@ mod tests {
         assert_eq!(entry.header().mode().unwrap(), 0o600);
         let mut text = String::new();
         entry.read_to_string(&mut text).unwrap();
-        // What kubake-init makes of it.
+        // kubake-init reads the same values.
         let path = directory.path().join("secrets.yaml");
         std::fs::write(&path, text.clone()).unwrap();
         assert_eq!(format!("{:?}", kubake_contract::hooks::Secrets::take(&path).unwrap()), format!("{secrets:?}"));
@@ -189,7 +192,7 @@ mod tests {
             "variable `NOT_SET` is not set",
             "`/nonexistent` with the value of `A`",
             "empty; leave",
-            "`PATH` means",
+            "`PATH` is reserved",
             "twice",
         ] {
             assert!(text.contains(wanted), "{wanted}: {text}");

@@ -1,6 +1,6 @@
-//! Hooks on the host: programs of the user that run beside the build container of the cluster half, before it starts and
-//! after it has ended. Owns what they are given and how a failure is told. Which files are hooks, and in which order they
-//! run, is `kubake-init`'s rule, so that it is the same everywhere.
+//! Hooks on the host: programs of the user that run before a build container starts and after it ends. Owns their
+//! environment and the report of a failure. The contract with `kubake-init` defines which files are hooks and their order,
+//! so that it is the same everywhere.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -14,22 +14,21 @@ use crate::advice::Advice;
 use crate::engine::{Call, Runner};
 use crate::printer::{Phase, chain};
 
-/// What hooks on the host are given.
+/// What the hooks on the host have in common.
 #[derive(Debug)]
 pub(super) struct HookContext<'a> {
-    /// The hooks directory.
     pub(super) directory: &'a Path,
-    /// What the cluster is made with.
+    /// Settings of the cluster, of which hooks get version and address.
     pub(super) settings: &'a ClusterSettings,
-    /// The engine's program.
+    /// The command line of the engine.
     pub(super) engine: &'a Path,
-    /// How long each may take.
+    /// Limit for each hook.
     pub(super) timeout: Duration,
-    /// What it means when one fails.
+    /// Whether a failure ends the bake or is a warning.
     pub(super) failure: Failure,
 }
 
-/// Runs the hooks of one moment with the container's id as their argument.
+/// Runs the hooks of one moment, in order, with the id of the container as argument.
 pub(super) fn run(
     runner: &Runner,
     moment: &str,
@@ -37,8 +36,8 @@ pub(super) fn run(
     given: &HookContext<'_>,
     phase: &Phase,
 ) -> Result<(), Error> {
-    debug_assert!(moments::HOST.contains(&moment), "the others run in the container");
-    // From the root, because a relative program is looked for where the hook shall run.
+    debug_assert!(moments::HOST.contains(&moment), "all other moments run in the container");
+    // Absolute, because a relative program path would be resolved in the hook's working directory.
     let directory = std::path::absolute(given.directory).unwrap_or_else(|_| given.directory.to_owned());
     for hook in find(&directory, moment).map_err(|source| Error::Hooks { source })? {
         phase.message(format_args!("hook {}", hook.name));
@@ -76,8 +75,8 @@ mod tests {
 
     fn script(path: &Path, text: &str) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        // By another process: a file that is open for writing here is so in every child that another test starts this very
-        // moment, and cannot be run meanwhile.
+        // Written by another process: a child that another test starts at this moment inherits an open file, and Linux
+        // refuses to execute a file that is open for writing.
         let command = "printf '#!/bin/sh\\n%s' \"$2\" > \"$1\" && chmod 755 \"$1\"";
         let mut write = std::process::Command::new("sh");
         write.args(["-c", command, "sh"]).arg(path).arg(text);
@@ -126,6 +125,6 @@ mod tests {
         let (outcome, shown) = run_in(directory.path(), moments::AFTER_SETUP, Failure::Report);
         outcome.unwrap();
         assert!(shown.contains("warning: hook after-setup/10-bad failed") && shown.contains("no luck"), "{shown}");
-        assert!(directory.path().join("out").exists(), "the next one ran");
+        assert!(directory.path().join("out").exists(), "the next hook runs");
     }
 }

@@ -1,4 +1,4 @@
-//! Images that a bake replaces: removes what nothing needs any more.
+//! Removes images that a bake has replaced and that nothing needs any more. A failure is logged and never ends a bake.
 
 use kubake_contract::labels;
 
@@ -6,7 +6,7 @@ use super::context::Context;
 use crate::engine::Engine;
 use crate::engine::command::{Filter, ImageList, RemoveImage};
 
-/// The image that had the name before, unless it has another one, or a container or an image still needs it.
+/// Removes the image that had the name before, unless it has another name, or a container or an image still needs it.
 pub(super) fn remove_replaced_image(engine: &Engine, id: &str, name: &str, further: &[String]) {
     match engine.image(id) {
         Ok(Some(image)) if image.tags.iter().all(|tag| tag == name || further.contains(tag)) => {
@@ -15,18 +15,18 @@ pub(super) fn remove_replaced_image(engine: &Engine, id: &str, name: &str, furth
             for image in images {
                 if let Err(error) = engine.run(&RemoveImage { images: vec![image.clone()], force: false }) {
                     if !error.is_not_found() {
-                        tracing::info!("the replaced image `{image}` is left over: {error}");
+                        tracing::info!("failed to remove the replaced image `{image}`: {error}");
                     }
                 }
             }
         }
         Ok(_) => {}
-        Err(error) => tracing::info!("the replaced image `{id}` is left over: {error}"),
+        Err(error) => tracing::info!("failed to look up the replaced image `{id}`: {error}"),
     }
 }
 
-/// Removes images with a store of components that are built anew by now: gigabytes that nobody looks for. Those of the
-/// same components stay, for the bakes that add other images to them. Baked images on top keep what they need.
+/// Removes images with a frozen store of older components, which take gigabytes. Stores of the same components stay, for
+/// bakes that add other images to them. Baked images on top keep the layers that they need.
 pub(super) fn remove_outdated_stores(context: &Context<'_>, repository: &str, components: &str) {
     let list = ImageList {
         filters: vec![
@@ -41,12 +41,12 @@ pub(super) fn remove_outdated_stores(context: &Context<'_>, repository: &str, co
             .flat_map(|image| image.tags)
             .filter(|tag| *tag != context.images_name)
             .collect::<Vec<_>>(),
-        Err(error) => return tracing::warn!("images of earlier bakes are left over: {error}"),
+        Err(error) => return tracing::warn!("failed to list the images of earlier bakes, which stay: {error}"),
     };
     for image in old.into_iter().filter(|tag| tag.starts_with(repository)) {
-        // In use by a container somebody keeps, for example.
+        // Expected if a container still uses the image.
         if let Err(error) = context.engine.run(&RemoveImage { images: vec![image.clone()], force: false }) {
-            tracing::info!("image `{image}` of an earlier bake is left over: {error}");
+            tracing::info!("failed to remove the image `{image}` of an earlier bake: {error}");
         }
     }
 }

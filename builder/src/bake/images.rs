@@ -1,6 +1,5 @@
-//! The first half of a bake: an appliance with all images in its frozen store. Owns how the user's images get there, from
-//! archives and from lists, and which of its own images an engine needs no more. What is an archive or a list is
-//! `inputs`' business.
+//! The first half of a bake: an appliance with all images in its frozen store. Owns the inputs of that image and the
+//! content of its inbox.
 
 use kubake_contract::{BakeRequest, CONTROL_PLANE_ARCHIVE, labels, paths, roles};
 
@@ -14,7 +13,7 @@ use super::user_images::{users_images, users_inputs};
 use crate::digest;
 use crate::printer::Phase;
 
-/// Repository of the images that hold a frozen store and no cluster yet.
+/// Repository of images with a frozen store and without a cluster.
 const IMAGES_REPOSITORY: &str = "kubake/images";
 
 pub(super) fn bake_images(context: &mut Context<'_>, phase: &Phase) -> Result<String, Error> {
@@ -29,7 +28,7 @@ pub(super) fn bake_images(context: &mut Context<'_>, phase: &Phase) -> Result<St
     let is_present = present.as_ref().is_some_and(|image| image.labels.get(labels::INPUTS) == Some(&hash));
     context.images_inputs.clone_from(&hash);
     if is_present && !context.options.force {
-        return Ok(format!("{} is there already", context.images_name));
+        return Ok(format!("{} is up to date", context.images_name));
     }
 
     let mut inbox = Vec::new();

@@ -1,4 +1,4 @@
-//! Files that the build container finds beside what the user adds: the request, the settings, empty directories.
+//! Files for the build container that kubake adds: the request, the settings, directories.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ pub(super) fn request_file(request: &BakeRequest) -> Packed {
 }
 
 pub(super) fn settings_file(settings: &Settings) -> Packed {
-    // JSON is YAML: the same reader, and no second way to write it.
+    // JSON is valid YAML: `kubake-init` reads both with one parser.
     let text = serde_json::to_string_pretty(&settings.cluster).unwrap_or_default();
     Packed { target: relative(paths::SETTINGS), content: Content::Text(text) }
 }

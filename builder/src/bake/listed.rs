@@ -1,5 +1,5 @@
-//! Images that lists name: pulls those that the engine does not have, and saves all of them under names that Kubernetes
-//! looks for. What a list is, is `inputs`' business.
+//! Images that lists name: pulls missing ones and saves all of them, with the names under which Kubernetes looks for them.
+//! Parses no list; `inputs` does.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,16 +15,17 @@ use crate::engine::{Engine, Image, ImageGuard};
 use crate::image_reference::ImageReference;
 use crate::printer::{Phase, chain};
 
-/// Repository of names that images get which a list names by digest, while they are saved.
+/// Repository of temporary names, for images that a list names by digest.
 const BY_DIGEST_REPOSITORY: &str = "kubake/by-digest";
 
-/// Why a listed image cannot be taken as the engine has it.
+/// Why the engine's image cannot serve for a listed one; `None` if it can, or if it is going to be pulled.
 pub(super) fn unusable(listed: &Listed, image: Option<&Image>, platform: &Platform) -> Option<Problem> {
     let Listed { reference, .. } = listed;
     match image {
-        None if listed.is_local => Some(listed.problem(format!(
-            "the engine has no image `{reference}`; build it, or leave `docker://` out to have it pulled"
-        ))),
+        None if listed.is_local => Some(
+            listed
+                .problem(format!("the engine has no image `{reference}`; build it, or remove `docker://` to pull it")),
+        ),
         Some(image) if !platform.runs(&Platform::new("", &image.architecture)) => Some(listed.problem(format!(
             "the engine's image `{reference}` is for {}, and the engine runs {platform}; pull it for that platform",
             image.architecture
@@ -33,8 +34,8 @@ pub(super) fn unusable(listed: &Listed, image: Option<&Image>, platform: &Platfo
     }
 }
 
-/// Saves images of lists. An archive holds no names by digest, so those images get a name of ours for as long as it takes;
-/// answers with the names that they shall have, by those in the archive.
+/// Saves listed images into one archive. An archive holds no names by digest, so such an image gets a temporary name.
+/// Returns the final name by temporary name.
 pub(super) fn save_listed(
     engine: &Engine,
     output: &Path,
@@ -47,11 +48,11 @@ pub(super) fn save_listed(
             continue;
         };
         let ours = format!("{BY_DIGEST_REPOSITORY}:{}-{}", std::process::id(), names.len());
-        // Before there is anything to guard: the tag must not be left over in any case.
+        // The guard comes before the tag, so that the tag never stays behind.
         guards.push(ImageGuard::new(engine, &ours));
         engine
             .run(&Tag { image: reference.clone(), name: ours.clone() })
-            .map_err(failed_to(format!("name the image `{reference}`")))?;
+            .map_err(failed_to(format!("tag the image `{reference}`")))?;
         images.push(ours.clone());
         names.insert(ours, name);
     }
@@ -59,10 +60,10 @@ pub(super) fn save_listed(
     Ok(names)
 }
 
-/// What images of lists are, by name and id, those that the engine does not have pulled first; or all that cannot be had.
+/// Pulls listed images that the engine lacks. Returns `NAME ID` of all as inputs, or one problem for each failed pull.
 pub(super) fn pull_listed(engine: &Engine, listed: &[Listed], phase: &Phase) -> Result<Vec<String>, Error> {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
-    // The same image by another name is another input.
+    // The name counts: the same image under another name is another input.
     let part = |reference: &str, id: &str| format!("{reference} {id}");
     for image in listed {
         let Listed { reference, .. } = image;
@@ -82,8 +83,11 @@ pub(super) fn pull_listed(engine: &Engine, listed: &[Listed], phase: &Phase) -> 
             }
             Err(error) => {
                 let why = chain(&error);
-                problems
-                    .push(image.problem(format!("pull `{reference}`: {why}; see that its registry can be reached")));
+                problems.push(
+                    image.problem(format!(
+                        "failed to pull `{reference}`: {why}; check that its registry can be reached"
+                    )),
+                );
             }
         }
     }

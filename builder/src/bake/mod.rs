@@ -1,11 +1,11 @@
-//! The bake: from sources to the image that boots a cluster. Owns the list of steps and what each leaves in the engine:
-//! the appliance image, the control plane's images, the image with a frozen store, the baked image. What happens
-//! inside the build containers is `kubake-init`'s business; how a container is undone is the engine's guards'.
+//! The bake: makes the image that boots a cluster. Owns the steps and the images that each step leaves in the engine: the
+//! appliance, the images of the control plane, the image with a frozen store, the baked image. `kubake-init` does the work
+//! inside the build containers; the guards of the engine remove them.
 //!
-//! Two halves and not one: the first (images) takes long and changes seldom, the second (cluster) changes with every
-//! setting and hook. Each is skipped when an image with the same label of inputs exists.
+//! A bake from source has two halves. The first (images) takes long and changes seldom; the second (cluster) changes with
+//! every setting and hook. A half is skipped if an image with the same inputs label exists.
 //!
-//! `commit` and not a Dockerfile, because a build step can be neither privileged nor long-lived enough to hold a
+//! The halves use `commit` instead of a Dockerfile: a build step can be neither privileged nor live long enough for a
 //! kubelet.
 
 mod addon_build;

@@ -1,35 +1,32 @@
-//! What a bake is asked for and what it returns.
+//! Options and result of a bake.
 
 use super::hook_secrets::HookSecrets;
 use crate::host_context::HostContext;
 
-/// How to bake.
+/// Options of a bake beside the settings.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Bake although an image with the same inputs exists.
     pub force: bool,
     /// Keep a build container that failed.
     pub retain: bool,
-    /// What hooks in the build container get beside their usual variables.
+    /// Secret variables for the hooks in the build container.
     pub secrets: HookSecrets,
-    /// A baked image to take further, instead of making one from source.
+    /// The baked image to build on; `None` bakes from source.
     pub from: Option<String>,
-    /// What the build container is told of this machine's surroundings.
+    /// Certificate authorities and proxies of this machine, for the build container.
     pub host_context: HostContext,
 }
 
-/// What a bake made.
+/// The image that a bake made or found unchanged; printed as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Baked {
-    /// The baked image's name.
     pub image: String,
-    /// Further names of it.
+    /// Further names of the image.
     pub tags: Vec<String>,
-    /// Its id.
     pub id: String,
-    /// Whether there was nothing to do.
+    /// Whether the existing image was up to date.
     pub cached: bool,
-    /// How long it took.
     pub elapsed_ms: u64,
 }

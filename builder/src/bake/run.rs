@@ -1,4 +1,4 @@
-//! The two ways to bake: from source, and on top of a baked image.
+//! Chooses between a bake from source and one on top of a baked image.
 
 use super::error::Error;
 use super::options::{Baked, Options};
@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::printer::Printer;
 use crate::settings::Settings;
 
-/// Bakes an image from source, or from the baked image that the options name.
+/// Bakes from source, or on top of the baked image that the options name.
 ///
 /// # Errors
 /// See [`Error`].

@@ -1,4 +1,4 @@
-//! Runs the steps of a bake one after the other and shows each.
+//! Runs the steps of a bake in order and shows each as a phase.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -14,11 +14,11 @@ use crate::engine::Engine;
 use crate::printer::{Phase, Printer};
 use crate::settings::Settings;
 
-/// A step: a name to show, and what it does; it answers with a remark for the line that ends it.
+/// A step of a bake. `execute` returns a remark for the line that ends the phase.
 pub(super) struct Step {
     name: &'static str,
     execute: fn(&mut Context<'_>, &Phase) -> Result<String, Error>,
-    /// When there is something for it to do.
+    /// Whether these settings need the step.
     when: fn(&Settings) -> bool,
 }
 
@@ -30,7 +30,7 @@ impl Step {
         Self { name, execute, when: |_| true }
     }
 
-    /// Only where there are add-ons.
+    /// A step that only bakes with add-ons need.
     pub(super) const fn for_addons(
         name: &'static str,
         execute: fn(&mut Context<'_>, &Phase) -> Result<String, Error>,
@@ -48,7 +48,7 @@ pub(super) fn run(
     printer: &Printer,
 ) -> Result<Baked, Error> {
     let started = Instant::now();
-    // Not below /tmp, which often lies in memory: the archives are gigabytes (FHS: /var/tmp is for large files).
+    // Not below /tmp, which is often in memory: the archives have gigabytes (FHS: /var/tmp is for large files).
     let below = std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
     let directory = tempfile::Builder::new()
         .prefix("kubake-bake-")

@@ -1,5 +1,4 @@
-//! The images that users and add-ons add: what of them makes an image another one, and the archives in which they go into
-//! the inbox.
+//! Images of users and add-ons: their part of the inputs, and their archives in the inbox.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +9,15 @@ use super::inputs::Archive;
 use super::listed::{pull_listed, save_listed};
 use crate::printer::Phase;
 
-/// The archive of add-ons' images; it sorts after the user's.
+/// Archive of add-on images; sorts after those of the user.
 const ADDONS_ARCHIVE: &str = "80-addons.tar";
-/// The archive of the images that lists name; it sorts after the others.
+/// Archive of listed images; sorts after all others.
 const LISTED_ARCHIVE: &str = "90-listed.tar";
 
-/// The user's images as they go into the inbox.
+/// Archives for the inbox, each with its name there.
 pub(super) struct UsersImages {
     pub(super) archives: Vec<(Archive, String)>,
-    /// What images of an archive shall be called instead.
+    /// Final name of an image by its name in an archive.
     pub(super) names: BTreeMap<String, String>,
 }
 
@@ -27,7 +26,7 @@ pub(super) fn users_images(context: &Context<'_>, phase: &Phase) -> Result<Users
     let mut archives: Vec<_> = context.images.archives.iter().map(named).collect();
     let mut names = BTreeMap::new();
     if !context.addons.images.is_empty() {
-        phase.message("saving the add-ons' images");
+        phase.message("saving the images of add-ons");
         let path = context.directory.path().join(ADDONS_ARCHIVE);
         save(context.engine, &path, context.addons.images.iter().map(|built| built.name.clone()).collect())?;
         archives.push((saved(path, ADDONS_ARCHIVE)?, ADDONS_ARCHIVE.to_owned()));
@@ -41,7 +40,7 @@ pub(super) fn users_images(context: &Context<'_>, phase: &Phase) -> Result<Users
     Ok(UsersImages { archives, names })
 }
 
-/// What of the user's images and the add-ons' makes an image another one.
+/// Inputs of user and add-on images: if one changes, the image is built anew.
 pub(super) fn users_inputs(context: &Context<'_>, phase: &Phase) -> Result<Vec<String>, Error> {
     let mut parts: Vec<String> = context.images.archives.iter().map(|archive| archive.digest.clone()).collect();
     parts.extend(pull_listed(context.engine, &context.images.listed, phase)?);

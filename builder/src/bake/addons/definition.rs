@@ -1,22 +1,22 @@
-//! `addon.yaml`: what of an add-on is built. Pure.
+//! The format of `addon.yaml`. Pure.
 
 use kubake_contract::names;
 use serde::Deserialize;
 
-/// What an add-on consists of, beside its manifests.
+/// The images and programs of an add-on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Definition {
-    /// Images, as `TARGET:TAG`: a target of the Dockerfile, and the tag that the manifests name.
+    /// Each `TARGET:TAG`: a target of the Dockerfile, and the tag that the manifests name.
     pub(super) images: Vec<String>,
-    /// Targets of the Dockerfile whose files become the node's.
+    /// Targets of the Dockerfile whose files become files of the node.
     pub(super) programs: Vec<String>,
 }
 
 impl Definition {
-    /// Reads `addon.yaml`; or everything that is wrong with it.
+    /// Parses `addon.yaml`. Returns all mistakes in it as an error.
     pub(super) fn parse(text: &str) -> Result<Self, Vec<String>> {
-        // An empty file is an add-on of nothing but manifests.
+        // An empty file is an add-on that has only manifests.
         let read: Option<Self> = serde_yaml::from_str(text).map_err(|error| vec![error.to_string()])?;
         let definition = read.unwrap_or_default();
         let is_target = |target: &str| {
@@ -27,16 +27,18 @@ impl Definition {
             |image: &&String| image.split_once(':').is_some_and(|(target, tag)| is_target(target) && !tag.is_empty());
         let wrong_images = definition.images.iter().filter(|image| !is_image(image));
         let wrong_images = wrong_images.map(|image| {
-            format!("`{image}` is no image to build: write TARGET:TAG, a target of the Dockerfile and a version")
+            format!("`{image}` is not an image to build: write TARGET:TAG, a target of the Dockerfile and a version")
         });
         let wrong_programs = definition.programs.iter().filter(|target| !is_target(target));
-        let wrong_programs = wrong_programs.map(|target| format!("`{target}` is no target of the Dockerfile"));
+        let wrong_programs = wrong_programs.map(|target| {
+            format!("`{target}` is not a target of the Dockerfile; targets have lower-case letters, digits and `-`")
+        });
         let wrong: Vec<String> = wrong_images.chain(wrong_programs).collect();
         if wrong.is_empty() { Ok(definition) } else { Err(wrong) }
     }
 }
 
-/// The name of an image as `TARGET:TAG` says it, on this host and in manifests.
+/// The full name of the image `TARGET:TAG`, in the engine and in manifests.
 pub(in super::super) fn name_of(image: &str) -> String {
     format!("{}/{image}", names::BUILD_REPOSITORY)
 }

@@ -1,4 +1,4 @@
-//! Reads the add-ons that a bake adds.
+//! Loads the add-ons of a bake.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,55 +12,52 @@ use super::super::inputs::{self, Packed, Problem};
 use super::definition::Definition;
 use crate::checkout::ADDON_FILE;
 
-/// The directory of an add-on with its manifests.
+/// Subdirectory of an add-on that holds its manifests.
 pub(super) const MANIFESTS: &str = "manifests";
-/// What `kubectl` needs in there, so that an add-on is applied as a whole.
+/// File in [`MANIFESTS`] that lets `kubectl apply -k` apply an add-on as a whole.
 const KUSTOMIZATION: &str = "kustomization.yaml";
 
-/// One that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Addon {
     definition: Definition,
     manifests: Vec<Packed>,
 }
 
-/// All that a bake adds.
+/// The add-ons of a bake, and what was built for them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in super::super) struct Addons {
     found: Vec<Addon>,
-    /// Their images, once they are built.
+    /// Set when the images are built.
     pub(in super::super) images: Vec<Built>,
-    /// Tars of their programs, once they are built.
+    /// Tar archives of the programs, set when they are built.
     pub(in super::super) trees: Vec<PathBuf>,
 }
 
 impl Addons {
-    /// Images to build, each `TARGET:TAG` once and in order.
+    /// Images to build, as `TARGET:TAG`.
     pub(in super::super) fn wanted_images(&self) -> BTreeSet<String> {
         self.found.iter().flat_map(|addon| addon.definition.images.iter().cloned()).collect()
     }
 
-    /// Targets of programs to build, each once and in order.
+    /// Targets of programs to build.
     pub(in super::super) fn wanted_programs(&self) -> BTreeSet<String> {
         self.found.iter().flat_map(|addon| addon.definition.programs.iter().cloned()).collect()
     }
 
-    /// Their manifests, for the inbox.
+    /// Manifests of all add-ons, for the inbox.
     pub(in super::super) fn manifests(&self) -> impl Iterator<Item = Packed> {
         self.found.iter().flat_map(|addon| addon.manifests.iter().cloned())
     }
 }
 
-/// Reads the add-ons of these names. What is wrong with them joins `problems`.
+/// Loads the add-ons with these names from the directory `all`. Appends mistakes to `problems`.
 pub(in super::super) fn load(all: &Path, names: &[String], problems: &mut Vec<Problem>) -> Addons {
     let mut found = Vec::new();
     for name in names {
         let path = all.join(name).join(ADDON_FILE);
         let definition = match fs::read_to_string(&path) {
             Ok(text) => Definition::parse(&text),
-            Err(error) => {
-                Err(vec![format!("cannot be read: {error}; `builder/addons/README.md` says what an add-on is")])
-            }
+            Err(error) => Err(vec![format!("cannot be read: {error}; `builder/addons/README.md` describes add-ons")]),
         };
         let definition = definition.unwrap_or_else(|wrong| {
             problems.extend(wrong.into_iter().map(|what| Problem { path: path.clone(), line: None, what }));
@@ -70,7 +67,7 @@ pub(in super::super) fn load(all: &Path, names: &[String], problems: &mut Vec<Pr
         let mut manifests = Vec::new();
         if source.is_dir() {
             if !source.join(KUSTOMIZATION).is_file() {
-                let what = format!("holds no {KUSTOMIZATION}; write one that names the manifests in it");
+                let what = format!("has no {KUSTOMIZATION}; add one that lists the manifests in it");
                 problems.push(Problem { path: source.clone(), line: None, what });
             }
             let target = relative(paths::INBOX_MANIFESTS).join(format!("{ADDON_PREFIX}{name}"));

@@ -1,6 +1,6 @@
-//! Add-ons: what a bake adds to a cluster by name, each a directory of `builder/addons`. Owns the form of such a directory
-//! and what becomes of it: images for the inbox, manifests that are applied before the user's, programs that are laid over
-//! the node's files. What the images and programs consist of is the Dockerfile's business.
+//! Add-ons that a bake adds to a cluster by name, each a directory of `builder/addons`. Owns the format of that directory:
+//! images for the inbox, manifests that are applied before the user's, programs that become files of the node. The
+//! Dockerfile says what images and programs contain.
 
 mod definition;
 mod load;

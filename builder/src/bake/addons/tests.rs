@@ -1,4 +1,4 @@
-//! The form of add-ons, and that those of this checkout have it.
+//! The format of add-ons, and the add-ons of this checkout.
 
 use serde::Deserialize;
 
@@ -21,12 +21,12 @@ fn a_definition_names_targets() {
     assert_eq!((definition.images.len(), definition.programs.len()), (1, 1));
     let wrong = Definition::parse("images: [a, 'a:', ':b', 'A:1']\nprograms: ['x y']\n").unwrap_err();
     assert_eq!(wrong.len(), 5, "{wrong:?}");
-    assert!(wrong[0].starts_with("`a` is no image to build: write TARGET:TAG"), "{wrong:?}");
+    assert!(wrong[0].starts_with("`a` is not an image to build: write TARGET:TAG"), "{wrong:?}");
     assert!(Definition::parse("image: [a:1]\n").unwrap_err()[0].contains("unknown field"));
 }
 
 #[test]
-fn what_is_wrong_with_addons_is_told_at_once() {
+fn all_mistakes_are_reported_at_once() {
     let all = tempfile::tempdir().unwrap();
     let write = |path: &str, text: &str| {
         let path = all.path().join(path);
@@ -40,11 +40,11 @@ fn what_is_wrong_with_addons_is_told_at_once() {
     write("b/manifests/deep/b.yaml", "");
     let mut problems = Vec::new();
     load(all.path(), &["a".to_owned(), "c".to_owned()], &mut problems);
-    let told: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
+    let text: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
     for wanted in
-        ["a/addon.yaml`: `a` is no image", "a/manifests`: holds no kustomization.yaml", "c/addon.yaml`: cannot"]
+        ["a/addon.yaml`: `a` is not an image", "a/manifests`: has no kustomization.yaml", "c/addon.yaml`: cannot"]
     {
-        assert!(told.contains(wanted), "{told}");
+        assert!(text.contains(wanted), "{text}");
     }
     problems.clear();
     let addons = load(all.path(), &["b".to_owned()], &mut problems);
@@ -104,7 +104,7 @@ fn tags_of_ours_are_the_versions_that_are_compiled() {
         let (target, tag) = image.split_once(':').unwrap();
         let path = checkout.root().join("builder/components").join(target).join("go.mod");
         let module = fs::read_to_string(&path).unwrap();
-        // What is our own has the version that we give it.
+        // A component of kubake itself has no `tool` line, and a version of its own.
         let Some(tool) = module.lines().find_map(|line| line.strip_prefix("tool ")) else { continue };
         let pinned = module.lines().find_map(|line| {
             let (module, rest) = line.trim().split_once(' ')?;

@@ -1,5 +1,4 @@
-//! One run of a build container: created, filled, started, followed by its events, committed, removed. Owns the order
-//! of these; what the container does is `kubake-init`'s business.
+//! Runs a build container: creates, fills and starts it, follows its events, commits and removes it. Owns that order.
 
 use std::fs::File;
 use std::ops::ControlFlow;
@@ -21,10 +20,10 @@ use crate::engine::command::{Commit, ContainerSpec, CopyInto, Start, Tag};
 use crate::engine::{ContainerGuard, Engine, ImageGuard, Input, RunError, Stream};
 use crate::printer::Phase;
 
-/// Repository of images whose commit has not ended yet.
+/// Repository of images whose commit has not ended.
 const UNFINISHED: &str = "kubake/unfinished";
 
-/// Bakes one half; answers with the image's id.
+/// Runs the build container and commits it. Returns the id of the image.
 pub(in super::super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Recipe<'_>) -> Result<String, Error> {
     let engine = context.engine;
     let process = std::process::id().to_string();
@@ -32,7 +31,7 @@ pub(in super::super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Reci
     let spec = ContainerSpec {
         name: Some(container.clone()),
         privileged: true,
-        // An argument and not a variable: a commit would keep the variable.
+        // An argument instead of a variable, which a commit would keep.
         command: vec![recipe.role.to_owned(), "--events=json".to_owned()],
         labels: vec![(labels::BUILD.to_owned(), process)],
         hostname: Some(names::CLUSTER.to_owned()),
@@ -66,7 +65,7 @@ pub(in super::super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Reci
             return None;
         }
         let kept = guard.take().map(ContainerGuard::keep)?;
-        withdraw_secrets(engine, context, &copy("-".into(), "/".to_owned()));
+        overwrite_secrets(engine, context, &copy("-".into(), "/".to_owned()));
         Some(kept)
     };
     let on_host = |moment: &str| -> Result<(), Error> {
@@ -86,10 +85,10 @@ pub(in super::super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Reci
     };
     if recipe.has_hooks {
         on_host(moments::BEFORE_SETUP).map_err(|error| error.retained_by(&mut keep))?;
-        // Last of all, so that nothing but the container's own first program finds them.
+        // Last, so that only the first program of the container finds them.
         let (secrets, proxies) = (&context.options.secrets, context.options.host_context.proxies());
         if !(secrets.is_empty() && proxies.is_empty()) {
-            hand_over(engine, secrets, proxies, &copy("-".into(), "/".to_owned()))?;
+            copy_secrets(engine, secrets, proxies, &copy("-".into(), "/".to_owned()))?;
         }
     }
 
@@ -113,8 +112,8 @@ pub(in super::super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Reci
         on_host(moments::AFTER_SETUP).map_err(|error| error.retained_by(&mut keep))?;
     }
     phase.message(format_args!("committing {}", recipe.name));
-    // Ctrl-C ends the command but not the engine's work: the image would appear a moment later. So the commit runs to its
-    // end, under a name that goes away again, and the image gets its own one only if nobody wanted to stop meanwhile.
+    // Ctrl-C ends the command but not the work of the engine: the image would appear a moment later. So the commit runs
+    // to its end under a temporary name, and the image gets its final name only if the user has not interrupted.
     let unfinished = ImageGuard::new(engine, &format!("{UNFINISHED}:{}", std::process::id()));
     let id = engine
         .for_cleanup()
@@ -123,21 +122,21 @@ pub(in super::super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Reci
             image: unfinished.name().to_owned(),
             changes: changes(recipe, &context.settings.cluster.kubernetes_version),
             message: Some(format!("kubake {}", recipe.role)),
-            // It has ended.
+            // The container has ended.
             pause: false,
         })
         .map_err(failed_to(format!("commit the build container as `{}`", recipe.name)))?;
     engine
         .run(&Tag { image: unfinished.name().to_owned(), name: recipe.name.to_owned() })
-        .map_err(failed_to(format!("name the image `{}`", recipe.name)))?;
+        .map_err(failed_to(format!("tag the image as `{}`", recipe.name)))?;
     if let Some(guard) = guard {
         guard.remove().map_err(failed_to("remove the build container"))?;
     }
     Ok(id)
 }
 
-/// Creates the build container. The engine's client gives it variables about proxies that its user configured, and an image
-/// keeps what stands there: then once more, with all of them empty.
+/// Creates the build container. The engine's client may add proxy variables from its user's configuration, and an image
+/// would keep them: in that case the container is created again, with all of them empty.
 fn create(engine: &Engine, spec: ContainerSpec) -> Result<ContainerGuard, Error> {
     let failed = || failed_to(format!("create the build container from `{}`", spec.image));
     let guard = engine.create(spec.clone()).map_err(failed())?;
@@ -151,7 +150,7 @@ fn create(engine: &Engine, spec: ContainerSpec) -> Result<ContainerGuard, Error>
     engine.create(ContainerSpec { env, ..spec.clone() }).map_err(failed())
 }
 
-fn hand_over(
+fn copy_secrets(
     engine: &Engine,
     secrets: &HookSecrets,
     proxies: &[(String, String)],
@@ -161,15 +160,18 @@ fn hand_over(
         .map_err(|source| inputs::Error::Pack { path: PathBuf::from(paths::INBOX_SECRETS), source })?;
     engine
         .run_with_input(copy, Input::Bytes(packed))
-        .map_err(failed_to("hand the hooks' secrets to the build container"))
+        .map_err(failed_to("copy the secrets of hooks into the build container"))
 }
 
-/// Leaves no secret in a container that is kept: one that could not be started has not removed them.
-fn withdraw_secrets(engine: &Engine, context: &Context<'_>, copy: &CopyInto) {
+/// Overwrites the secrets in a kept container: a container that never started has not removed them.
+fn overwrite_secrets(engine: &Engine, context: &Context<'_>, copy: &CopyInto) {
     if context.options.secrets.is_empty() && context.options.host_context.proxies().is_empty() {
         return;
     }
-    if let Err(error) = hand_over(&engine.for_cleanup(), &HookSecrets::default(), &[], copy) {
-        tracing::warn!("the container that is kept may hold secrets of hooks in {}: {error}", paths::INBOX_SECRETS);
+    if let Err(error) = copy_secrets(&engine.for_cleanup(), &HookSecrets::default(), &[], copy) {
+        tracing::warn!(
+            "failed to remove the secrets of hooks from {} in the kept container: {error}",
+            paths::INBOX_SECRETS
+        );
     }
 }

@@ -11,10 +11,10 @@ use crate::engine::command::CopyInto;
 use crate::engine::{Engine, Input};
 use crate::printer::Phase;
 
-/// How often it is shown how much of an archive was copied.
+/// Interval of progress messages.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Copies an archive as the plain tar that it is or becomes, and shows how far it is.
+/// Copies an archive as plain tar, decompressed on the way, and shows the progress.
 pub(super) fn copy_archive(
     engine: &Engine,
     phase: &Phase,
@@ -40,9 +40,9 @@ pub(super) fn copy_archive(
     })
 }
 
-/// Such as `copying a.tar: 120 of 1800 MB (6 %)`.
+/// For example `copying a.tar: 120 of 1800 MB (6 %)`.
 fn progress(name: &str, copied: u64, size: u64) -> String {
-    // The stream is a little longer than the archive in it.
+    // The stream is a little longer than the archive: it has a header and padding.
     let copied = copied.min(size);
     let percent = copied.saturating_mul(100).checked_div(size).unwrap_or(100);
     format!("copying {name}: {} of {} MB ({percent} %)", copied / 1_000_000, size.div_ceil(1_000_000))

@@ -1,4 +1,4 @@
-//! What a build container says while it runs, as lines that are shown and as the error that it ends with.
+//! Turns the output of a build container into progress lines, and into an error if it fails.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use super::super::error::Error;
 use crate::engine::RunError;
 use crate::printer::Phase;
 
-/// How much of a failed container's log its error carries.
+/// Number of log lines that an error shows.
 const LOG_LINES: usize = 30;
 
-/// Turns what a build container says into what is shown and what an error tells.
+/// State of one run: the current phase, the reason of a failure, the last log lines.
 pub(super) struct Follower<'a> {
     phase: &'a Phase,
     at: String,
@@ -38,7 +38,7 @@ impl<'a> Follower<'a> {
             }
             Ok(Event::Note { text }) => {
                 self.phase.message(format_args!("{}: {text}", self.at));
-                // Hooks speak through notes, and what they said last is what an error needs.
+                // The output of hooks arrives as notes, and an error needs its last lines.
                 self.remember(&text);
             }
             Ok(Event::Warning { text }) => self.phase.warn(text),

@@ -1,4 +1,4 @@
-//! What an image has beside its files: entry point, labels, health check, as instructions that `commit` takes. Pure.
+//! Entry point, labels and health check of an image, as instructions for `commit`. Pure.
 
 use std::time::Duration;
 
@@ -7,27 +7,27 @@ use kubake_contract::{BOOT_TIMEOUT, HEALTHCHECK_LIMIT, labels, roles};
 use super::recipe::Recipe;
 use crate::engine::{EngineFacts, Flavour};
 
-/// A change of how images are committed makes a new image out of old inputs.
+/// Part of every inputs digest. A change of how images are committed changes it, so that all images are built anew.
 pub(in super::super) const RECIPE: &str = "1";
-/// Where the image has `kubake-init`; a commit has to name it, since it keeps the build container's own command.
+/// Path of `kubake-init` in the image. A commit must name it, because it would keep the command of the build container.
 const INIT: &str = "/usr/local/bin/kubake-init";
-/// How often the engine asks a cluster that was ready once. Each time costs it a `docker exec`.
+/// Interval of checks once the cluster was ready. Each check costs the engine an `exec`.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(10);
-/// The same while it boots. Short, because it is the time until the first check and the pause between two of them, and
-/// a check waits by itself for what boots: there are few.
+/// Interval of checks during the boot, and the delay before the first. It is short, and the checks are few all the same:
+/// each waits for the boot by itself.
 const HEALTH_START_INTERVAL: Duration = Duration::from_secs(1);
-/// Later than the check itself gives up, so that what it says then is not lost.
+/// Longer than the limit of the check itself, so that its output is not lost.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(HEALTHCHECK_LIMIT.as_secs() + 2);
-/// One failure may be a busy machine's.
+/// A single failure may come from a busy machine.
 const HEALTH_RETRIES: u32 = 2;
-/// Docker's first version that knows `--start-interval`; others refuse the instruction (moby's tracking issue 45897).
+/// First version of Docker with `--start-interval`; older ones refuse the instruction (moby issue 45897).
 const START_INTERVAL_SINCE: u32 = 25;
 
-/// The instruction with which an engine sees for itself whether the cluster is ready, as far as it understands one. Only
-/// for images that boot: nothing should ask during a bake.
+/// The `HEALTHCHECK` instruction that this engine understands, by which it reports whether the cluster is ready. Only for
+/// images that boot: nothing should check during a bake.
 ///
-/// `commit` takes it as it takes `ENTRYPOINT` (moby: `validCommitCommands`). Podman commits in the OCI format, which has
-/// no place for it.
+/// `commit` accepts it like `ENTRYPOINT` (moby: `validCommitCommands`). Podman commits in the OCI format, which has no
+/// field for it.
 pub(in super::super) fn healthcheck(facts: &EngineFacts) -> Option<String> {
     if facts.flavour == Flavour::Podman {
         return None;
@@ -35,7 +35,7 @@ pub(in super::super) fn healthcheck(facts: &EngineFacts) -> Option<String> {
     let mut options = vec![
         ("interval", HEALTH_INTERVAL),
         ("timeout", HEALTH_TIMEOUT),
-        // As long as kubake-init itself gives a boot; failures count only afterwards.
+        // The limit that kubake-init sets for a boot; the engine counts failures only afterwards.
         ("start-period", BOOT_TIMEOUT),
     ];
     if facts.major().is_some_and(|major| major >= START_INTERVAL_SINCE) {
@@ -45,7 +45,7 @@ pub(in super::super) fn healthcheck(facts: &EngineFacts) -> Option<String> {
     Some(format!("HEALTHCHECK {options}--retries={HEALTH_RETRIES} CMD [\"{INIT}\",\"{}\"]", roles::HEALTHCHECK))
 }
 
-/// What the image is to have beside the container's files.
+/// Instructions for the `--change` options of `commit`.
 pub(super) fn changes(recipe: &Recipe<'_>, version: &str) -> Vec<String> {
     let mut changes = vec![format!("ENTRYPOINT [\"{INIT}\"]"), "CMD []".to_owned()];
     changes.extend(recipe.healthcheck.map(str::to_owned));
@@ -56,7 +56,7 @@ pub(super) fn changes(recipe: &Recipe<'_>, version: &str) -> Vec<String> {
     changes
 }
 
-/// A value as a Dockerfile's double quotes take it.
+/// Quotes a value in the syntax of a Dockerfile.
 fn quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$"))
 }

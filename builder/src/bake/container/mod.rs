@@ -1,4 +1,4 @@
-//! One run of a build container and the image that it becomes. What the container does is `kubake-init`'s business.
+//! One run of a build container, from creation to the committed image. `kubake-init` does the work inside.
 
 mod build;
 mod copy;

@@ -1,28 +1,25 @@
-//! What one run of a build container makes.
+//! Input and result of one build container.
 
 use std::path::PathBuf;
 
 use super::super::inputs::{Archive, Packed};
 
-/// What to do.
+/// Everything that one run of a build container needs.
 #[derive(Debug)]
 pub(in super::super) struct Recipe<'a> {
-    /// The image to start from.
     pub(in super::super) from: &'a str,
-    /// The role of `kubake-init`.
+    /// The role in which `kubake-init` runs.
     pub(in super::super) role: &'static str,
-    /// Small files.
+    /// Files and directories to copy into the container.
     pub(in super::super) files: Vec<Packed>,
-    /// Archives of images and what they are called in the inbox.
+    /// Archives of images, each with its name in the inbox.
     pub(in super::super) archives: Vec<(Archive, String)>,
-    /// Tars of files that are laid over those of the image.
+    /// Tar archives to unpack over the root of the image.
     pub(in super::super) trees: Vec<PathBuf>,
-    /// Whether hooks of the host run, and those of the container get their secrets and know of proxies.
+    /// Whether hooks run: on the host, and in the container with secrets and proxy variables.
     pub(in super::super) has_hooks: bool,
-    /// Name of the image that is made.
     pub(in super::super) name: &'a str,
-    /// Instruction of the image that is made (see [`healthcheck`]).
+    /// The `HEALTHCHECK` instruction of the new image.
     pub(in super::super) healthcheck: Option<&'a str>,
-    /// Labels of the image that is made.
     pub(in super::super) labels: Vec<(&'static str, &'a str)>,
 }

@@ -1,4 +1,4 @@
-//! Lists a directory of the user's.
+//! Lists the directories that a user fills.
 
 use std::fs;
 use std::io;
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::problem::{Problem, unreadable};
 
-/// Everything in a directory, by name.
+/// All paths in a directory, sorted. A missing directory is a problem only if it is `required`.
 pub(super) fn entries(directory: &Path, required: bool, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     let problem = |what: String| Problem { path: directory.to_owned(), line: None, what };
     if !directory.is_dir() {
         if required {
-            problems.push(problem("no such directory; name one that is there".to_owned()));
+            problems.push(problem("no such directory; name an existing one".to_owned()));
         }
         return Vec::new();
     }

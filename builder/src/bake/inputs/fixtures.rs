@@ -27,7 +27,7 @@ pub(super) fn images_of(directory: &Path) -> Images {
     images
 }
 
-/// A layout of one image with this name; answers with the path of its only blob.
+/// Creates a layout of one image with this name, and returns the path of its only blob.
 pub(super) fn layout_of(directory: &Path, image: &str) -> PathBuf {
     let blob = b"a manifest";
     let hash = digest::of_reader(&blob[..]).unwrap();

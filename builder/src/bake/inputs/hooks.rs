@@ -1,4 +1,4 @@
-//! The hooks directory: finds the hooks of each moment and the manifests, and says where each goes. Runs none of them.
+//! The hooks directory: finds the hooks of each moment and the manifests, and their targets in the container. Runs none.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -10,19 +10,19 @@ use super::directory::entries;
 use super::packed::{Content, Packed};
 use super::problem::{Problem, unreadable};
 
-/// What the hooks directory holds.
+/// The content of a hooks directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Hooks {
-    /// Where it is.
+    /// The hooks directory on this machine.
     pub directory: PathBuf,
-    /// Hooks of the build container, for its inbox, and hooks of the boot, for where they stay.
+    /// Files to copy: hooks of the build container into its inbox, hooks of the boot to their final place.
     pub packed: Vec<Packed>,
-    /// Hooks of the host, which are copied nowhere; a bake is another one when they are.
+    /// Hooks that run on the host. They are not copied, but they are inputs of the bake.
     pub host: Vec<Packed>,
 }
 
-/// Reads a hooks directory; where `required` is false it may be missing. Those of the bake are packed under `inbox`, those
-/// of the boot under `kept`. What is wrong joins `problems`.
+/// Reads a hooks directory, which may be missing unless it is `required`. Targets of bake hooks are below `inbox`, those of
+/// boot hooks below `kept`. Appends mistakes to `problems`.
 pub(crate) fn read_hooks(
     directory: &Path,
     required: bool,
@@ -39,14 +39,14 @@ pub(crate) fn read_hooks(
             MANIFESTS_DIR if path.is_dir() => (inbox.join(MANIFESTS_DIR), &mut hooks.packed),
             name if moments::BOOT.contains(&name) => (kept.join(name), &mut hooks.packed),
             name => {
-                // A name that is a little wrong would else be a hook that never runs.
+                // A misspelled moment would otherwise be a hook that never runs.
                 let is_hook =
                     path.is_dir() || fs::metadata(&path).is_ok_and(|data| data.permissions().mode() & 0o111 != 0);
-                // On some file systems every file is executable; what is written for people is no hook in any case.
+                // On some file systems every file is executable; documentation is never a hook.
                 if is_hook && !name.starts_with('.') && !name.ends_with(".md") {
                     let all: Vec<&str> = [moments::HOST, moments::BAKE, moments::BOOT].concat();
                     let what = format!(
-                        "no moment at which hooks run; rename it to one of {}, or to {MANIFESTS_DIR}",
+                        "not a moment at which hooks run; rename it to one of {}, or to {MANIFESTS_DIR}",
                         all.join(", ")
                     );
                     problems.push(Problem { path, line: None, what });
@@ -57,7 +57,7 @@ pub(crate) fn read_hooks(
         if path.is_dir() {
             walk(&path, &target, packed, problems);
         } else if fs::metadata(&path).is_ok_and(|data| data.permissions().mode() & 0o111 == 0) {
-            let what = format!("not executable, so it would never run; `chmod +x {}`", path.display());
+            let what = format!("not executable, so it would never run; run `chmod +x {}`", path.display());
             problems.push(Problem { path, line: None, what });
         } else {
             pack_hook(path, target, packed, problems);
@@ -66,7 +66,7 @@ pub(crate) fn read_hooks(
     hooks
 }
 
-/// Reads a directory that is packed under `target` as it is. What is wrong joins `problems`.
+/// Collects everything in a directory for the path `target`. Appends mistakes to `problems`.
 pub(crate) fn collect_tree(directory: &Path, target: &Path, problems: &mut Vec<Problem>) -> Vec<Packed> {
     let mut packed = Vec::new();
     walk(directory, target, &mut packed, problems);
@@ -75,15 +75,15 @@ pub(crate) fn collect_tree(directory: &Path, target: &Path, problems: &mut Vec<P
 
 fn walk(source: &Path, target: &Path, packed: &mut Vec<Packed>, problems: &mut Vec<Problem>) {
     packed.push(Packed { target: target.to_owned(), content: Content::Directory });
-    // Hidden files keep a directory in git or belong to an editor; they are nobody's hooks.
+    // Hidden files keep a directory in git or belong to an editor; they are not hooks.
     let is_hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     for path in entries(source, true, problems).into_iter().filter(|path| !is_hidden(path)) {
         let target = target.join(path.file_name().unwrap_or_default());
         let is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
         match (path.is_dir(), is_link) {
-            // It could lead to where it lies.
+            // The link could lead to a directory above it.
             (true, true) => {
-                let what = "a link to a directory; put the directory itself there".to_owned();
+                let what = "a link to a directory; replace it by the directory".to_owned();
                 problems.push(Problem { path, line: None, what });
             }
             (true, false) => walk(&path, &target, packed, problems),
@@ -99,7 +99,7 @@ fn pack_hook(path: PathBuf, target: PathBuf, packed: &mut Vec<Packed>, problems:
             Ok(_) => packed.push(Packed { target, content: Content::File(path) }),
             Err(error) => problems.push(problem(unreadable(&error))),
         },
-        Ok(_) => problems.push(problem("no file; remove it".to_owned())),
+        Ok(_) => problems.push(problem("not a file; remove it".to_owned())),
         Err(error) => problems.push(problem(unreadable(&error))),
     }
 }

@@ -1,4 +1,4 @@
-//! A file or a directory with images, as it was found on this machine. Reads none of its content.
+//! A file or a directory that holds images. Reads none of its content.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,32 +6,31 @@ use std::path::PathBuf;
 use super::archive::Packing;
 use super::layout;
 
-/// What an archive is before it is copied.
+/// The form on this machine, which becomes plain tar when it is copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Form {
     File(Packing),
     Layout(Vec<layout::Member>),
 }
 
-/// Images in a file or a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Archive {
-    /// Where it lies.
+    /// Path on this machine.
     pub path: PathBuf,
-    /// Its file name.
+    /// File name, for messages and for the inbox.
     pub name: String,
-    /// Hash of its content.
+    /// Digest of the content; empty if it was just saved and is no input.
     pub digest: String,
-    /// How large it is as plain tar, which is what is copied.
+    /// Bytes as plain tar, the form in which it is copied.
     pub size: u64,
     pub(super) form: Form,
 }
 
 impl Archive {
-    /// A plain tar that was just made.
+    /// A plain tar file that kubake has just written.
     ///
     /// # Errors
-    /// When it is not there.
+    /// If the file does not exist.
     pub(crate) fn plain(path: PathBuf, name: &str) -> io::Result<Self> {
         let size = path.metadata()?.len();
         Ok(Self { path, name: name.to_owned(), digest: String::new(), size, form: Form::File(Packing::Plain) })

@@ -1,4 +1,4 @@
-//! The images directory: finds archives, layouts and lists of images in it and has each checked. Asks no engine.
+//! The images directory: finds archives, layouts and lists of images and checks each. Asks no engine.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,19 +15,19 @@ use super::problem::{Problem, unreadable};
 use super::stream;
 use crate::digest;
 
-/// Lists hold names; one that is larger is something else.
+/// Limit of a list in bytes. A larger file is not a list of names.
 const LARGEST_LIST: u64 = 4 << 20;
 
-/// What the images directory holds.
+/// The content of an images directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Images {
-    /// Archives and layouts, by name.
+    /// Archives and layouts, sorted by name.
     pub archives: Vec<Archive>,
-    /// Images that lists name, each once, in the order of their first appearance.
+    /// Images of all lists, each once, in the order of their first appearance.
     pub listed: Vec<Listed>,
 }
 
-/// Reads and checks an images directory; where `required` is false it may be missing. What is wrong joins `problems`.
+/// Reads and checks an images directory, which may be missing unless it is `required`. Appends mistakes to `problems`.
 pub(crate) fn read_images(
     directory: &Path,
     required: bool,
@@ -48,7 +48,7 @@ pub(crate) fn read_images(
             if !layout::looks_like_layout(&path) {
                 continue;
             }
-            (monitor.report)(&format!("looking through {name}"));
+            (monitor.report)(&format!("checking {name}"));
             match layout::read(&path, monitor) {
                 Err(found) => problems.extend(found),
                 Ok((members, digest)) => match stream::layout_size(&members) {
@@ -57,7 +57,7 @@ pub(crate) fn read_images(
                 },
             }
         } else if path.is_file() && is_archive {
-            (monitor.report)(&format!("looking through {name}"));
+            (monitor.report)(&format!("checking {name}"));
             let looked = archive::inspect(&path, monitor).and_then(|(packing, size)| {
                 let digest = File::open(&path)
                     .and_then(|file| digest::of_reader(monitor.reader(file)))
@@ -68,7 +68,7 @@ pub(crate) fn read_images(
                 Ok(archive) => images.archives.push(archive),
                 Err(archive::Fault::Read(error)) => problems.push(problem(unreadable(&error))),
                 Err(archive::Fault::Broken(why)) => problems.push(problem(format!(
-                    "no image archive: {why}; make it with `docker save --output FILE.tar IMAGE…`"
+                    "not an image archive: {why}; create it with `docker save --output FILE.tar IMAGE…`"
                 ))),
             }
         } else if path.is_file() && is_list {
@@ -86,7 +86,7 @@ pub(crate) fn read_images(
                 }
             }
         } else if (is_archive || is_list) && !path.is_file() {
-            problems.push(problem("leads to no file; put one there or remove it".to_owned()));
+            problems.push(problem("does not lead to a file; replace or remove it".to_owned()));
         }
     }
     images
@@ -96,7 +96,7 @@ fn read_list(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(LARGEST_LIST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LARGEST_LIST {
-        return Err(io::Error::other("it is no list of images, for its size"));
+        return Err(io::Error::other("it is too large for a list of images"));
     }
     Ok(text)
 }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_at_once_and_by_name() {
+    fn all_mistakes_are_reported_at_once_and_by_name() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         fs::write(path("a.tar"), "notes").unwrap();
@@ -152,13 +152,13 @@ mod tests {
         read_hooks(&path("hooks"), true, Path::new("x"), Path::new("y"), &mut problems);
         let text = Error::Problems(problems).to_string();
         for wanted in [
-            "a.tar`: no image archive: it is no tar file; make it with `docker save",
-            "b.txt`, line 2: `--not` is no image reference",
+            "a.tar`: not an image archive: it is not a tar file; create it with `docker save",
+            "b.txt`, line 2: `--not` is not an image reference",
             "c.txt`: cannot be read",
             "d/oci-layout`: is missing",
-            "e.tar.zst`: leads to no file",
-            "hooks/after-cluster`: not executable, so it would never run; `chmod +x",
-            "after-clusters`: no moment at which hooks run; rename it to one of before-setup, after-setup, before-cluster",
+            "e.tar.zst`: does not lead to a file",
+            "hooks/after-cluster`: not executable, so it would never run; run `chmod +x",
+            "after-clusters`: not a moment at which hooks run; rename it to one of before-setup, after-setup, before-cluster",
         ] {
             assert!(text.contains(wanted), "{wanted}: {text}");
         }

@@ -1,6 +1,5 @@
-//! OCI layouts: directories with `oci-layout`, `index.json` and `blobs`, as skopeo and buildx leave them. Finds out what
-//! belongs to one, and that every blob is what its name says. Follows no link below it, so that nothing from elsewhere
-//! gets into an image. How one becomes a tar is `stream`'s business.
+//! OCI layouts: directories with `oci-layout`, `index.json` and `blobs`, as skopeo and buildx write them. Lists the files of
+//! a layout and verifies the digest of every blob. Follows no link in it, so that no other file gets into an image.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -15,21 +14,19 @@ use crate::digest;
 
 pub(super) const LAYOUT: &str = "oci-layout";
 pub(super) const INDEX: &str = "index.json";
-/// Descriptions are small; what is larger only wants our memory.
+/// Limit of a description in bytes. A larger one would only exhaust memory.
 const LARGEST_DESCRIPTION: u64 = 4 << 20;
-/// The only version there is.
+/// The only version of layouts.
 const VERSION: &str = "1.0.0";
-/// Annotations in which an image's name stands; containerd looks at them in this order.
+/// Annotations with the name of an image, in the order in which containerd reads them.
 pub(super) const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
 
-/// A file of a layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Member {
-    /// Its path in the layout, with slashes.
+    /// Path in the layout, with slashes.
     pub(super) name: String,
-    /// Where it lies.
+    /// Path on this machine.
     pub(super) path: PathBuf,
-    /// Its size.
     pub(super) size: u64,
 }
 
@@ -52,17 +49,17 @@ struct Descriptor {
     annotations: Option<BTreeMap<String, String>>,
 }
 
-/// Whether a directory wants to be a layout.
+/// Whether a directory has one of the files of a layout.
 pub(super) fn looks_like_layout(directory: &Path) -> bool {
     [LAYOUT, INDEX].iter().any(|name| directory.join(name).symlink_metadata().is_ok())
 }
 
-/// The files of a layout in a fixed order and a hash of them all, or everything that is wrong with it.
+/// Returns the files of a layout in a fixed order and the digest of all, or all mistakes in it.
 pub(super) fn read(directory: &Path, monitor: &Monitor<'_>) -> Result<(Vec<Member>, String), Vec<Problem>> {
     let mut reader = Reader { directory, monitor, members: Vec::new(), hashes: Vec::new(), problems: Vec::new() };
     let layout = reader.description::<LayoutFile>(LAYOUT);
     if let Some(other) = layout.map(|layout| layout.version).filter(|version| version != VERSION) {
-        reader.problem(LAYOUT, format!("is of version {}; only {VERSION} is known", other.escape_debug()));
+        reader.problem(LAYOUT, format!("has version {}; only {VERSION} is supported", other.escape_debug()));
     }
     let index = reader.description::<Index>(INDEX);
     let blobs = reader.blobs();
@@ -90,14 +87,14 @@ impl Reader<'_> {
         self.problems.push(Problem { path: self.directory.join(name), line: None, what: what.into() });
     }
 
-    /// The size of a plain file; a problem and none for everything else.
+    /// The size of a plain file. Anything else is a problem, and `None`.
     fn file(&mut self, name: &str) -> Option<u64> {
         let what = match self.directory.join(name).symlink_metadata() {
             Ok(metadata) if metadata.is_file() => return Some(metadata.len()),
-            Ok(metadata) if metadata.is_symlink() => "is a link; put the file itself there".to_owned(),
-            Ok(_) => "is no file; make the layout anew".to_owned(),
+            Ok(metadata) if metadata.is_symlink() => "is a link; replace it by the file".to_owned(),
+            Ok(_) => "is not a file; create the layout again".to_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                "is missing, which every OCI layout has; make the layout anew".to_owned()
+                "is missing, and every OCI layout has it; create the layout again".to_owned()
             }
             Err(error) => format!("cannot be read: {error}"),
         };
@@ -108,7 +105,7 @@ impl Reader<'_> {
     fn description<T: for<'de> Deserialize<'de>>(&mut self, name: &str) -> Option<T> {
         let size = self.file(name)?;
         if size > LARGEST_DESCRIPTION {
-            self.problem(name, format!("has {size} bytes, which is no description of images"));
+            self.problem(name, format!("has {size} bytes, which is too large for a description of images"));
             return None;
         }
         let path = self.directory.join(name);
@@ -123,13 +120,13 @@ impl Reader<'_> {
         match serde_json::from_slice(&bytes) {
             Ok(description) => Some(description),
             Err(error) => {
-                self.problem(name, format!("is not what it should be: {error}; make the layout anew"));
+                self.problem(name, format!("cannot be parsed: {error}; create the layout again"));
                 None
             }
         }
     }
 
-    /// The digests that there are.
+    /// Verifies all blobs and returns their digests.
     fn blobs(&mut self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         for algorithm in self.directory_names("blobs") {
@@ -141,7 +138,7 @@ impl Reader<'_> {
             let below = format!("blobs/{algorithm}");
             for hex in self.directory_names(&below) {
                 let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-                // What a copy that was interrupted left, for example; nothing refers to it.
+                // For example the rest of an interrupted copy, to which nothing refers.
                 if hex.len() != length || !hex.bytes().all(is_hex) {
                     continue;
                 }
@@ -149,9 +146,9 @@ impl Reader<'_> {
                 let Some(size) = self.file(&name) else { continue };
                 let path = self.directory.join(&name);
                 match File::open(&path).and_then(|file| digest::of_reader(self.monitor.reader(file))) {
-                    // The longer hash is seldom used, and containerd looks at it in any case.
+                    // SHA-512 is rare, and containerd verifies it anyway.
                     Ok(hash) if algorithm == "sha256" && hash != hex => {
-                        self.problem(&name, "is not what its name says; make the layout anew");
+                        self.problem(&name, "does not have the digest in its name; create the layout again");
                     }
                     Ok(hash) => {
                         self.hashes.push(hash);
@@ -165,11 +162,11 @@ impl Reader<'_> {
         found
     }
 
-    /// Names in a directory, sorted.
+    /// The sorted names in a directory.
     fn directory_names(&mut self, name: &str) -> Vec<String> {
         let path = self.directory.join(name);
         if path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
-            self.problem(name, "is a link; put the directory itself there");
+            self.problem(name, "is a link; replace it by the directory");
             return Vec::new();
         }
         let entries = fs::read_dir(&path).and_then(|entries| {
@@ -181,7 +178,7 @@ impl Reader<'_> {
                 names
             }
             Err(error) => {
-                self.problem(name, format!("cannot be read: {error}; make the layout anew"));
+                self.problem(name, format!("cannot be read: {error}; create the layout again"));
                 Vec::new()
             }
         }
@@ -191,10 +188,10 @@ impl Reader<'_> {
         for descriptor in &index.manifests {
             if !blobs.contains(&descriptor.digest) {
                 let shown = descriptor.digest.escape_debug();
-                self.problem(INDEX, format!("names {shown}, which is not among the blobs; make the layout anew"));
+                self.problem(INDEX, format!("names {shown}, which is not among the blobs; create the layout again"));
             }
         }
-        // containerd's rule for what is a whole name and not only a tag.
+        // The rule of containerd that tells a whole name from a tag.
         let is_named = |descriptor: &Descriptor| {
             let annotations = descriptor.annotations.as_ref();
             let name = NAMES.iter().find_map(|key| annotations?.get(*key).filter(|name| !name.is_empty()));
@@ -245,30 +242,30 @@ mod tests {
         let blob = layout_of(directory.path(), "docker.io/me/app:1");
         fs::rename(&blob, directory.path().join("elsewhere")).unwrap();
         symlink(directory.path().join("elsewhere"), &blob).unwrap();
-        assert!(problems(directory.path()).contains("is a link; put the file itself there"));
+        assert!(problems(directory.path()).contains("is a link; replace it by the file"));
         fs::remove_dir_all(directory.path().join("blobs")).unwrap();
         symlink("/etc", directory.path().join("blobs")).unwrap();
-        assert!(problems(directory.path()).contains("blobs`: is a link; put the directory itself there"));
+        assert!(problems(directory.path()).contains("blobs`: is a link; replace it by the directory"));
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_at_once() {
+    fn all_mistakes_are_reported_at_once() {
         let directory = tempfile::tempdir().unwrap();
         let blob = layout_of(directory.path(), "1.29");
         fs::write(&blob, "another").unwrap();
         fs::write(directory.path().join(LAYOUT), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();
         let text = problems(directory.path());
-        for wanted in
-            ["is of version 2.0.0", "is not what its name says", "which is not among the blobs", "names no image"]
-        {
+        for wanted in [
+            "has version 2.0.0",
+            "does not have the digest in its name",
+            "which is not among the blobs",
+            "names no image",
+        ] {
             assert!(text.contains(wanted), "{wanted}: {text}");
         }
         fs::write(directory.path().join(INDEX), "{").unwrap();
         fs::remove_file(directory.path().join(LAYOUT)).unwrap();
         let text = problems(directory.path());
-        assert!(
-            text.contains("oci-layout`: is missing") && text.contains("index.json`: is not what it should be"),
-            "{text}"
-        );
+        assert!(text.contains("oci-layout`: is missing") && text.contains("index.json`: cannot be parsed"), "{text}");
     }
 }

@@ -1,11 +1,11 @@
-//! Lists of images: one a line, with what may be said about it. Parses text; asks no engine whether there is such an
-//! image, and reads no file.
+//! Lists of images: one image a line, with options. Parses text; reads no file, and asks no engine whether an image
+//! exists.
 //!
 //! ```text
-//! nginx:1.29                                 # from the host's engine, else pulled by it
+//! nginx:1.29                                 # the engine's image if it has one, otherwise pulled
 //! redis@sha256:…                             # by digest
-//! docker://my/app                            # the host's engine's, never pulled
-//! busybox --platform linux/amd64             # a platform that is not the engine's is a mistake
+//! docker://my/app                            # the engine's image, never pulled
+//! busybox --platform linux/amd64             # a mistake if the engine has another platform
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -14,34 +14,34 @@ use super::platform::Platform;
 use super::problem::Problem;
 use crate::image_reference::ImageReference;
 
-/// In front of an image that is the host's engine's own.
+/// Prefix of an image that the engine must have.
 const LOCAL: &str = "docker://";
 
-/// An image that a list names.
+/// One image of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listed {
-    /// As the engine takes it.
+    /// The reference as the list has it.
     pub reference: String,
-    /// Whether it has to be the engine's already.
+    /// Whether the engine must have the image, so that it is never pulled.
     pub is_local: bool,
-    /// The list.
+    /// Path of the list.
     pub path: PathBuf,
-    /// From 1.
+    /// Line in the list, from 1.
     pub line: usize,
 }
 
 impl Listed {
-    /// Something that is wrong with it.
+    /// A problem at the line of this image.
     #[must_use]
     pub(crate) fn problem(&self, what: impl Into<String>) -> Problem {
         Problem { path: self.path.clone(), line: Some(self.line), what: what.into() }
     }
 }
 
-/// The images of a list and everything that is wrong with it.
+/// The images of a list and all mistakes in it.
 pub(super) fn parse(text: &str, path: &Path, platform: &Platform) -> (Vec<Listed>, Vec<Problem>) {
     let (mut images, mut problems) = (Vec::new(), Vec::new());
-    // Some editors begin a file with a mark of its encoding.
+    // Some editors begin a file with a byte order mark.
     for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let line_number = index + 1;
         let line = line.split('#').next().unwrap_or_default().trim();
@@ -64,7 +64,7 @@ fn parse_line(line: &str, platform: &Platform) -> Result<(String, bool), String>
     let (reference, is_local) = first.strip_prefix(LOCAL).map_or((first, false), |reference| (reference, true));
     if ImageReference::parse(reference).is_none() {
         return Err(format!(
-            "`{}` is no image reference; write one image a line, such as `nginx:1.29` or `name@sha256:…`; `#` begins a \
+            "`{}` is not an image reference; write one image a line, such as `nginx:1.29` or `name@sha256:…`; `#` begins a \
              comment",
             reference.escape_debug()
         ));
@@ -75,14 +75,14 @@ fn parse_line(line: &str, platform: &Platform) -> Result<(String, bool), String>
             Some(rest) if rest.starts_with('=') => rest.trim_start_matches('='),
             _ => {
                 let word = word.escape_debug();
-                return Err(format!("`{word}` means nothing; only `--platform OS/ARCHITECTURE` may follow an image"));
+                return Err(format!("`{word}` is unknown; only `--platform OS/ARCHITECTURE` may follow an image"));
             }
         };
         let asked: Platform = wanted.parse()?;
         if !platform.runs(&asked) {
             return Err(format!(
-                "`{reference}` is wanted for {asked}, and the engine runs {platform}; bake on a machine of that platform, \
-                 or leave `--platform` out"
+                "`{reference}` is listed for {asked}, and the engine runs {platform}; bake on a machine of that platform, \
+                 or remove `--platform`"
             ));
         }
     }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_that_is_wrong_is_told_with_its_number() {
+    fn every_mistake_is_reported_with_its_line() {
         let text = "ok\n--privileged\ntwo words\nnginx:\nNginx\nx@sha256:00\nfine --platform linux/arm64\n\
                     fine --platform\nfine --platform windows\n../x\na//b\ndocker://\n\u{1b}[2J\n";
         let (images, problems) = parse(text, Path::new("list.txt"), &engine());
@@ -128,10 +128,10 @@ mod tests {
         let lines: Vec<_> = problems.iter().filter_map(|problem| problem.line).collect();
         assert_eq!(lines, (2..=13).collect::<Vec<_>>());
         let text = problems.iter().map(|problem| format!("{problem}\n")).collect::<String>();
-        assert!(text.contains("`list.txt`, line 2: `--privileged` is no image reference"), "{text}");
-        assert!(text.contains("line 3: `words` means nothing"), "{text}");
-        assert!(text.contains("line 7: `fine` is wanted for linux/arm64, and the engine runs linux/amd64"), "{text}");
-        assert!(text.contains("line 9: `windows` is no platform"), "{text}");
-        assert!(!text.contains('\u{1b}'), "what stands there must not reach the terminal as it is");
+        assert!(text.contains("`list.txt`, line 2: `--privileged` is not an image reference"), "{text}");
+        assert!(text.contains("line 3: `words` is unknown"), "{text}");
+        assert!(text.contains("line 7: `fine` is listed for linux/arm64, and the engine runs linux/amd64"), "{text}");
+        assert!(text.contains("line 9: `windows` is not a platform"), "{text}");
+        assert!(!text.contains('\u{1b}'), "control characters must not reach the terminal");
     }
 }

@@ -1,5 +1,5 @@
-//! What a user adds to a bake: archives, layouts and lists of images, hooks. Finds and checks all of it before anything
-//! long begins, and packs it for the trip into the build container. Talks to no engine.
+//! What a user adds to a bake: archives, layouts and lists of images, hooks. Finds and checks all of it before the long work
+//! begins, and packs it for the build container. Talks to no engine.
 
 mod archive;
 mod directory;

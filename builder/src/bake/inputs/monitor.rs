@@ -3,12 +3,12 @@
 use std::fmt;
 use std::io::{self, Read};
 
-/// How long work is watched: what it is at, and whether it is still wanted.
+/// Callbacks of long work.
 #[derive(Clone, Copy)]
 pub(crate) struct Monitor<'a> {
-    /// Told what the work is at.
+    /// Receives a progress message.
     pub report: &'a dyn Fn(&str),
-    /// Whether the user wants to stop.
+    /// Whether the user has interrupted the work.
     pub is_cancelled: &'a dyn Fn() -> bool,
 }
 
@@ -19,13 +19,13 @@ impl fmt::Debug for Monitor<'_> {
 }
 
 impl Monitor<'_> {
-    /// The reader, which fails as soon as the user wants to stop.
+    /// Wraps a reader, which then fails as soon as the user interrupts.
     pub(super) fn reader<R: Read>(&self, reader: R) -> MonitoredReader<'_, R> {
         MonitoredReader { reader, monitor: self }
     }
 
     pub(super) fn check_cancelled(&self) -> io::Result<()> {
-        // Not `Interrupted`, which readers take for a reason to try again.
+        // Not `ErrorKind::Interrupted`, after which callers of `read` try again.
         if (self.is_cancelled)() { Err(io::Error::other("interrupted")) } else { Ok(()) }
     }
 

@@ -1,4 +1,4 @@
-//! Files on their way into the build container: what goes where, as one tar stream, and a digest of all of it.
+//! Files to copy into the build container: their targets, one tar stream of all, and one digest of all.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -8,38 +8,36 @@ use std::path::{Path, PathBuf};
 use super::problem::Error;
 use crate::digest;
 
-/// One file of a tar stream.
+/// A file or a directory of a tar stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Packed {
-    /// Path in the container, without its leading slash.
+    /// Path in the container, without the leading slash.
     pub target: PathBuf,
-    /// What it is.
     pub content: Content,
 }
 
-/// What a tar stream holds at a path.
+/// The content at a path of a tar stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// A directory.
     Directory,
-    /// A file of this content, mode 0644.
+    /// A file with this text and mode 0644.
     Text(String),
-    /// A copy of a file, with its mode.
+    /// A copy of a file of this machine, with its mode.
     File(PathBuf),
 }
 
-/// A hash of a file's content.
+/// The digest of the content of a file.
 ///
 /// # Errors
-/// When it cannot be read.
+/// If the file cannot be read.
 pub(crate) fn digest_file(path: &Path) -> Result<String, Error> {
     File::open(path).and_then(digest::of_reader).map_err(|source| Error::Read { path: path.to_owned(), source })
 }
 
-/// A hash of everything that is packed.
+/// The digest of targets, modes and contents.
 ///
 /// # Errors
-/// When a file cannot be read.
+/// If a file cannot be read.
 pub(crate) fn digest_packed(packed: &[Packed]) -> Result<String, Error> {
     let mut parts = Vec::new();
     for item in packed {
@@ -58,10 +56,10 @@ fn mode(path: &Path) -> Result<u32, Error> {
     Ok(metadata.permissions().mode() & 0o755)
 }
 
-/// Writes a tar stream that `docker cp - CONTAINER:/` unpacks; everything in it belongs to root.
+/// Writes a tar stream to unpack at `/`, and returns the file at its start. Everything in it belongs to root.
 ///
 /// # Errors
-/// When something cannot be read or written.
+/// If a file cannot be read or the stream cannot be written.
 pub(crate) fn pack(packed: &[Packed], archive: File) -> Result<File, Error> {
     let mut builder = tar::Builder::new(archive);
     for item in packed {
@@ -88,7 +86,7 @@ pub(crate) fn pack(packed: &[Packed], archive: File) -> Result<File, Error> {
                 let size = file.metadata().map_err(unreadable)?.len();
                 header.set_mode(mode(path)?);
                 header.set_size(size);
-                // A file that grows meanwhile must not spoil the entries after it.
+                // A file that grows now must not damage the entries after it.
                 builder.append_data(&mut header, &item.target, file.take(size)).map_err(failed)?;
             }
         }

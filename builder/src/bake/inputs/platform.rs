@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// What programs are made for.
+/// Operating system and architecture, in the names of Go, which image references use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Platform {
     os: String,
@@ -11,13 +11,13 @@ pub(crate) struct Platform {
 }
 
 impl Platform {
-    /// From what an engine says; what it does not say is not known.
+    /// An empty part is unknown, and fits every other.
     #[must_use]
     pub(crate) fn new(os: &str, architecture: &str) -> Self {
         Self { os: os.to_ascii_lowercase(), architecture: architecture_of(architecture) }
     }
 
-    /// Whether what is made for another one runs here, as far as that is known.
+    /// Whether programs for the other platform run on this one. Unknown parts do not count.
     #[must_use]
     pub(crate) fn runs(&self, other: &Self) -> bool {
         let fits = |own: &str, other: &str| own.is_empty() || other.is_empty() || own == other;
@@ -25,7 +25,7 @@ impl Platform {
     }
 }
 
-/// In the words of Go, which image references use.
+/// The name that Go has for an architecture.
 fn architecture_of(name: &str) -> String {
     match name.to_ascii_lowercase().as_str() {
         "x86_64" | "x86-64" => "amd64".to_owned(),
@@ -42,9 +42,9 @@ impl FromStr for Platform {
         let is_word =
             |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         match parts.as_slice() {
-            // A variant, such as v8, is of no interest: a machine runs what its engine pulls.
+            // A variant such as `v8` is ignored: the engine pulls one that the machine runs.
             [os, architecture] | [os, architecture, _] if parts.iter().all(is_word) => Ok(Self::new(os, architecture)),
-            _ => Err(format!("`{}` is no platform; write one such as `linux/amd64`", text.escape_debug())),
+            _ => Err(format!("`{}` is not a platform; write one such as `linux/amd64`", text.escape_debug())),
         }
     }
 }

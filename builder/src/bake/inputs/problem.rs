@@ -8,14 +8,14 @@ use thiserror::Error;
 
 use crate::advice::Advice;
 
-/// One thing that is wrong with what the user adds.
+/// A mistake in what the user adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The file or directory.
+    /// The file or directory that has the mistake.
     pub path: PathBuf,
-    /// The line, from 1, where it is one's.
+    /// The line from 1, if one line has the mistake.
     pub line: Option<usize>,
-    /// What is wrong, and what to do about it.
+    /// The mistake and what to do about it.
     pub what: String,
 }
 
@@ -28,27 +28,23 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Why what the user adds cannot be baked in.
+/// Why the inputs cannot be baked in.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// Everything that is wrong.
+    /// All mistakes.
     #[error("{}", problems_text(.0))]
     Problems(Vec<Problem>),
-    /// A file cannot be read any more.
-    #[error("read `{}`; bake again", .path.display())]
+    /// A file that was checked before cannot be read now.
+    #[error("failed to read `{}`; bake again", .path.display())]
     Read {
-        /// Which.
         path: PathBuf,
-        /// The system's reason.
         #[source]
         source: io::Error,
     },
     /// A file or directory cannot be packed.
-    #[error("pack `{}`", .path.display())]
+    #[error("failed to pack `{}`", .path.display())]
     Pack {
-        /// Which.
         path: PathBuf,
-        /// The system's reason.
         #[source]
         source: io::Error,
     },
@@ -59,7 +55,7 @@ fn problems_text(problems: &[Problem]) -> String {
         [problem] => problem.to_string(),
         problems => {
             let lines: String = problems.iter().map(|problem| format!("\n  {problem}")).collect();
-            format!("{} problems with what is to be baked in:{lines}", problems.len())
+            format!("{} problems with the inputs of the bake:{lines}", problems.len())
         }
     }
 }
@@ -68,7 +64,7 @@ impl Advice for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Problems(_) => Some(
-                "`images.d/README.md` and `hooks/README.md` say what can be baked in; nothing was begun".to_owned(),
+                "`images.d/README.md` and `hooks/README.md` describe the inputs; the bake has not begun".to_owned(),
             ),
             _ => None,
         }

@@ -1,5 +1,5 @@
-//! Archives on their way into the build container: a tar stream made while it is read, of files that are opened one after
-//! the other. Holds no file in memory and writes none. What belongs into it others have found out.
+//! Archives as a tar stream for the build container, generated while it is read, from files that are opened one after the
+//! other. Holds no file in memory and writes none.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -17,10 +17,10 @@ const BLOCK: u64 = 512;
 /// Two empty blocks end a tar.
 const TRAILER: [u8; 1024] = [0; 1024];
 
-/// A tar stream that holds one archive as a file called `name`; `copied` is how much of it was read.
+/// A tar stream that holds one archive as a file `name`. `copied` counts the bytes that were read.
 ///
 /// # Errors
-/// When the name fits into no header.
+/// If the name fits into no header.
 pub(crate) fn tar_stream(archive: &Archive, name: &str, copied: Arc<AtomicU64>) -> io::Result<Box<dyn Read + Send>> {
     let content = match &archive.form {
         Form::File(packing) => Piece::Archive(archive.path.clone(), *packing, archive.size),
@@ -35,7 +35,7 @@ pub(crate) fn tar_stream(archive: &Archive, name: &str, copied: Arc<AtomicU64>) 
     Ok(Box::new(Counted { inner: Chain { pieces: pieces.into(), current: None }, copied }))
 }
 
-/// How large a layout is as a tar.
+/// The size of a layout as tar.
 pub(super) fn layout_size(members: &[layout::Member]) -> io::Result<u64> {
     let mut size = TRAILER.len() as u64;
     for member in members {
@@ -56,7 +56,7 @@ fn layout_stream(members: &[layout::Member]) -> io::Result<Chain> {
     Ok(Chain { pieces, current: None })
 }
 
-/// The header of a file of root's, with what precedes it where the name is long.
+/// The header of a file that belongs to root, with the extra header of a long name.
 fn header(name: &str, size: u64) -> io::Result<Vec<u8>> {
     let mut header = tar::Header::new_gnu();
     header.set_mtime(0);
@@ -73,7 +73,7 @@ fn padding(size: u64) -> Vec<u8> {
     vec![0; usize::try_from(size.next_multiple_of(BLOCK) - size).unwrap_or_default()]
 }
 
-/// A part of a stream; files are opened when it is their turn, and have to be as large as they were.
+/// A part of a stream. A file is opened when its turn comes, and must have the size that it had during the check.
 enum Piece {
     Bytes(Vec<u8>),
     File(PathBuf, u64),
@@ -90,7 +90,7 @@ impl Piece {
                 Current { left: bytes.len() as u64, reader: Box::new(io::Cursor::new(bytes)), path: None }
             }
             Self::File(path, size) => {
-                // It was no link when it was looked at.
+                // The check has seen a file and not a link.
                 let flags = nix::fcntl::OFlag::O_NOFOLLOW.bits();
                 let file = File::options().read(true).custom_flags(flags).open(&path);
                 let reader = Box::new(file.map_err(|error| named(&path, error))?);
@@ -117,7 +117,7 @@ impl Current {
         io::Error::other(format!("{what}changed while it was copied; bake again"))
     }
 
-    /// Nothing at its end, which has to be where it was.
+    /// Returns 0 at the expected end; fails if the file has become shorter or longer.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 {
             return match self.reader.read(&mut [0])? {
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_changes_meanwhile_is_told_by_name() {
+    fn a_file_that_changes_is_reported_by_name() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.tar");
         let whole = tar_of(&["manifest.json"]);

@@ -1,4 +1,4 @@
-//! Finds out how an archive is packed and whether it is one of images, by walking through the whole of it once.
+//! Detects the compression of an archive and checks that it holds images, in one pass.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -9,21 +9,21 @@ use super::packing::{GZIP, Packing, ZSTD, open};
 use super::tape::{Plain, Unpacked};
 use super::walk::{broken, walk};
 
-/// A compressed archive may unpack to this much in any case,
+/// Every compressed archive may unpack to this many bytes.
 const SMALL: u64 = 1 << 30;
-/// and else to this many times its size. Programs and libraries make a third or a quarter.
+/// A large archive may unpack to this many times its size. Programs and libraries shrink to a third or a quarter.
 const MOST_RATIO: u64 = 200;
 
-/// Why something is no archive.
+/// Why a file is not an archive of images.
 #[derive(Debug)]
 pub(in super::super) enum Fault {
-    /// It cannot be read at all.
+    /// The file cannot be read.
     Read(io::Error),
-    /// What is wrong with it.
+    /// The content is wrong; completes "not an image archive:".
     Broken(String),
 }
 
-/// Walks through an archive; answers with its packing and how large it is as plain tar.
+/// Checks an archive. Returns its compression and its size as plain tar.
 pub(in super::super) fn inspect(path: &Path, monitor: &Monitor<'_>) -> Result<(Packing, u64), Fault> {
     let mut file = File::open(path).map_err(Fault::Read)?;
     let length = file.metadata().map_err(Fault::Read)?.len();
@@ -44,7 +44,7 @@ pub(in super::super) fn inspect(path: &Path, monitor: &Monitor<'_>) -> Result<(P
         let most = SMALL.max(length.saturating_mul(MOST_RATIO));
         let inner = open(path, packing).map_err(Fault::Read)?;
         let mut unpacked = Unpacked { inner, count: 0, most, monitor };
-        // To its end, so that its checksums are looked at and its size is known.
+        // Reads to the end, which verifies checksums and gives the size.
         let found = walk(&mut unpacked)
             .and_then(|found| io::copy(&mut unpacked, &mut io::sink()).map(|_| found).map_err(|error| broken(&error)));
         (found, unpacked.count)

@@ -1,6 +1,6 @@
-//! Archives of images: finds out how one is packed and whether it is one at all, by walking through the whole of it once,
-//! and reads it as the plain tar that `ctr images import` takes. Trusts nothing in it; never unpacks a file of it, and
-//! never holds more of it in memory than a header.
+//! Archives of images: detects the compression and checks the whole archive in one pass, and reads it as the plain tar that
+//! `ctr images import` takes. Trusts nothing in an archive: never unpacks a file of it, and never holds more than a header
+//! in memory.
 
 mod inspect;
 mod packing;

@@ -1,12 +1,12 @@
-//! Tar files that are read once, front to back: plain ones, whose content can be skipped, and unpacked ones, whose size is
-//! limited.
+//! Sequential readers of tar files: of plain ones, whose content is skipped by seeking, and of decompressed ones, whose size
+//! is limited.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 
 use super::super::monitor::Monitor;
 
-/// A tar file whose content can be passed over.
+/// A sequential reader that can skip content.
 pub(super) trait Tape: Read {
     fn skip(&mut self, count: u64) -> io::Result<()>;
 }

@@ -1,4 +1,4 @@
-//! Archives of all kinds, whole and damaged.
+//! Tests with whole and damaged archives of all kinds.
 
 use std::io::{self, Read, Write};
 
@@ -50,8 +50,8 @@ fn archives_are_known_by_what_they_hold() {
     assert_eq!(inspected(&zstd(&docker)), Ok((Packing::Zstd, size)));
     assert_eq!(inspected(&oci), Ok((Packing::Plain, oci.len() as u64)));
     assert!(inspected(&tar_of(&["etc/passwd"])).unwrap_err().contains("neither"));
-    assert!(inspected(&[b'x'; 2048]).unwrap_err().contains("no tar file"));
-    assert!(inspected(&zstd(&[b'x'; 2048])).unwrap_err().contains("no tar file"));
+    assert!(inspected(&[b'x'; 2048]).unwrap_err().contains("not a tar file"));
+    assert!(inspected(&zstd(&[b'x'; 2048])).unwrap_err().contains("not a tar file"));
     assert!(inspected(&[]).unwrap_err().contains("empty"));
 }
 
@@ -85,10 +85,10 @@ fn all_parts_of_a_compressed_archive_count() {
 }
 
 #[test]
-fn what_ends_early_or_was_damaged_is_told() {
+fn truncated_and_damaged_archives_are_refused() {
     let whole = tar_of(&["x", "manifest.json"]);
     for bytes in [whole[..600].to_vec(), whole[..900].to_vec()] {
-        assert!(inspected(&bytes).unwrap_err().contains("ends in the middle"));
+        assert!(inspected(&bytes).unwrap_err().contains("is truncated"));
     }
     let mut damaged = whole.clone();
     damaged[1024 + 3] ^= 1;
@@ -110,11 +110,11 @@ fn a_name_that_leads_out_and_a_header_that_wants_memory_are_refused() {
     let sum = format!("{:06o}\0 ", checksum(&bytes));
     bytes[148..156].copy_from_slice(sum.as_bytes());
     bytes.extend(tar_of(&["manifest.json"]));
-    assert!(inspected(&bytes).unwrap_err().contains("`../../etc/x`, which leads out of it"));
+    assert!(inspected(&bytes).unwrap_err().contains("`../../etc/x`, which leads out of the archive"));
     let huge = header(tar::EntryType::GNULongName, 1 << 40);
     assert!(inspected(&huge).unwrap_err().contains("extended header of 1099511627776 bytes"));
     let huge = header(tar::EntryType::Regular, u64::MAX >> 1);
-    assert!(inspected(&huge).unwrap_err().contains("ends in the middle"));
+    assert!(inspected(&huge).unwrap_err().contains("is truncated"));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_bomb_is_given_up() {
 }
 
 #[test]
-fn whoever_wants_to_stop_need_not_wait_for_the_end() {
+fn an_interrupt_ends_the_check() {
     let monitor = Monitor { report: &|_| (), is_cancelled: &|| true };
     let mut endless = Unpacked { inner: Box::new(io::repeat(0)), count: 0, most: u64::MAX, monitor: &monitor };
     assert!(io::copy(&mut endless, &mut io::sink()).is_err());
@@ -134,7 +134,7 @@ fn whoever_wants_to_stop_need_not_wait_for_the_end() {
 
 proptest::proptest! {
     #[test]
-    fn whatever_it_is_there_is_an_answer(bytes: Vec<u8>, flips in proptest::collection::vec((0_usize..3000, 0_u8..=255), 0..8)) {
+    fn every_input_has_a_result(bytes: Vec<u8>, flips in proptest::collection::vec((0_usize..3000, 0_u8..=255), 0..8)) {
         drop(inspected(&bytes));
         for mut damaged in [tar_of(&["x", "manifest.json"]), gzip(&tar_of(&["index.json"])), zstd(&tar_of(&["index.json"]))] {
             for (at, value) in &flips {

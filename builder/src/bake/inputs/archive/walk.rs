@@ -1,17 +1,17 @@
-//! Walks through the headers of a tar file. Trusts nothing in it, and never holds more of it in memory than a header.
+//! Checks the headers of a tar file. Trusts nothing in it, and never holds more than a header in memory.
 
 use std::io::{self, Read};
 use std::path::{Component, Path};
 
 use super::tape::Tape;
 
-/// Blocks of a tar file.
+/// Size of a block in a tar file.
 const BLOCK: u64 = 512;
-/// Extended headers hold names and times; one that is larger only wants our memory.
+/// Limit of an extended header, which holds names and times. A larger one would only exhaust memory.
 const LONGEST_HEADER: u64 = 1 << 20;
 
-/// Whether one of the files is what `docker save` or an OCI layout has at its top; else what is wrong. By hand and not
-/// with `tar::Archive`, which takes as much memory as an extended header says.
+/// Whether the archive has a file that `docker save` or an OCI layout has at the top; the error says what is wrong. Does not
+/// use `tar::Archive`, which allocates as much memory as an extended header says.
 pub(super) fn walk(tape: &mut impl Tape) -> Result<bool, String> {
     let mut found = false;
     let mut is_first = true;
@@ -24,11 +24,11 @@ pub(super) fn walk(tape: &mut impl Tape) -> Result<bool, String> {
             read => read,
         };
         if !read.map_err(|error| broken(&error))? || block.iter().all(|byte| *byte == 0) {
-            return if is_first { Err("it is no tar file".to_owned()) } else { Ok(found) };
+            return if is_first { Err("it is not a tar file".to_owned()) } else { Ok(found) };
         }
         let header = tar::Header::from_byte_slice(&block);
         if header.cksum().ok() != Some(checksum(&block)) {
-            let what = if is_first { "it is no tar file" } else { "a header in it is damaged" };
+            let what = if is_first { "it is not a tar file" } else { "a header in it is damaged" };
             return Err(what.to_owned());
         }
         is_first = false;
@@ -58,11 +58,11 @@ pub(super) fn walk(tape: &mut impl Tape) -> Result<bool, String> {
         let name = String::from_utf8_lossy(&name).into_owned();
         let path = Path::new(&name);
         if path.components().any(|part| matches!(part, Component::ParentDir | Component::RootDir)) {
-            return Err(format!("it names `{}`, which leads out of it", name.escape_debug()));
+            return Err(format!("it names `{}`, which leads out of the archive", name.escape_debug()));
         }
         let path = path.strip_prefix(".").unwrap_or(path);
         found |= path == Path::new("manifest.json") || path == Path::new("index.json");
-        // Links and directories have no content, whatever their headers say.
+        // Links and directories have no content, even if their headers say so.
         let size = if kind.is_file() || kind.is_contiguous() { long_size.take().unwrap_or(size) } else { size };
         long_size = None;
         let padded = size.checked_next_multiple_of(BLOCK).ok_or("a header in it is damaged")?;
@@ -70,7 +70,7 @@ pub(super) fn walk(tape: &mut impl Tape) -> Result<bool, String> {
     }
 }
 
-/// False at the end.
+/// Returns false at the end of the file.
 fn read_block(tape: &mut impl Read, block: &mut [u8]) -> io::Result<bool> {
     let mut filled = 0;
     while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -87,18 +87,18 @@ fn read_block(tape: &mut impl Read, block: &mut [u8]) -> io::Result<bool> {
 
 fn extended(tape: &mut impl Tape, size: u64) -> Result<Vec<u8>, String> {
     if size > LONGEST_HEADER {
-        return Err(format!("it has an extended header of {size} bytes, which is no name"));
+        return Err(format!("it has an extended header of {size} bytes, which is too large for a name"));
     }
     let mut data = Vec::new();
     let count = tape.by_ref().take(size).read_to_end(&mut data).map_err(|error| broken(&error))? as u64;
     if count < size {
-        return Err("it ends in the middle".to_owned());
+        return Err("it is truncated".to_owned());
     }
     tape.skip(size.next_multiple_of(BLOCK) - size).map_err(|error| broken(&error))?;
     Ok(data)
 }
 
-/// The sum of a header's bytes, its own field counted as blanks.
+/// The sum of the bytes of a header, with the checksum field counted as blanks.
 pub(super) fn checksum(block: &[u8]) -> u32 {
     let own = 148..156;
     block.iter().enumerate().map(|(at, byte)| if own.contains(&at) { u32::from(b' ') } else { u32::from(*byte) }).sum()
@@ -106,7 +106,7 @@ pub(super) fn checksum(block: &[u8]) -> u32 {
 
 pub(super) fn broken(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => "it ends in the middle".to_owned(),
+        io::ErrorKind::UnexpectedEof => "it is truncated".to_owned(),
         _ => format!("it cannot be read to its end ({error})"),
     }
 }

@@ -1,11 +1,11 @@
-//! Decodes zstd. Checks the checksum of each frame, which the library's own reader does not.
+//! Decodes zstd with all frames and their checksums.
 
 use std::io::{self, BufRead, Read};
 
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-/// All frames of a zstd file, with their checksums looked at; the library's own reader knows one frame and no checksum.
+/// A reader of all frames that verifies their checksums; the reader of the library does one frame and no checksum.
 pub(super) struct Zstd<R> {
     source: R,
     frame: Option<FrameDecoder>,
