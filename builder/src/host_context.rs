@@ -70,7 +70,7 @@ impl HostContext {
     pub fn for_up(settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let mut host_context = Self::begin(settings, &variable, &mut problems);
-        let origin = || settings.origin(Key::RegistriesFile).clone();
+        let origin = || settings.origin(Key::REGISTRIES_FILE).clone();
         let mut add = |origin: Origin, error: &dyn std::error::Error| {
             problems.push(Problem { origin, message: chain(error) });
         };
@@ -105,7 +105,7 @@ impl HostContext {
             match authorities::from_file(path) {
                 Ok(authorities) => host_context.authorities = authorities,
                 Err(error) => problems
-                    .push(Problem { origin: settings.origin(Key::ExtraCaCerts).clone(), message: chain(&error) }),
+                    .push(Problem { origin: settings.origin(Key::EXTRA_CA_CERTS).clone(), message: chain(&error) }),
             }
         }
         if let Err(errors) = Proxies::from_variables(variable) {
@@ -211,18 +211,18 @@ impl HostContext {
             }
             let authorities = open.iter().map(|registry| registry.authorities.concat()).collect::<Vec<_>>().join("-");
             add(
-                Key::RegistriesFile.row().dotted(),
+                Key::REGISTRIES_FILE.path().to_owned(),
                 short(&[&registries::text(&open, |_| String::new()), &authorities]),
             );
         }
         if !self.authorities.is_empty() {
-            add(Key::ExtraCaCerts.row().dotted(), short(&[&self.authorities.concat()]));
+            add(Key::EXTRA_CA_CERTS.path().to_owned(), short(&[&self.authorities.concat()]));
         }
         if let Some(cpus) = settings.container.cpus {
-            add(Key::Cpus.row().dotted(), cpus.to_string());
+            add(Key::CPUS.path().to_owned(), cpus.to_string());
         }
         if let Some(memory) = settings.container.memory {
-            add(Key::Memory.row().dotted(), memory.to_string());
+            add(Key::MEMORY.path().to_owned(), memory.to_string());
         }
         if let Some((name, host)) = self.three.first() {
             add(name.clone(), host.clone());

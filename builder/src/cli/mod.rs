@@ -4,9 +4,11 @@
 mod arguments;
 mod command_line;
 mod setting_flags;
+#[cfg(test)]
+mod tests;
 
 pub use arguments::{
     BakeArgs, BenchArgs, CompletionsArgs, DoctorArgs, DownArgs, EngineAction, EngineArgs, SettingsArgs, UpArgs,
 };
 pub use command_line::{Cli, Command, Global};
-pub use setting_flags::{All, Baking, Benching, Naming, SettingFlags, Subset};
+pub use setting_flags::{SettingFlags, Subset};

@@ -1,92 +1,41 @@
-//! The flags that are settings, made from the table of settings so that the two cannot differ. Keeps values as they were
-//! typed; the settings room parses them together with those from the file and the environment.
+//! The flags that are settings, made from the declarations of the settings so that the two cannot differ. Keeps values as
+//! they were typed; the settings room parses them together with those from the file and the environment.
 
+use std::fmt::Debug;
 use std::marker::PhantomData;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
 
-use crate::settings::{Entry, Key, Origin, Shape, TABLE, Value};
+use crate::settings::{Declaration, Entry, Origin, Shape, Subcommand, Value, declarations};
 
-/// Which settings a subcommand has flags for.
-pub trait Subset: std::fmt::Debug + Clone + Send + Sync + 'static {
-    /// They.
-    const KEYS: &'static [Key];
-    /// Whether it makes an image, which makes `--image` also `-t`, as image builders have it.
-    const MAKES_IMAGE: bool = false;
+/// The settings that a subcommand has flags for.
+pub trait Subset: Debug + Clone + Send + Sync + 'static {
+    /// The subcommand as the declarations name it; none has the flags of all settings.
+    const SUBCOMMAND: Option<Subcommand>;
 }
 
-/// All settings.
+/// All settings, for `up` and `settings`.
 #[derive(Debug, Clone)]
 pub struct All;
 
 impl Subset for All {
-    const KEYS: &'static [Key] = &[
-        Key::Name,
-        Key::Image,
-        Key::KubernetesVersion,
-        Key::StaticIp,
-        Key::PodSubnet,
-        Key::ServiceSubnet,
-        Key::CertSans,
-        Key::CertValidity,
-        Key::EtcdSync,
-        Key::ApiPort,
-        Key::HttpPort,
-        Key::DockerPort,
-        Key::DockerTlsPort,
-        Key::ExtraPorts,
-        Key::TokenFile,
-        Key::Network,
-        Key::RegistriesFile,
-        Key::ExtraCaCerts,
-        Key::Cpus,
-        Key::Memory,
-        Key::ImagesDir,
-        Key::HooksDir,
-        Key::HookTimeout,
-        Key::HookFailure,
-        Key::PackedLayers,
-        Key::Addons,
-        Key::BaseImage,
-        Key::GoProxy,
-        Key::ReadyTimeout,
-        Key::Kubeconfig,
-    ];
+    const SUBCOMMAND: Option<Subcommand> = None;
 }
 
-/// Settings that make an image what it is.
+/// Settings that determine the content of an image.
 #[derive(Debug, Clone)]
 pub struct Baking;
 
 impl Subset for Baking {
-    const KEYS: &'static [Key] = &[
-        Key::Image,
-        Key::KubernetesVersion,
-        Key::StaticIp,
-        Key::PodSubnet,
-        Key::ServiceSubnet,
-        Key::CertSans,
-        Key::EtcdSync,
-        Key::Network,
-        Key::ExtraCaCerts,
-        Key::ImagesDir,
-        Key::HooksDir,
-        Key::HookTimeout,
-        Key::HookFailure,
-        Key::PackedLayers,
-        Key::Addons,
-        Key::BaseImage,
-        Key::GoProxy,
-    ];
-    const MAKES_IMAGE: bool = true;
+    const SUBCOMMAND: Option<Subcommand> = Some(Subcommand::Bake);
 }
 
-/// Settings that say what is run, and for how long it is waited for.
+/// Settings for the clusters of a measurement.
 #[derive(Debug, Clone)]
 pub struct Benching;
 
 impl Subset for Benching {
-    const KEYS: &'static [Key] = &[Key::KubernetesVersion, Key::Network, Key::ReadyTimeout];
+    const SUBCOMMAND: Option<Subcommand> = Some(Subcommand::Bench);
 }
 
 /// Settings that name a cluster.
@@ -94,36 +43,47 @@ impl Subset for Benching {
 pub struct Naming;
 
 impl Subset for Naming {
-    const KEYS: &'static [Key] = &[Key::Name, Key::Kubeconfig];
+    const SUBCOMMAND: Option<Subcommand> = Some(Subcommand::Down);
 }
 
-/// The flags of a subset of the settings, made from their table so that the two cannot differ. They are kept as they
-/// were typed: what is wrong with them is told together with what is wrong elsewhere.
+fn declared_for<S: Subset>() -> impl Iterator<Item = &'static Declaration> {
+    let has_flag = |declaration: &&Declaration| match &S::SUBCOMMAND {
+        Some(subcommand) => declaration.subcommands.contains(subcommand),
+        None => true,
+    };
+    declarations().into_iter().filter(has_flag)
+}
+
+fn long(declaration: &Declaration) -> &'static str {
+    declaration.flag.trim_start_matches("--")
+}
+
+/// The flags of a subset of the settings, as they were typed: mistakes in them are reported together with those in the
+/// file and the environment.
 #[derive(Debug, Clone)]
 pub struct SettingFlags<S> {
-    /// What was typed.
+    /// A value for each setting whose flag was given.
     pub entries: Vec<Entry>,
     subset: PhantomData<S>,
 }
 
 impl<S: Subset> Args for SettingFlags<S> {
     fn augment_args(command: clap::Command) -> clap::Command {
-        S::KEYS.iter().fold(command, |command, key| {
-            let row = key.row();
-            let long = row.flag.trim_start_matches("--");
-            let list = row.shape == Shape::List;
-            let mut arg = Arg::new(long)
-                .long(long)
-                .value_name(placeholder(*key))
-                .help(format!("{} [default: {}]", capitalised(row.about), row.default))
+        let makes_image = S::SUBCOMMAND == Some(Subcommand::Bake);
+        declared_for::<S>().fold(command, |command, declaration| {
+            let is_list = declaration.shape == Shape::List;
+            let mut arg = Arg::new(long(declaration))
+                .long(long(declaration))
+                .value_name(declaration.placeholder)
+                .help(format!("{} [default: {}]", capitalised(declaration.about), declaration.default))
                 .help_heading("Settings")
                 .allow_hyphen_values(false)
-                .action(if list { ArgAction::Append } else { ArgAction::Set });
-            if *key == Key::ExtraPorts {
-                arg = arg.short('p');
+                .action(if is_list { ArgAction::Append } else { ArgAction::Set });
+            if let Some(letter) = declaration.short {
+                arg = arg.short(letter);
             }
-            if *key == Key::Image && S::MAKES_IMAGE {
-                arg = arg.short('t').visible_alias("tag");
+            if let Some((letter, alias)) = declaration.bake_alias.filter(|_| makes_image) {
+                arg = arg.short(letter).visible_alias(alias);
             }
             command.arg(arg)
         })
@@ -136,45 +96,21 @@ impl<S: Subset> Args for SettingFlags<S> {
 
 impl<S: Subset> FromArgMatches for SettingFlags<S> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut entries = Vec::new();
-        for row in TABLE.iter().filter(|row| S::KEYS.contains(&row.key)) {
-            let id = row.flag.trim_start_matches("--");
-            let Some(values) = matches.try_get_many::<String>(id).ok().flatten() else { continue };
-            let values: Vec<String> = values.cloned().collect();
-            let value = match (row.shape, values.as_slice()) {
-                (Shape::List, _) => Value::Many(values),
-                (_, [.., last]) => Value::One(last.clone()),
-                (_, []) => continue,
+        let entry = |declaration: &'static Declaration| {
+            let values = matches.try_get_many::<String>(long(declaration)).ok().flatten()?;
+            let mut values: Vec<String> = values.cloned().collect();
+            let value = match declaration.shape {
+                Shape::List => Value::Many(values),
+                Shape::Scalar | Shape::Path => Value::One(values.pop()?),
             };
-            entries.push(Entry { key: row.key, value, origin: Origin::Flag(row.flag) });
-        }
-        Ok(Self { entries, subset: PhantomData })
+            Some(Entry { key: declaration.key, value, origin: Origin::Flag(declaration.flag) })
+        };
+        Ok(Self { entries: declared_for::<S>().filter_map(entry).collect(), subset: PhantomData })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
-    }
-}
-
-fn placeholder(key: Key) -> &'static str {
-    match key {
-        Key::Name | Key::Network | Key::Addons => "NAME",
-        Key::Image | Key::BaseImage => "IMAGE",
-        Key::KubernetesVersion => "VERSION",
-        Key::StaticIp => "IP",
-        Key::PodSubnet | Key::ServiceSubnet => "CIDR",
-        Key::CertSans => "NAME|IP",
-        Key::EtcdSync | Key::PackedLayers => "on|off",
-        Key::HookFailure => "fail|report",
-        Key::ApiPort | Key::HttpPort | Key::DockerPort | Key::DockerTlsPort => "PORT",
-        Key::ExtraPorts => "PORTS",
-        Key::ImagesDir | Key::HooksDir => "DIR",
-        Key::GoProxy => "URL",
-        Key::CertValidity | Key::HookTimeout | Key::ReadyTimeout => "DURATION",
-        Key::TokenFile | Key::RegistriesFile | Key::ExtraCaCerts | Key::Kubeconfig => "FILE",
-        Key::Cpus => "NUMBER",
-        Key::Memory => "SIZE",
     }
 }
 

@@ -12,10 +12,10 @@ use crate::versions;
 pub(super) fn run(args: &BakeArgs, global: &Global, printer: &Printer) -> Result<(), Error> {
     let settings = resolve(&args.settings, global)?;
     let secrets = bake::HookSecrets::load(&args.hook_secret, |name| std::env::var_os(name))?;
-    if let (Some(from), Origin::Default) = (&args.from, settings.origin(Key::Image)) {
+    if let (Some(from), Origin::Default) = (&args.from, settings.origin(Key::IMAGE)) {
         return Err(Error::NoName { from: from.clone() });
     }
-    if args.all_versions && *settings.origin(Key::Image) != Origin::Default {
+    if args.all_versions && *settings.origin(Key::IMAGE) != Origin::Default {
         return Err(Error::OneName { image: settings.image });
     }
     let host_context = HostContext::for_bake(&settings, |name| std::env::var(name).ok())?;
@@ -38,10 +38,10 @@ pub(super) fn run(args: &BakeArgs, global: &Global, printer: &Printer) -> Result
         Origin::Flag(name) => format!(" {name} {value}"),
         _ => String::new(),
     };
-    let version = match settings.origin(Key::Image) {
+    let version = match settings.origin(Key::IMAGE) {
         Origin::Flag(_) => String::new(),
-        _ => flag(Key::KubernetesVersion, &settings.cluster.kubernetes_version),
+        _ => flag(Key::KUBERNETES_VERSION, &settings.cluster.kubernetes_version),
     };
-    printer.next(&[format!("kubake up{}{version}", flag(Key::Image, &settings.image))]);
+    printer.next(&[format!("kubake up{}{version}", flag(Key::IMAGE, &settings.image))]);
     if printer.is_json() { printer.json(&baked).map_err(Error::Output) } else { Ok(()) }
 }

@@ -8,7 +8,7 @@ use super::Error;
 use super::preparation::resolve;
 use crate::cli::{Global, SettingsArgs};
 use crate::printer::Printer;
-use crate::settings::{Settings, Value, reference};
+use crate::settings::{Declaration, Settings, Value, reference};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,14 +32,14 @@ pub(super) fn run(args: &SettingsArgs, global: &Global, printer: &Printer) -> Re
 }
 
 fn list(settings: &Settings) -> Vec<Shown> {
-    let shown = |(key, value): (crate::settings::Key, Option<Value>)| Shown {
-        key: key.row().dotted(),
+    let shown = |(declaration, value): (&Declaration, Option<Value>)| Shown {
+        key: declaration.key.path().to_owned(),
         value: match value {
             None => serde_json::Value::Null,
             Some(Value::One(text)) => text.into(),
             Some(Value::Many(texts)) => texts.into(),
         },
-        origin: settings.origin(key).to_string(),
+        origin: settings.origin(declaration.key).to_string(),
     };
     settings.effective().into_iter().map(shown).collect()
 }
@@ -48,22 +48,17 @@ fn list(settings: &Settings) -> Vec<Shown> {
 fn file(settings: &Settings) -> String {
     let mut text = String::from("version: 1\n");
     let mut section = "";
-    for (key, value) in settings.effective() {
-        let row = key.row();
-        let (indent, name) = match row.path {
-            [first, name] => {
-                if section != *first {
-                    section = first;
-                    let _ = writeln!(text, "{section}:");
-                }
-                ("  ", name)
-            }
-            [name, ..] => ("", name),
-            [] => continue,
-        };
+    for (declaration, value) in settings.effective() {
+        let key = declaration.key;
+        let (own_section, name) = key.section_and_name();
+        if let Some(own_section) = own_section.filter(|own| section != *own) {
+            section = own_section;
+            let _ = writeln!(text, "{section}:");
+        }
+        let indent = if own_section.is_some() { "  " } else { "" };
         // Writing to a String cannot fail. JSON is YAML, and quotes where YAML would guess.
         let _ = match value {
-            None => writeln!(text, "{indent}# {name}: {}", row.default),
+            None => writeln!(text, "{indent}# {name}: {}", declaration.default),
             Some(Value::One(value)) => {
                 writeln!(text, "{indent}{name}: {} # {}", serde_json::Value::from(value), settings.origin(key))
             }
@@ -91,7 +86,11 @@ mod tests {
         let settings = Settings::resolve(&Sources { env, ..Sources::default() }).unwrap();
         let text = file(&settings);
         let again = Sources { file: Some((PathBuf::from("kubake.yaml"), text.clone())), ..Sources::default() };
-        assert_eq!(Settings::resolve(&again).unwrap().effective(), settings.effective());
+        let values = |settings: &Settings| {
+            let effective = settings.effective().into_iter();
+            effective.map(|(declaration, value)| (declaration.key, value)).collect::<Vec<_>>()
+        };
+        assert_eq!(values(&Settings::resolve(&again).unwrap()), values(&settings));
         insta::assert_snapshot!(text);
     }
 }

@@ -46,7 +46,7 @@ fn token(settings: &Settings, variable: Option<OsString>) -> Result<Option<Token
     // An empty variable is how a CI system says "not set".
     let variable = variable.filter(|value| !value.is_empty());
     let file = settings.container.token_file.clone().map(OsString::from);
-    match settings.origin(Key::TokenFile) {
+    match settings.origin(Key::TOKEN_FILE) {
         Origin::Flag(_) => Token::from_sources(None, file),
         Origin::File { .. } if variable.is_some() => Token::from_sources(variable, None),
         _ => Token::from_sources(variable, file),
@@ -71,7 +71,7 @@ mod tests {
         let settings = |with_file: bool, with_env: bool, with_flag: bool| {
             let text = format!("version: 1\ntokenFile: {file}\n");
             let flag =
-                Entry { key: Key::TokenFile, value: Value::One(flag.clone()), origin: Origin::Flag("--token-file") };
+                Entry { key: Key::TOKEN_FILE, value: Value::One(flag.clone()), origin: Origin::Flag("--token-file") };
             let env = ("KUBAKE_TOKEN_FILE".to_owned(), env.clone());
             Settings::resolve(&Sources {
                 file: with_file.then(|| (PathBuf::from("kubake.yaml"), text)),

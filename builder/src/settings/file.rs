@@ -8,8 +8,9 @@ use std::path::Path;
 
 use serde_yaml::Value as Yaml;
 
-use super::table::{Row, Shape, TABLE};
-use super::{Entry, Origin, Problem, Value};
+use super::entry::{Entry, Origin};
+use super::error::Problem;
+use super::setting::{Declaration, Shape, Value};
 
 /// What a file holds: values, and everything that is wrong with it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -19,8 +20,8 @@ pub(super) struct Parsed {
 }
 
 /// Reads a settings file's text; `path` is for messages and for relative paths in it.
-pub(super) fn parse(text: &str, path: &Path) -> Parsed {
-    let mut file = File { text, path, parsed: Parsed::default() };
+pub(super) fn parse(text: &str, path: &Path, declarations: &[&'static Declaration]) -> Parsed {
+    let mut file = File { text, path, declarations, parsed: Parsed::default() };
     if let Some((at, character)) = odd_break(text) {
         let line = text[..at].matches('\n').count() + 1;
         let code = u32::from(character);
@@ -50,6 +51,7 @@ fn odd_break(text: &str) -> Option<(usize, char)> {
 struct File<'a> {
     text: &'a str,
     path: &'a Path,
+    declarations: &'a [&'static Declaration],
     parsed: Parsed,
 }
 
@@ -86,14 +88,18 @@ impl File<'_> {
             if name == "version" {
                 continue;
             }
-            if let Some(row) = TABLE.iter().find(|row| row.path == [name]) {
-                self.value(row, value);
-            } else if TABLE.iter().any(|row| row.path.len() == 2 && row.path.first() == Some(&name)) {
+            if let Some(declaration) = self.declared(None, name) {
+                self.value(declaration, value);
+            } else if self.declarations.iter().any(|known| known.key.section_and_name().0 == Some(name)) {
                 self.section(name, value);
             } else {
                 self.unknown(&[name]);
             }
         }
+    }
+
+    fn declared(&self, section: Option<&str>, name: &str) -> Option<&'static Declaration> {
+        self.declarations.iter().find(|known| known.key.section_and_name() == (section, name)).copied()
     }
 
     fn section(&mut self, section: &str, value: &Yaml) {
@@ -108,42 +114,44 @@ impl File<'_> {
                 self.problem(line, section, "holds a key that is not the name of a setting");
                 continue;
             };
-            match TABLE.iter().find(|row| row.path == [section, &name]) {
-                Some(row) => self.value(row, value),
+            match self.declared(Some(section), &name) {
+                Some(declaration) => self.value(declaration, value),
                 None => self.unknown(&[section, &name]),
             }
         }
     }
 
-    fn value(&mut self, row: &Row, value: &Yaml) {
-        let line = line_of(self.text, row.path);
-        let value = match (row.shape, value) {
+    fn value(&mut self, declaration: &Declaration, value: &Yaml) {
+        let key = declaration.key.path();
+        let line = line_of(self.text, &key.split('.').collect::<Vec<_>>());
+        let value = match (declaration.shape, value) {
             // A key without a value is as good as none: it is what remains when somebody comments a list out.
             (_, Yaml::Null) => return,
             (Shape::List, Yaml::Sequence(items)) => {
                 let texts: Vec<String> = items.iter().filter_map(scalar).collect();
                 if texts.len() != items.len() {
-                    return self.problem(line, &row.dotted(), "must be a list of plain values");
+                    return self.problem(line, key, "must be a list of plain values");
                 }
                 Value::Many(texts)
             }
-            (Shape::List, _) => return self.problem(line, &row.dotted(), "must be a list"),
+            (Shape::List, _) => return self.problem(line, key, "must be a list"),
             (shape, other) => match scalar(other) {
                 Some(text) if shape == Shape::Path => {
                     let base = self.path.parent().unwrap_or(Path::new(""));
                     Value::One(base.join(text).to_string_lossy().into_owned())
                 }
                 Some(text) => Value::One(text),
-                None => return self.problem(line, &row.dotted(), "must be one plain value"),
+                None => return self.problem(line, key, "must be one plain value"),
             },
         };
-        let origin = Origin::File { path: self.path.to_owned(), line, key: row.dotted() };
-        self.parsed.entries.push(Entry { key: row.key, value, origin });
+        let origin = Origin::File { path: self.path.to_owned(), line, key: key.to_owned() };
+        self.parsed.entries.push(Entry { key: declaration.key, value, origin });
     }
 
     fn unknown(&mut self, path: &[&str]) {
         let dotted = path.join(".");
-        let near = TABLE.iter().map(Row::dotted).min_by_key(|known| distance(known, &dotted));
+        let known = self.declarations.iter().map(|known| known.key.path());
+        let near = known.min_by_key(|known| distance(known, &dotted));
         let meant = near
             .filter(|known| distance(known, &dotted) <= 3)
             .map_or_else(String::new, |known| format!("; did you mean `{known}`?"));
@@ -244,6 +252,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::settings::declarations;
 
     /// Where somebody has to look: the line, the key, or that the file is empty.
     fn is_placed(problem: &Problem, text: &str) -> bool {
@@ -252,8 +261,12 @@ mod tests {
     }
 
     fn yaml_like() -> impl Strategy<Value = String> {
-        let keys: Vec<String> =
-            TABLE.iter().flat_map(|row| row.path).map(ToString::to_string).chain(["version".to_owned()]).collect();
+        let keys: Vec<String> = declarations()
+            .iter()
+            .flat_map(|known| known.key.path().split('.'))
+            .chain(["version"])
+            .map(str::to_owned)
+            .collect();
         let key = prop_oneof![4 => prop::sample::select(keys), 1 => "[a-zA-Z0-9?~*&!'\"-]{0,8}"];
         let value = prop_oneof![
             Just(String::new()),
@@ -275,7 +288,7 @@ mod tests {
 
         #[test]
         fn whatever_a_file_holds_its_problems_have_a_place(text in yaml_like()) {
-            let parsed = parse(&text, Path::new("dir/kubake.yaml"));
+            let parsed = parse(&text, Path::new("dir/kubake.yaml"), &declarations());
             for problem in &parsed.problems {
                 prop_assert!(is_placed(problem, &text), "{problem}");
                 if let Origin::File { line: Some(line), .. } = problem.origin {
@@ -298,7 +311,7 @@ mod tests {
             let path = entry.unwrap().path();
             let text = std::fs::read_to_string(&path).unwrap();
             let name = path.file_name().unwrap();
-            for problem in parse(&text, Path::new(name)).problems {
+            for problem in parse(&text, Path::new(name), &declarations()).problems {
                 assert!(is_placed(&problem, &text), "{problem}");
                 told.push(problem.to_string());
             }
@@ -310,13 +323,13 @@ mod tests {
     #[test]
     fn lines_that_only_yaml_sees_are_told() {
         for odd in ["\r", "\u{85}", "\u{2028}", "\u{2029}"] {
-            let parsed = parse(&format!("version: 1\r\nname: {odd}a\n"), Path::new("kubake.yaml"));
+            let parsed = parse(&format!("version: 1\r\nname: {odd}a\n"), Path::new("kubake.yaml"), &declarations());
             let told: Vec<String> = parsed.problems.iter().map(ToString::to_string).collect();
             let code = u32::from(odd.chars().next().unwrap());
             let message = "which ends a line for YAML only; leave it out";
             assert_eq!(told, [format!("kubake.yaml:2: holds the character U+{code:04X}, {message}")]);
         }
-        assert_eq!(parse("version: 1\r\nname: a\r\n", Path::new("kubake.yaml")).problems, []);
+        assert_eq!(parse("version: 1\r\nname: a\r\n", Path::new("kubake.yaml"), &declarations()).problems, []);
     }
 
     #[test]

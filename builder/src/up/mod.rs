@@ -298,7 +298,7 @@ pub fn next_commands(cluster: &Cluster, settings: &Settings, host_has_kubectl: b
     let mut kubectl = "kubectl".to_owned();
     if let Some(path) = &cluster.kubeconfig {
         if matches!(
-            settings.origin(Key::Kubeconfig),
+            settings.origin(Key::KUBECONFIG),
             Origin::Flag(_) | Origin::File { .. } | Origin::Env("KUBAKE_KUBECONFIG")
         ) {
             kubectl.push_str(&format!(" --kubeconfig {}", path.display()));
@@ -307,7 +307,7 @@ pub fn next_commands(cluster: &Cluster, settings: &Settings, host_has_kubectl: b
     if !cluster.current {
         kubectl.push_str(&format!(" --context {}", cluster.context));
     }
-    let name = match settings.origin(Key::Name) {
+    let name = match settings.origin(Key::NAME) {
         Origin::Default => String::new(),
         _ => format!(" --name {}", cluster.name),
     };
@@ -403,7 +403,7 @@ fn create(
 
     let phase = printer.phase(format!("run {}", settings.image));
     let chosen = ports::choose(&settings.ports, local)?;
-    let api = chosen.iter().find(|port| port.key == Key::ApiPort).and_then(|port| port.host);
+    let api = chosen.iter().find(|port| port.key == Key::API_PORT).and_then(|port| port.host);
     let mut env = certificates(settings);
     env.extend(options.host_context.variables());
     env.extend(capacity(settings));
@@ -657,7 +657,7 @@ mod tests {
         };
         let error = Error::OtherSettings {
             image: "i:1".to_owned(),
-            different: different(&wanted, &baked, |key| key == Key::PodSubnet),
+            different: different(&wanted, &baked, |key| key == Key::POD_SUBNET),
         };
         assert_eq!(
             error.to_string(),

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::advice::Advice;
 use crate::engine::command;
-use crate::settings::{HostPort, HostPorts, Key, Protocol};
+use crate::settings::{HostPort, HostPorts, Key, Protocol, flag};
 
 /// Why the ports cannot be had.
 #[derive(Debug, Error)]
@@ -97,12 +97,12 @@ enum Held {
 /// See [`Error`].
 pub(super) fn choose(wanted: &HostPorts, local: bool) -> Result<Vec<Chosen>, Error> {
     let fixed = [
-        (Key::ApiPort, wanted.api, ports::API, Protocol::Tcp),
-        (Key::HttpPort, wanted.http, ports::HTTP, Protocol::Tcp),
-        (Key::DockerPort, wanted.docker, ports::DOCKER, Protocol::Tcp),
-        (Key::DockerTlsPort, wanted.docker_tls, ports::DOCKER_TLS, Protocol::Tcp),
+        (Key::API_PORT, wanted.api, ports::API, Protocol::Tcp),
+        (Key::HTTP_PORT, wanted.http, ports::HTTP, Protocol::Tcp),
+        (Key::DOCKER_PORT, wanted.docker, ports::DOCKER, Protocol::Tcp),
+        (Key::DOCKER_TLS_PORT, wanted.docker_tls, ports::DOCKER_TLS, Protocol::Tcp),
     ];
-    let extra = wanted.extra.iter().map(|extra| (Key::ExtraPorts, extra.host, extra.container, extra.protocol));
+    let extra = wanted.extra.iter().map(|extra| (Key::EXTRA_PORTS, extra.host, extra.container, extra.protocol));
     let mut chosen = Vec::new();
     let mut held = Vec::new();
     for (key, host, container, protocol) in fixed.into_iter().chain(extra) {
@@ -119,7 +119,7 @@ pub(super) fn choose(wanted: &HostPorts, local: bool) -> Result<Vec<Chosen>, Err
 }
 
 fn hold(key: Key, ip: IpAddr, port: Option<u16>, protocol: Protocol) -> Result<(Option<u16>, Option<Held>), Error> {
-    let setting = key.row().dotted();
+    let setting = key.path().to_owned();
     let bound = match protocol {
         Protocol::Tcp => TcpListener::bind((ip, port.unwrap_or(0)))
             .and_then(|listener| Ok((listener.local_addr()?.port(), Held::Tcp(listener)))),
@@ -129,7 +129,7 @@ fn hold(key: Key, ip: IpAddr, port: Option<u16>, protocol: Protocol) -> Result<(
     match (bound, port) {
         (Ok((port, held)), _) => Ok((Some(port), Some(held))),
         (Err(error), Some(port)) if error.kind() == io::ErrorKind::AddrInUse => {
-            Err(Error::InUse { ip, port, setting, flag: key.row().flag })
+            Err(Error::InUse { ip, port, setting, flag: flag(key) })
         }
         (Err(error), _) if error.kind() == io::ErrorKind::AddrNotAvailable => Err(Error::NoAddress { ip, setting }),
         // Below 1024 for example: the engine, which is root, can have what we cannot even try.

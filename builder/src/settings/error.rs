@@ -1,0 +1,59 @@
+//! What is wrong with the settings: every problem with the origin of the value at fault.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::entry::Origin;
+use crate::advice::Advice;
+
+/// One thing that is wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it stands.
+    pub origin: Origin,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.origin, self.message)
+    }
+}
+
+/// Why there are no settings.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The settings file cannot be read.
+    #[error("read the settings file `{}`", .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// Something is wrong with them: everything that is.
+    #[error("{} with the settings:{}", count(.0.len()), lines(.0))]
+    Problems(Vec<Problem>),
+}
+
+impl Advice for Error {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Problems(_) => Some("`kubake settings --reference` lists every setting".to_owned()),
+            Self::Read { .. } => None,
+        }
+    }
+}
+
+fn count(problems: usize) -> String {
+    if problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") }
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+}
