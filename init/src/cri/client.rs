@@ -55,7 +55,7 @@ pub(crate) async fn running_containers() -> Result<Vec<Container>, CriError> {
     Ok(parse(&listing)?)
 }
 
-/// Returns the first running container of this name, whatever its pod.
+/// Returns the first running container of this name, in any pod.
 pub(crate) async fn find_running(name: &str) -> Result<Option<Container>, CriError> {
     let pattern = format!("^{name}$");
     let listing = crictl().args(["ps", "--name", pattern.as_str(), "--output", "json"]).capture().await?;

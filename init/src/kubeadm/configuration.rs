@@ -1,4 +1,4 @@
-//! kubeadm's configuration, made from the settings. Pure; running kubeadm is `bake`'s.
+//! kubeadm's configuration, made from the settings. Pure.
 
 use std::collections::BTreeSet;
 
@@ -8,21 +8,21 @@ use super::patches;
 use crate::contract::{CERT_LIFETIME, ClusterSettings, names, paths, ports};
 use crate::services::kubelet;
 
-/// Names and addresses that every API server certificate holds: however a CI system calls the container
-/// (GitLab's service alias is often `docker` or `kubernetes`), the served kubeconfig verifies.
+/// Names and addresses in every API server certificate, so that the served kubeconfig verifies under the names that CI
+/// systems give the container (GitLab's service alias is often `docker` or `kubernetes`).
 const CERT_SANS: &[&str] = &["localhost", "127.0.0.1", "::1", "docker", "kind", "kube", "k8s", "kubake"];
 
-/// Names and addresses in every API server certificate, beyond those that Kubernetes itself wants.
+/// Names and addresses in every API server certificate, beyond those that kubeadm adds itself.
 #[must_use]
 pub(crate) fn cert_sans(settings: &ClusterSettings) -> BTreeSet<String> {
     CERT_SANS.iter().map(|&name| name.to_owned()).chain(settings.cert_sans.iter().cloned()).collect()
 }
 
-/// Everything `kubeadm init` needs, as one YAML stream
+/// Returns the configuration of `kubeadm init` as one YAML stream
 /// (kubeadm.k8s.io/v1beta4, kubelet.config.k8s.io/v1beta1, kubeproxy.config.k8s.io/v1alpha1).
 ///
 /// # Errors
-/// Never for settings without problems; YAML itself is the only thing that could fail.
+/// When a document cannot be written as YAML, which no valid settings cause.
 pub(crate) fn documents(settings: &ClusterSettings) -> Result<String, serde_yaml::Error> {
     let documents = [init(settings), cluster(settings), kubelet_configuration(settings), kube_proxy()];
     let mut stream = String::new();
@@ -42,12 +42,12 @@ fn init(settings: &ClusterSettings) -> Value {
         "nodeRegistration": {
             "name": names::CLUSTER,
             "criSocket": format!("unix://{}", paths::CONTAINERD_SOCKET),
-            // Every image is in the store already; a pull could only fail or surprise.
+            // Every image is in the store already. A pull could fail, or replace one.
             "imagePullPolicy": "Never",
-            // The one node runs workloads: no control-plane taint.
+            // The only node runs workloads, so it has no control-plane taint.
             "taints": [],
-            // By name even where the bake's host name makes that needless to kubeadm: at boot the container is called
-            // whatever its starter called it, and kubelet would look for a node of that name.
+            // The name is set even where it equals the bake's host name. At boot the container's host name is the user's
+            // choice, and kubelet would look for a node of that name.
             "kubeletExtraArgs": [
                 { "name": "node-ip", "value": settings.static_ip },
                 { "name": "hostname-override", "value": names::CLUSTER },
@@ -57,7 +57,7 @@ fn init(settings: &ClusterSettings) -> Value {
 }
 
 fn cluster(settings: &ClusterSettings) -> Value {
-    // A stale lease in the baked etcd would cost 15 s at each boot, and there is nobody to elect.
+    // A stale lease in the baked etcd would delay each boot by 15 s, and there is only one candidate.
     let no_election = json!({ "name": "leader-elect", "value": "false" });
     let etcd_socket = format!("unix://{}/etcd.sock", paths::ETCD_SOCKETS);
     json!({
@@ -73,10 +73,11 @@ fn cluster(settings: &ClusterSettings) -> Value {
         "apiServer": {
             "certSANs": cert_sans(settings),
             "extraArgs": [
-                // kubelet's certificate is one of the cluster's CA (`identity`), so it can be asked for.
+                // The cluster's CA signs kubelet's certificate (`identity`), so the API server can verify it.
                 { "name": "kubelet-certificate-authority", "value": format!("{}/ca.crt", paths::PKI) },
                 { "name": "etcd-servers", "value": etcd_socket },
-                // With any of these set, the client speaks TLS on the socket, too (etcd's `client/v3/internal/endpoint`).
+                // If one of these were set, the client would use TLS on the socket, too (etcd's
+                // `client/v3/internal/endpoint`).
                 { "name": "etcd-cafile", "value": "" },
                 { "name": "etcd-certfile", "value": "" },
                 { "name": "etcd-keyfile", "value": "" },
@@ -85,10 +86,10 @@ fn cluster(settings: &ClusterSettings) -> Value {
         "controllerManager": {
             "extraArgs": [
                 no_election,
-                // A certificate that a workload asks for while an image is baked is used for as long as the image is:
-                // it lasts as long as the CAs, and not a year.
+                // A certificate that a workload requests while an image is baked is used as long as the image. So it
+                // is valid as long as the CAs, and not for a year.
                 { "name": "cluster-signing-duration", "value": format!("{}h", CERT_LIFETIME.as_secs() / 3600) },
-                // Provisions the default StorageClass without a pod of its own (pkg/volume/hostpath).
+                // Provisions volumes of the default StorageClass without another pod (pkg/volume/hostpath).
                 { "name": "enable-hostpath-provisioner", "value": "true" },
             ],
             "extraVolumes": [{
@@ -103,12 +104,13 @@ fn cluster(settings: &ClusterSettings) -> Value {
             "dataDir": paths::ETCD,
             "extraArgs": [
                 { "name": "unsafe-no-fsync", "value": (!settings.etcd_sync).to_string() },
-                // A member that is alone still waits for a leader before it stands for election: one to ten heartbeats
-                // (raft's random timeout less what a single member skips), half a second of every boot by default.
+                // A single member still waits for a leader before it stands for election: one to ten heartbeats
+                // (raft's random timeout minus the part that a single member skips). By default that adds half a second
+                // to every boot.
                 { "name": "heartbeat-interval", "value": "20" },
                 { "name": "election-timeout", "value": "100" },
-                // The API server opens some hundred connections to etcd; on a socket that only the two of them see,
-                // TLS would cost both a good part of their start. Everybody else comes by TLS, as with any kubeadm.
+                // The API server opens about a hundred connections to etcd. TLS on a socket that only these two share
+                // would take a good part of both programs' start time. Other clients use TLS, as in every kubeadm cluster.
                 { "name": "listen-client-urls", "value": format!("{etcd_socket},https://127.0.0.1:2379") },
             ],
         } },
@@ -122,21 +124,22 @@ fn kubelet_configuration(settings: &ClusterSettings) -> Value {
         "cgroupDriver": "cgroupfs",
         "failCgroupV1": false,
         "failSwapOn": false,
-        // Made with the container's identity, not by kubelet, which would sign them itself.
+        // Part of the container's identity. kubelet would sign its own.
         "tlsCertFile": kubelet::SERVING_CERTIFICATE,
         "tlsPrivateKeyFile": kubelet::SERVING_KEY,
         "clusterDNS": [settings.dns_service_ip()],
         "resolvConf": paths::POD_RESOLV_CONF,
-        // The predecessor's users lost pods to DiskPressure on full CI disks; the disk is not ours to guard.
+        // Full disks are common in CI, and kubelet would evict pods for DiskPressure, as users of kubake's predecessor
+        // found. Guarding the host's disk is not the cluster's task.
         "evictionHard": { "memory.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%", "imagefs.inodesFree": "0%" },
         "imageGCHighThresholdPercent": 100,
         "crashLoopBackOff": { "maxContainerRestartPeriod": "1s" },
         "serializeImagePulls": false,
-        // What kubelet could not do at the first try (a mirror pod before the node exists) it tries again at this pace.
+        // The interval at which kubelet retries, such as creating a mirror pod before the node exists.
         "syncFrequency": "10s",
     });
     if settings.minor_release() < 35 {
-        // `crashLoopBackOff` above is refused without it; on by default since 1.35 (`pkg/features/kube_features.go`).
+        // kubelet rejects `crashLoopBackOff` without it; on by default since 1.35 (`pkg/features/kube_features.go`).
         configuration["featureGates"] = json!({ "KubeletCrashLoopBackOffMax": true });
     }
     configuration
@@ -147,9 +150,9 @@ fn kube_proxy() -> Value {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "iptables",
-        // The default of a second is for clusters with thousands of services; here it delays every new endpoint.
+        // The default of one second suits clusters with thousands of services; here it would delay every new endpoint.
         "iptables": { "minSyncPeriod": "100ms" },
-        // Zero: leave the host's conntrack limits alone; they may be read-only here.
+        // Zero leaves the host's conntrack limits unchanged; they may be read-only in the container.
         "conntrack": { "maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s" },
     })
 }
@@ -159,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_reach_the_documents_they_belong_to() {
+    fn settings_reach_their_documents() {
         let settings = ClusterSettings {
             static_ip: "198.18.0.1".parse().unwrap(),
             cert_sans: vec!["ci.example".to_owned(), "docker".to_owned()],

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use crate::contract::{ClusterSettings, names, ports};
 
-/// What of CoreDNS differs from kubeadm's: one replica, since there is one node, and a readiness probe that does not
-/// make a boot wait ten seconds for its next turn. It asks the API server at the node's own address: at the service's it
-/// would be refused until kube-proxy has written its rules, and then back off for seconds. Applied server-side.
+/// Returns the fields of CoreDNS' Deployment that differ from kubeadm's, for a server-side apply. There is one replica, as
+/// there is one node. The readiness probe runs every second instead of every ten. CoreDNS connects to the API server at
+/// the node's address: the service's address refuses connections until kube-proxy has written its rules, after which
+/// CoreDNS would back off for seconds.
 #[must_use]
 pub(crate) fn coredns_deployment(settings: &ClusterSettings) -> Value {
     json!({
@@ -27,7 +28,7 @@ pub(crate) fn coredns_deployment(settings: &ClusterSettings) -> Value {
     })
 }
 
-/// The default StorageClass. `kubernetes.io/host-path` is the controller manager's own provisioner.
+/// Returns the default StorageClass. `kubernetes.io/host-path` is the controller manager's own provisioner.
 #[must_use]
 pub(crate) fn storage_class() -> Value {
     json!({

@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use crate::contract::paths;
 use crate::pods::control_plane::{API_SERVER, CONTROL_PLANE, StaticPod};
 
-/// Where [`patches`] lie while kubeadm runs.
+/// Directory of the [`patches`] while kubeadm runs.
 pub(crate) const DIRECTORY: &str = "/etc/kubernetes/patches";
 
-/// Patches of the static pods, as file name and content.
+/// Returns the patches of the static pods, as file names and contents.
 ///
-/// kubeadm's start-up probes ask after 10 s and then every 10 s; kubelet tells that a pod is ready no sooner than that,
-/// so a boot would wait for the probe's clock. They are asked every second instead, for as long in all
-/// (`cmd/kubeadm/app/util/staticpod/utils.go`). etcd and the API server share the directory of [`paths::ETCD_SOCKETS`].
+/// kubeadm's startup probes run after 10 s and then every 10 s (`cmd/kubeadm/app/util/staticpod/utils.go`). kubelet does not
+/// report a pod as ready earlier, so a boot would wait for the next probe. The patched probes run every second, with the
+/// same total limit. etcd and the API server share the directory [`paths::ETCD_SOCKETS`].
 #[must_use]
 pub(crate) fn patches() -> Vec<(String, Value)> {
     CONTROL_PLANE
@@ -21,10 +21,11 @@ pub(crate) fn patches() -> Vec<(String, Value)> {
             let probe = json!({ "initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 240 });
             let mut container = json!({ "name": name, "startupProbe": probe });
             if name == API_SERVER {
-                // Less memory for a little more of its processor time: see init/performance.md.
+                // Saves memory for slightly more processor time: see init/performance.md.
                 container["env"] = json!([{ "name": "GOGC", "value": "30" }]);
-                // Answering is the start; how far it has got after that the readiness probe sees, which kubelet asks
-                // only once the start-up probe was content: with the same question in both, readiness is a second late.
+                // The startup probe only checks that the server answers. kubelet runs the readiness probe, which checks
+                // the rest, only after the startup probe succeeded. With the same path in both, readiness would be
+                // reported a second late.
                 container["startupProbe"]["httpGet"] = json!({ "path": "/version" });
             }
             let mut spec = json!({});

@@ -21,17 +21,17 @@ const HOPELESS: u32 = 20;
 pub(crate) struct Crashing {
     /// The container's name.
     pub(crate) name: &'static str,
-    /// How often it was started since [`attempts`] were counted first.
+    /// How often the container was started since the count that [`crashing`] compares with.
     pub(crate) attempts: u32,
     /// The last lines of its last log.
     pub(crate) tail: String,
 }
 
-/// Attempts per container at one moment; kubelet goes on counting across a restart of the container.
+/// Attempts per container at one moment. kubelet continues counting when the kubake container is restarted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Attempts([u32; CONTROL_PLANE.len()]);
 
-/// Counts attempts below `logs` ([`LOGS`] but for tests).
+/// Counts attempts below `logs` ([`LOGS`] except in tests).
 #[must_use]
 pub(crate) fn attempts(logs: &Path) -> Attempts {
     let mut attempts = Attempts::default();
@@ -41,7 +41,7 @@ pub(crate) fn attempts(logs: &Path) -> Attempts {
     attempts
 }
 
-/// The first container that was started too often since `before`.
+/// Returns the first container that was started too often since `before`.
 #[must_use]
 pub(crate) fn crashing(logs: &Path, before: Attempts) -> Option<Crashing> {
     CONTROL_PLANE.into_iter().zip(before.0).find_map(|(pod, before)| {
@@ -51,7 +51,7 @@ pub(crate) fn crashing(logs: &Path, before: Attempts) -> Option<Crashing> {
     })
 }
 
-/// The ends of the logs that most likely say why there is no API server: etcd's and its own.
+/// Returns the ends of the logs that most likely say why there is no API server: etcd's and its own.
 #[must_use]
 pub(crate) fn tails(logs: &Path) -> String {
     let without_api = CONTROL_PLANE.into_iter().filter(|pod| pod.mounts_etcd_socket);
@@ -62,7 +62,7 @@ pub(crate) fn tails(logs: &Path) -> String {
     tails.collect::<Vec<_>>().join("\n")
 }
 
-/// The highest attempt of a container, with its log.
+/// Returns the highest attempt of a container, with its log.
 fn last_attempt(logs: &Path, name: &str) -> Option<(u32, PathBuf)> {
     let prefix = format!("{NAMESPACE}_{name}-");
     let pods = std::fs::read_dir(logs).ok()?.flatten();
@@ -70,7 +70,7 @@ fn last_attempt(logs: &Path, name: &str) -> Option<(u32, PathBuf)> {
     pods.flat_map(|pod| std::fs::read_dir(pod.path().join(name)).into_iter().flatten().flatten())
         .filter_map(|log| {
             let path = log.path();
-            // Rotated logs have a date between number and ending, and do not count.
+            // The names of rotated logs have a date after the number; they do not count.
             let number = path.file_name()?.to_str()?.strip_suffix(".log")?.parse().ok()?;
             Some((number, path))
         })
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_that_crashes_again_and_again_is_named_with_its_last_words() {
+    fn a_container_that_keeps_crashing_is_named_with_the_end_of_its_log() {
         let root = tempfile::tempdir().unwrap();
         write(root.path(), "kube-system_etcd-kind_1", "etcd", 3, "fine\n");
         write(root.path(), "kube-system_kube-apiserver-kind_2", "kube-apiserver", 7, "old\n");
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_started_is_said_to_have_never_started() {
+    fn containers_that_never_started_are_named() {
         let root = tempfile::tempdir().unwrap();
         assert!(tails(root.path()).contains("etcd was never started"));
         write(root.path(), "kube-system_etcd-kind_1", "etcd", 0, "disk is full\n");

@@ -1,4 +1,4 @@
-//! The writer's side: each event of a boot changes the document, and readers see each change.
+//! The board: each event of a boot changes the document that `/status` serves, and readers receive each change.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{Component, ComponentState, Hook, Milestone, Outcome, Phase, Readiness, State, Status};
 use crate::usage::Usage;
 
-/// The one place that holds [`Status`]; cheap to clone.
+/// The only holder of [`Status`]. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Board {
     started: Instant,
@@ -22,31 +22,31 @@ impl Default for Board {
 }
 
 impl Board {
-    /// A board on which nothing has happened yet; its clock starts now.
+    /// Creates a board without events. Its clock starts now.
     #[must_use]
     pub fn new() -> Self {
         Self { started: Instant::now(), sender: Arc::new(watch::Sender::new(Status::booting())) }
     }
 
-    /// Time since the supervisor started.
+    /// Returns the time since the supervisor started.
     #[must_use]
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// A reader that sees each change.
+    /// Returns a reader that receives each change.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Status> {
         self.sender.subscribe()
     }
 
-    /// The state of things now.
+    /// Returns a copy of the present status.
     #[must_use]
     pub fn snapshot(&self) -> Status {
         self.sender.borrow().clone()
     }
 
-    /// A phase begins.
+    /// Records that a phase starts now.
     pub fn phase_started(&self, name: &str) {
         let started_ms = millis(self.uptime());
         self.sender.send_modify(|status| {
@@ -60,7 +60,7 @@ impl Board {
         });
     }
 
-    /// A phase ends; returns how long it took.
+    /// Records that a phase ends now and returns how long it took.
     pub fn phase_ended(&self, name: &str, outcome: Outcome, detail: Option<String>) -> Duration {
         let now = millis(self.uptime());
         let mut elapsed = 0;
@@ -75,7 +75,7 @@ impl Board {
         Duration::from_millis(elapsed)
     }
 
-    /// A hook begins.
+    /// Records that a hook starts now.
     pub fn hook_started(&self, name: &str) {
         let started_ms = millis(self.uptime());
         self.sender.send_modify(|status| {
@@ -89,7 +89,7 @@ impl Board {
         });
     }
 
-    /// A hook ends, with the reason where it failed.
+    /// Records that a hook ends now, with the reason if it failed.
     pub fn hook_ended(&self, name: &str, failure: Option<String>) {
         let now = millis(self.uptime());
         self.sender.send_modify(|status| {
@@ -101,7 +101,7 @@ impl Board {
         });
     }
 
-    /// The container enters another part of its life.
+    /// Sets the state of the container, with a reason for people to read.
     pub fn set_state(&self, state: State, reason: Option<String>) {
         self.sender.send_modify(|status| {
             status.state = state;
@@ -109,7 +109,7 @@ impl Board {
         });
     }
 
-    /// A component changed; `change` gets its record, made if need be.
+    /// Changes a component's entry, which is created on first use.
     pub fn update_component(&self, name: &str, change: impl FnOnce(&mut Component)) {
         self.sender.send_modify(|status| {
             let index = status.components.iter().position(|component| component.name == name).unwrap_or_else(|| {
@@ -125,7 +125,7 @@ impl Board {
         });
     }
 
-    /// Something is true; only the first time counts.
+    /// Records that `name` became true. Only the first call per name counts.
     pub fn milestone(&self, name: &str) {
         let at_ms = millis(self.uptime());
         self.sender.send_if_modified(|status| {
@@ -137,12 +137,12 @@ impl Board {
         });
     }
 
-    /// What had been used when the cluster was first ready.
+    /// Records the resources used until the cluster was first ready.
     pub fn set_usage_at_ready(&self, usage: Usage) {
         self.sender.send_modify(|status| status.usage_at_ready = Some(usage));
     }
 
-    /// What is known of the Docker API.
+    /// Sets whether the Docker API answers.
     pub fn set_docker(&self, readiness: Readiness) {
         self.sender.send_if_modified(|status| {
             let changed = status.docker != readiness;
@@ -151,7 +151,7 @@ impl Board {
         });
     }
 
-    /// What is known of the cluster; true when this is the first time it is ready.
+    /// Sets whether the cluster is ready; returns true when it is ready for the first time.
     pub fn set_kubernetes(&self, readiness: Readiness) -> bool {
         let now = millis(self.uptime());
         let mut first = false;
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn first_readiness_is_told_once_and_never_after_a_stop() {
+    fn first_readiness_is_reported_once_and_never_after_a_stop() {
         let board = Board::new();
         assert!(!board.set_kubernetes(Readiness::missing("etcd")));
         assert!(board.set_kubernetes(Readiness::from_missing(Vec::new())));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_json_is_what_clients_were_promised() {
+    fn the_json_has_the_documented_fields() {
         let json = serde_json::to_value(Board::new().snapshot()).unwrap();
         assert_eq!(json["state"], "booting");
         assert_eq!(json["kubernetes"]["ready"], false);

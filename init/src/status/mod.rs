@@ -1,5 +1,5 @@
-//! What is known about this boot: phases, components, readiness. One [`Board`] that all parts of the supervisor write to,
-//! any number of readers; everything that `/status`, `/kubernetes-ready` and the log say is derived from it. Does no I/O.
+//! The state of this boot: phases, components, readiness. All parts of the supervisor write to one [`Board`], which any
+//! number of readers follow. `/status`, `/kubernetes-ready` and the log report what the board holds. Does no I/O.
 
 mod board;
 

@@ -1,4 +1,4 @@
-//! The frozen store is made available on a container's volume.
+//! Makes the frozen store available on containerd's volume.
 
 use std::fs;
 use std::io;
@@ -11,18 +11,19 @@ use super::error::{StoreError, file};
 use super::layout::{CONTENT, MARKER, SNAPSHOTTER};
 use super::tree::{copy_tree, create_directory, read_directory};
 
-/// How the store was attached.
+/// The outcome of [`attach`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attached {
-    /// The volume had been attached in an earlier life: nothing to do.
+    /// An earlier boot attached the store: there was nothing to do.
     Again,
-    /// First boot, layers linked: nothing was copied.
+    /// The layers were linked, without copying them.
     Linked,
-    /// First boot, layers copied, because overlay cannot use them where they lie.
+    /// The layers were copied, because overlay cannot use them in the image's file system.
     Copied,
 }
 
-/// Attaches the frozen store to containerd's root. Idempotent; a first attach that was interrupted is begun anew.
+/// Attaches the frozen store to `volume`, which is containerd's root. Idempotent. After an interruption the next call
+/// starts again.
 ///
 /// # Errors
 /// When there is no store, the volume belongs to another one, or the file system refuses.
@@ -50,13 +51,13 @@ pub fn attach(frozen: &Path, volume: &Path) -> Result<Attached, StoreError> {
     Ok(if is_linked { Attached::Linked } else { Attached::Copied })
 }
 
-/// Links every entry of a directory of the image from one on the volume.
+/// Creates a link in `to`, on the volume, for every entry of `from`, in the image.
 fn link_all(from: &Path, to: &Path) -> Result<(), StoreError> {
     create_directory(to)?;
     for entry in read_directory(from)? {
         let link = to.join(entry.file_name());
         match symlink(entry.path(), &link) {
-            // An attach that was interrupted had come this far.
+            // An interrupted attach has created some links.
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(file("link", &link)(error)),
             _ => {}
         }
@@ -75,8 +76,8 @@ fn read_id(frozen: &Path) -> Result<String, StoreError> {
     }
 }
 
-/// Whether overlay can use a frozen layer as a lower directory with its upper one on the volume. It cannot where the
-/// engine's own storage already stacks two file systems (the kernel's limit: `FILESYSTEM_MAX_STACK_DEPTH`).
+/// Whether overlay can use a frozen layer as lower directory with its upper directory on the volume. It cannot where the
+/// engine's storage stacks two file systems already (the kernel's limit: `FILESYSTEM_MAX_STACK_DEPTH`).
 fn can_stack(frozen: &Path, volume: &Path) -> bool {
     let trial = volume.join("kubake-trial");
     let mounted = (|| -> io::Result<()> {
@@ -89,10 +90,12 @@ fn can_stack(frozen: &Path, volume: &Path) -> bool {
         umount2(&merged, MntFlags::MNT_DETACH)?;
         Ok(())
     })();
-    // Whatever is left is a few empty directories; containerd does not look at them.
+    // If this fails, a few empty directories are left, which containerd ignores.
     let _ = fs::remove_dir_all(&trial);
     if let Err(error) = &mounted {
-        tracing::warn!("overlay cannot use the image's layers where they lie ({error}); copying them to the volume");
+        tracing::warn!(
+            "overlay cannot use the layers in the image's file system ({error}); copying them to the volume"
+        );
     }
     mounted.is_ok()
 }

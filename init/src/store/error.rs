@@ -1,41 +1,38 @@
-//! What can fail with the store.
+//! Errors of this room.
 
 use std::io;
 use std::path::Path;
 
-/// What can go wrong with the store.
+/// The store cannot be frozen or attached.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A file operation failed.
     #[error("cannot {action} {path}")]
     File {
-        /// What was tried.
+        /// The verb of the operation, such as `read`.
         action: &'static str,
         path: String,
         source: io::Error,
     },
-    /// The image holds no store.
     #[error("{path} is missing: this image was never baked; make one with `kubake bake`")]
     NoStore {
-        /// Where the store should be.
+        /// The file that every store has.
         path: String,
     },
-    /// The volume belongs to another image.
     #[error(
         "the volume at {volume} was made by another baked image (store {found}, this image has {expected}); \
          start with a fresh volume, or with the image that made it"
     )]
     OtherStore {
         volume: String,
-        /// What the volume says.
+        /// Id of the store on the volume.
         found: String,
-        /// What the image says.
+        /// Id of the store in the image.
         expected: String,
     },
-    /// A snapshot holds a whiteout, which cannot exist on a container's file system.
-    #[error("snapshot {snapshot} holds the whiteout {path}: it was not flattened before the freeze")]
+    /// A snapshot holds a whiteout, which a container's file system cannot store.
+    #[error("snapshot {snapshot} holds the whiteout {path}, which was not flattened before the freeze; report this")]
     Whiteout {
-        /// The snapshot's number.
+        /// The number of the snapshot.
         snapshot: String,
         path: String,
     },

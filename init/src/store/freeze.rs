@@ -1,4 +1,4 @@
-//! What containerd holds on its volume moves into the image's file system.
+//! Moves the content of containerd's volume into the image's file system.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -8,14 +8,14 @@ use super::error::{StoreError, file};
 use super::layout::{CONTENT, MARKER, SNAPSHOTTER, TRANSIENT};
 use super::tree::{copy_tree, create_directory, read_directory, remove_tree};
 
-/// Moves what containerd holds on its volume into the image's file system. containerd is not running.
+/// Moves the content of containerd's `volume` into the image's file system. containerd must not run.
 ///
 /// # Errors
 /// When a snapshot holds a whiteout or the file system refuses.
 pub fn freeze(volume: &Path, frozen: &Path) -> Result<(), StoreError> {
     let snapshots = volume.join(SNAPSHOTTER).join("snapshots");
     for entry in read_directory(&snapshots)? {
-        // What was frozen before was looked through before.
+        // An earlier freeze has checked this snapshot.
         if is_link(&entry)? {
             continue;
         }
@@ -58,8 +58,8 @@ pub fn freeze(volume: &Path, frozen: &Path) -> Result<(), StoreError> {
     fs::write(&id, unique.trim()).map_err(file("write", &id))
 }
 
-/// Moves every entry of a directory on the volume into the image. A link leads to what an earlier freeze of the same
-/// image moved: it is where it belongs. What the volume has no more is forgotten.
+/// Moves every entry of a directory on the volume into the image. Links stay: they lead to entries that an earlier freeze
+/// of the same image moved. Entries that the volume does not have any more are removed from the image.
 fn keep_all(from: &Path, to: &Path) -> Result<(), StoreError> {
     create_directory(to)?;
     let mut kept = Vec::new();
@@ -83,7 +83,7 @@ fn is_link(entry: &fs::DirEntry) -> Result<bool, StoreError> {
     Ok(entry.file_type().map_err(file("inspect", &entry.path()))?.is_symlink())
 }
 
-/// The first whiteout (character device 0:0, as overlayfs marks a removed file) below a layer.
+/// Returns the first whiteout (character device 0:0, as overlayfs marks a removed file) below a layer.
 ///
 /// # Errors
 /// When a directory cannot be read.

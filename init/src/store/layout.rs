@@ -1,12 +1,12 @@
-//! Names on containerd's volume.
+//! Names of files and directories on containerd's volume, which is containerd's root.
 
-/// Below containerd's root: the overlayfs snapshotter's directory.
+/// The overlayfs snapshotter's directory.
 pub(super) const SNAPSHOTTER: &str = "io.containerd.snapshotter.v1.overlayfs";
-/// Below containerd's root: the content store.
+/// The content store's directory.
 pub(super) const CONTENT: &str = "io.containerd.content.v1.content";
-/// On the volume: which store it was made from; written last.
+/// The file with the id of the attached store. It is written last.
 pub(super) const MARKER: &str = "kubake-store-id";
-/// What containerd keeps below its root that belongs to running containers and dies with them.
+/// Directories with the state of running containers, which is useless without them.
 pub(super) const TRANSIENT: &[&str] = &[
     "io.containerd.grpc.v1.cri",
     "io.containerd.runtime.v2.task",

@@ -1,4 +1,4 @@
-//! Freezing and attaching, in directories.
+//! Tests of freezing and attaching, in plain directories.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,7 +8,7 @@ use super::layout::{CONTENT, MARKER, SNAPSHOTTER};
 use super::tree::read_directory;
 use super::{Attached, StoreError, attach, freeze};
 
-/// A volume as containerd leaves it: one layer, its databases, a running container's leftovers.
+/// A volume as containerd leaves it: one layer, its databases, the state of a running container.
 fn volume(root: &Path) -> PathBuf {
     let volume = root.join("volume");
     let snapshot = volume.join(SNAPSHOTTER).join("snapshots/1/fs/bin");

@@ -10,8 +10,8 @@ use crate::files;
 
 /// Copies a file or tree with everything that a layer may hold: owners, modes, times, links, devices, capabilities.
 pub(super) fn copy_tree(from: &Path, to: &Path) -> Result<(), StoreError> {
-    // coreutils' cp knows hard links, sparse files, xattrs and ACLs; only small metadata is copied on the boot path,
-    // and there without a process.
+    // coreutils' cp preserves hard links, sparse files, xattrs and ACLs. A boot copies only small metadata, for which no
+    // process is started.
     if is_small(from) {
         return copy_small(from, to);
     }
@@ -27,7 +27,7 @@ pub(super) fn copy_tree(from: &Path, to: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Only plain files and directories: metadata, but no layers.
+/// Whether the path is metadata, which consists of plain files and directories, and not a layer.
 fn is_small(path: &Path) -> bool {
     path.is_file() || path.ends_with("metadata")
 }
