@@ -17,6 +17,7 @@ mod image_reference;
 pub mod kubeconfig;
 pub mod printer;
 mod private_tar;
+pub mod process;
 pub mod settings;
 pub mod up;
 pub mod versions;

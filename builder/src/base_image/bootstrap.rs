@@ -11,8 +11,8 @@ use super::error::BaseImageError;
 use super::names::SUITE;
 use crate::engine::apt::{self, Mirrors};
 use crate::engine::command::Import;
-use crate::engine::run::Call;
 use crate::engine::{Engine, Stream};
+use crate::process::Call;
 
 /// Value of the stage label of that image.
 pub(super) const STAGE: &str = "base";

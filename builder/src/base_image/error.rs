@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::names::{PUBLISHED, SUITE};
 use crate::advice::Advice;
-use crate::engine::run::RunError;
+use crate::process::RunError;
 
 /// Why there is no base image.
 #[derive(Debug, Error)]

@@ -19,9 +19,9 @@ use thiserror::Error;
 
 use super::apt::{self, Mirrors, OsRelease, Source};
 use super::guard::TempFile;
-use super::run::{Call, Cancel, RunError, Runner};
 use super::{Engine, EngineError};
 use crate::advice::Advice;
+use crate::process::{Call, Cancel, RunError, Runner};
 
 /// Debian's release from which an engine comes where the host's own is too old.
 const NEWER_SUITE: &str = "trixie";

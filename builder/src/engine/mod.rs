@@ -8,7 +8,6 @@ pub mod facts;
 pub mod guard;
 pub mod inspect;
 pub mod install;
-pub mod run;
 
 use std::ffi::{OsStr, OsString};
 use std::ops::ControlFlow;
@@ -21,11 +20,11 @@ use thiserror::Error;
 
 use crate::advice::Advice;
 
+pub use crate::process::{Call, Cancel, Ended, Input, Line, RunError, Runner, Stream};
 pub use command::{Builder, EngineCommand};
 pub use facts::{EngineFacts, Flavour, Location};
 pub use guard::{ContainerGuard, ImageGuard, TempFile};
 pub use inspect::{Container, Image};
-pub use run::{Call, Cancel, Ended, Input, Line, RunError, Runner, Stream};
 
 /// Names the engine's program, or its path.
 pub const ENGINE_VARIABLE: &str = "KUBAKE_ENGINE";
