@@ -14,6 +14,7 @@ pub mod engine;
 pub mod host_context;
 
 mod image_reference;
+mod install;
 pub mod kubeconfig;
 pub mod printer;
 mod private_tar;

@@ -9,9 +9,9 @@ use kubake_contract::labels;
 
 use super::error::BaseImageError;
 use super::names::SUITE;
-use crate::engine::apt::{self, Mirrors};
 use crate::engine::command::Import;
 use crate::engine::{Engine, Stream};
+use crate::install::apt::{self, Mirrors};
 use crate::process::Call;
 
 /// Value of the stage label of that image.
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     #[ignore = "needs a running engine, root, mmdebstrap and a Debian mirror"]
     fn the_image_is_made_and_holds_nothing_of_the_host() {
-        let engine = crate::engine::install::for_tests(&Runner::default());
+        let engine = crate::install::for_tests(&Runner::default());
         let guard = ImageGuard::new(&engine, &format!("{}:latest", unique_name("kubake/base-test")));
         let mut lines = Vec::new();
         make(&engine, guard.name(), "test", |line| lines.push(line.to_owned())).unwrap();

@@ -3,7 +3,7 @@
 use super::Error;
 use super::preparation::{find_engine, runner};
 use crate::cli::{EngineAction, EngineArgs};
-use crate::engine::install;
+use crate::install;
 use crate::printer::Printer;
 
 pub(super) fn run(args: &EngineArgs, printer: &Printer) -> Result<(), Error> {

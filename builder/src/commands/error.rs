@@ -7,7 +7,7 @@ use kubake_contract::token::TokenError;
 use thiserror::Error;
 
 use crate::advice::Advice;
-use crate::engine::install::InstallError;
+use crate::install::InstallError;
 
 /// Why a subcommand failed.
 #[derive(Debug, Error)]

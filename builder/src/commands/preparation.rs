@@ -2,8 +2,8 @@
 
 use super::Error;
 use crate::cli::{Global, SettingFlags, Subset};
-use crate::engine::install;
 use crate::engine::{Cancel, Engine, Runner};
+use crate::install;
 use crate::printer::Printer;
 use crate::settings::{Settings, Sources};
 

@@ -111,7 +111,7 @@ mod tests {
     #[test]
     #[ignore = "needs a running engine"]
     fn this_host() {
-        crate::engine::install::for_tests(&Runner::default());
+        crate::install::for_tests(&Runner::default());
         let report = Report::here(&Runner::default());
         assert!(report.findings.len() > 15);
         assert_eq!(report.findings[0].name, "engine");

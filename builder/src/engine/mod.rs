@@ -2,17 +2,14 @@
 //! of `kubake` goes through [`Engine`]; no other module writes engine arguments. It never speaks the engine's API:
 //! the CLI honours contexts, remote engines, credentials and proxies as the user set them up.
 
-pub mod apt;
 pub mod command;
 pub mod facts;
 pub mod guard;
 pub mod inspect;
-pub mod install;
 
 use std::ffi::{OsStr, OsString};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -197,12 +194,6 @@ impl Engine {
         call(&self.program, command)
     }
 
-    /// A command as the standard library's `Command`.
-    #[must_use]
-    pub fn command(&self, command: &impl EngineCommand) -> Command {
-        self.call(command).to_command()
-    }
-
     /// Runs a command and drops its stdout.
     ///
     /// # Errors
@@ -245,14 +236,6 @@ impl Engine {
         on_line: impl FnMut(Line<'_>) -> ControlFlow<()>,
     ) -> Result<Ended, RunError> {
         self.runner.stream(self.call(command), on_line)
-    }
-
-    /// Runs a command with the terminal's streams.
-    ///
-    /// # Errors
-    /// See [`Runner::run_interactive`].
-    pub fn run_interactive(&self, command: &impl EngineCommand) -> Result<ExitStatus, RunError> {
-        self.runner.run_interactive(&self.call(command))
     }
 
     fn parsed<T>(

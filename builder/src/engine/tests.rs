@@ -6,9 +6,9 @@ use kubake_contract::labels;
 
 use crate::advice::Advice;
 use crate::base_image;
+use crate::install;
 
 use super::command::*;
-use super::install;
 use super::*;
 
 fn line(command: &impl EngineCommand) -> String {
@@ -80,9 +80,7 @@ fn argument_vectors() {
             changes: vec!["CMD [\"bash\"]".into()],
             message: Some("m".into()),
         }),
-        line(&Load { archive: "a.tar".into() }),
         line(&Save { output: "a.tar".into(), images: vec!["a".into(), "b".into()] }),
-        line(&Push { image: "a".into() }),
         line(&Pull { image: "a".into(), timeout: None }),
         line(&build),
         line(&builtin),
@@ -96,7 +94,6 @@ fn argument_vectors() {
         line(&CopyInto { source: "-".into(), container: name(), target: "/kubake".into(), archive: false }),
         line(&CopyFrom { container: name(), source: "/f".into(), target: "-".into() }),
         line(&Stop { container: name(), timeout: Some(90) }),
-        line(&Kill { container: name(), signal: Some("TERM".into()) }),
         line(&RemoveContainer { containers: vec![name()] }),
         line(&Wait { container: name(), timeout: None }),
         line(&ContainerInspect { containers: vec![name()] }),
@@ -116,9 +113,6 @@ fn argument_vectors() {
             env: vec![("A".into(), "b".into())],
             ..Exec::default()
         }),
-        line(&NetworkCreate { name: "n".into(), labels: vec![("a".into(), "b".into())] }),
-        line(&NetworkRemove { name: "n".into() }),
-        line(&NetworkInspect { name: "n".into() }),
         line(&VolumeList { filters: vec![Filter::Label("a".into())] }),
         line(&VolumeRemove { names: vec!["v".into()] }),
     ];
@@ -132,9 +126,7 @@ fn argument_vectors() {
     docker tag a b
     docker image rm --force a
     docker import --change 'CMD ["bash"]' --message m - a
-    docker load --input a.tar
     docker save --output a.tar a b
-    docker push --quiet a
     docker pull --quiet a
     docker buildx build --load --progress rawjson --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --secret id=ca,src=/etc/ca.pem --secret id=token,env=TOKEN /src
     DOCKER_BUILDKIT=1 docker build --progress plain --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --secret id=ca,src=/etc/ca.pem --secret id=token,env=TOKEN /src
@@ -148,7 +140,6 @@ fn argument_vectors() {
     docker cp - c:/kubake
     docker cp c:/f -
     docker stop -t 90 c
-    docker kill --signal TERM c
     docker rm --force --volumes c
     docker wait c
     docker container inspect c
@@ -156,9 +147,6 @@ fn argument_vectors() {
     docker ps --quiet --no-trunc --all --filter label=io.kubake.cluster
     docker commit --pause=false --message m --change 'ENTRYPOINT ["/x"]' c a
     docker exec --interactive --env A=b c cat -
-    docker network create --label a=b n
-    docker network rm n
-    docker network inspect n
     docker volume ls --quiet --filter label=a
     docker volume rm v
     "#);
@@ -322,7 +310,6 @@ fn a_container_from_import_to_commit() {
     };
     let call = engine.call(&exec).input(Input::Bytes(b"through exec".to_vec()));
     assert_eq!(engine.runner().run_captured(call).unwrap(), "through exec");
-    engine.run(&Kill { container: second.name().into(), signal: None }).unwrap();
     engine.run(&Stop { container: second.name().into(), timeout: Some(1) }).unwrap();
     second.remove().unwrap();
 

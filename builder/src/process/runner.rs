@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::os::unix::process::CommandExt;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
@@ -111,18 +111,6 @@ impl Runner {
     /// See [`RunError`].
     pub fn stream(&self, call: Call, mut on_line: impl FnMut(Line<'_>) -> ControlFlow<()>) -> Result<Ended, RunError> {
         self.drive(call, Mode::Lines, &mut on_line).map(|(ended, _)| ended)
-    }
-
-    /// Runs with the terminal's streams, in the terminal's process group: for what a person talks to. A Ctrl-C is
-    /// the program's own affair.
-    ///
-    /// # Errors
-    /// [`RunError::NotInstalled`], [`RunError::Spawn`] or [`RunError::Output`]; a status other than 0 is no error.
-    pub fn run_interactive(&self, call: &Call) -> Result<ExitStatus, RunError> {
-        let line = call.pasteable();
-        self.announce(&line);
-        let mut child = call.to_command().spawn().map_err(|source| spawn_error(call, &line, source))?;
-        child.wait().map_err(|source| RunError::Output { command: line, source })
     }
 
     fn announce(&self, line: &str) {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// `/etc/os-release`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct OsRelease {
+pub(crate) struct OsRelease {
     /// Such as `debian`.
     pub id: String,
     /// Such as `debian` on its derivatives.
@@ -23,7 +23,7 @@ pub struct OsRelease {
 impl OsRelease {
     /// Parses the file.
     #[must_use]
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut os = Self::default();
         for (key, value) in text.lines().filter_map(|line| line.trim().split_once('=')) {
             let value = value.trim_matches(['"', '\'']);
@@ -42,7 +42,7 @@ impl OsRelease {
     ///
     /// # Errors
     /// When neither of its two places can be read.
-    pub fn read(root: &Path) -> io::Result<Self> {
+    pub(crate) fn read(root: &Path) -> io::Result<Self> {
         fs::read_to_string(root.join("etc/os-release"))
             .or_else(|_| fs::read_to_string(root.join("usr/lib/os-release")))
             .map(|text| Self::parse(&text))
@@ -51,7 +51,7 @@ impl OsRelease {
 
 /// One entry of apt's sources.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Source {
+pub(crate) struct Source {
     /// Mirrors.
     pub uris: Vec<String>,
     /// Such as `trixie` or `trixie-security`.
@@ -64,7 +64,7 @@ pub struct Source {
 
 /// Parses a `.sources` file (deb822); entries that are off or hold only sources are left out.
 #[must_use]
-pub fn parse_deb822(text: &str) -> Vec<Source> {
+pub(crate) fn parse_deb822(text: &str) -> Vec<Source> {
     let mut sources = Vec::new();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let mut fields: BTreeMap<String, String> = BTreeMap::new();
@@ -104,7 +104,7 @@ fn deb822_entry(fields: &BTreeMap<String, String>) -> Option<Source> {
 
 /// Parses a `.list` file (one line an entry).
 #[must_use]
-pub fn parse_one_line(text: &str) -> Vec<Source> {
+pub(crate) fn parse_one_line(text: &str) -> Vec<Source> {
     text.lines().filter_map(one_line_entry).collect()
 }
 
@@ -124,7 +124,7 @@ fn one_line_entry(line: &str) -> Option<Source> {
 
 /// Reads all of apt's sources below `root`; a file that cannot be read is left out, as apt would do.
 #[must_use]
-pub fn read_sources(root: &Path) -> Vec<Source> {
+pub(crate) fn read_sources(root: &Path) -> Vec<Source> {
     let mut files: Vec<PathBuf> = fs::read_dir(root.join("etc/apt/sources.list.d"))
         .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
         .unwrap_or_default();
@@ -144,7 +144,7 @@ pub fn read_sources(root: &Path) -> Vec<Source> {
 
 /// The mirrors from which Debian's packages come on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mirrors {
+pub(crate) struct Mirrors {
     /// The archive itself.
     pub main: String,
     /// The security archive.
@@ -154,7 +154,7 @@ pub struct Mirrors {
 impl Mirrors {
     /// The host's mirrors; none where it names none (it may be no Debian at all).
     #[must_use]
-    pub fn of(sources: &[Source]) -> Option<Self> {
+    pub(crate) fn of(sources: &[Source]) -> Option<Self> {
         // Debian's archives end in these names by convention; a derivative's or a vendor's do not.
         let find = |name: &str| {
             sources
@@ -173,7 +173,7 @@ impl Mirrors {
 
 /// Parses `apt-cache policy PACKAGE…` into the version that would be installed of each package that has one.
 #[must_use]
-pub fn parse_policy(text: &str) -> BTreeMap<String, String> {
+pub(crate) fn parse_policy(text: &str) -> BTreeMap<String, String> {
     let mut candidates = BTreeMap::new();
     let mut package = "";
     for line in text.lines() {
@@ -190,7 +190,7 @@ pub fn parse_policy(text: &str) -> BTreeMap<String, String> {
 
 /// The major part of a package's version, its epoch left out.
 #[must_use]
-pub fn major(version: &str) -> Option<u32> {
+pub(crate) fn major(version: &str) -> Option<u32> {
     let upstream = version.split_once(':').map_or(version, |(_, rest)| rest);
     upstream.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }

@@ -1,0 +1,154 @@
+//! Builds of images.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::args::Args;
+use super::engine_command::EngineCommand;
+
+/// How a build is done: decided by what is installed ([`super::Engine::builder`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Builder {
+    /// `docker buildx build`.
+    Buildx,
+    /// `docker build` of a CLI before 23, which has BuildKit built in.
+    BuiltIn,
+    /// `podman build`.
+    Podman,
+}
+
+/// How a build reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProgressMode {
+    /// Lines for people, on stderr.
+    #[default]
+    Plain,
+    /// One JSON object a line, on stderr; needs buildx 0.13.
+    RawJson,
+}
+
+/// Where a build's secret comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A file.
+    File(PathBuf),
+    /// A variable of our own environment.
+    Env(String),
+}
+
+/// `build`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build {
+    /// How.
+    pub builder: Builder,
+    /// The context directory.
+    pub context: PathBuf,
+    /// The Dockerfile, if it is not the context's.
+    pub dockerfile: Option<PathBuf>,
+    /// The stage to build.
+    pub target: Option<String>,
+    /// Names of the result.
+    pub tags: Vec<String>,
+    /// A file for the result as a tar of its files; none makes an image of it.
+    pub tree: Option<PathBuf>,
+    /// Build arguments.
+    pub args: Vec<(String, String)>,
+    /// Build arguments whose values the engine's program takes from its environment, because they may hold a password.
+    pub args_of_environment: Vec<String>,
+    /// Secrets: id and source.
+    pub secrets: Vec<(String, SecretSource)>,
+    /// Labels of the result.
+    pub labels: Vec<(String, String)>,
+    /// More named contexts: name and source.
+    pub contexts: Vec<(String, String)>,
+    /// Network of `RUN` steps, such as `host`.
+    pub network: Option<String>,
+    /// Platform, such as `linux/arm64`.
+    pub platform: Option<String>,
+    /// How it reports.
+    pub progress: ProgressMode,
+    /// Ignore the cache.
+    pub no_cache: bool,
+}
+
+impl Build {
+    /// A build of the context's Dockerfile with nothing else said.
+    #[must_use]
+    pub fn new(builder: Builder, context: impl Into<PathBuf>) -> Self {
+        Self {
+            builder,
+            context: context.into(),
+            dockerfile: None,
+            target: None,
+            tags: Vec::new(),
+            tree: None,
+            args: Vec::new(),
+            args_of_environment: Vec::new(),
+            secrets: Vec::new(),
+            labels: Vec::new(),
+            contexts: Vec::new(),
+            network: None,
+            platform: None,
+            progress: ProgressMode::Plain,
+            no_cache: false,
+        }
+    }
+}
+
+impl EngineCommand for Build {
+    fn args(&self) -> Vec<OsString> {
+        let secrets = self.secrets.iter().map(|(id, source)| match source {
+            SecretSource::File(path) => {
+                let mut value = OsString::from(format!("id={id},src="));
+                value.push(path);
+                value
+            }
+            SecretSource::Env(name) => OsString::from(format!("id={id},env={name}")),
+        });
+        let start = match self.builder {
+            Builder::Buildx if self.tree.is_some() => Args::of(&["buildx", "build"]),
+            // `--load`: a builder with the container driver would otherwise keep the result to itself.
+            Builder::Buildx => Args::of(&["buildx", "build", "--load"]),
+            Builder::BuiltIn | Builder::Podman => Args::of(&["build"]),
+        };
+        let progress = match (self.builder, self.progress) {
+            (Builder::Podman, _) => None,
+            (Builder::Buildx, ProgressMode::RawJson) => Some("rawjson"),
+            (Builder::BuiltIn, _) | (Builder::Buildx, ProgressMode::Plain) => Some("plain"),
+        };
+        let tree = self.tree.as_ref().map(|path| {
+            let mut value = OsString::from("type=tar,dest=");
+            value.push(path);
+            value
+        });
+        start
+            .option("--output", tree)
+            .option("--progress", progress)
+            .option("--file", self.dockerfile.as_ref())
+            .option("--target", self.target.as_ref())
+            .option("--platform", self.platform.as_ref())
+            .option("--network", self.network.as_ref())
+            .each("--tag", &self.tags)
+            .pairs("--label", &self.labels)
+            .pairs("--build-arg", &self.args)
+            .each("--build-arg", &self.args_of_environment)
+            .pairs("--build-context", &self.contexts)
+            .each("--secret", secrets)
+            .flag("--no-cache", self.no_cache)
+            .word(&self.context)
+            .0
+    }
+
+    fn env(&self) -> Vec<(OsString, OsString)> {
+        match self.builder {
+            Builder::BuiltIn => vec![("DOCKER_BUILDKIT".into(), "1".into())],
+            Builder::Buildx | Builder::Podman => Vec::new(),
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        None
+    }
+}

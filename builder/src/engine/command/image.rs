@@ -1,0 +1,135 @@
+//! Images: inspect, list, tag, remove, import, save and pull.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::args::Args;
+use super::engine_command::{EngineCommand, SLOW};
+use super::filter::Filter;
+
+/// `image inspect`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageInspect {
+    /// Names or ids.
+    pub images: Vec<String>,
+}
+
+impl EngineCommand for ImageInspect {
+    fn args(&self) -> Vec<OsString> {
+        Args::of(&["image", "inspect"]).words(&self.images).0
+    }
+}
+
+/// `image ls`, one full id a line.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImageList {
+    /// Which.
+    pub filters: Vec<Filter>,
+}
+
+impl EngineCommand for ImageList {
+    fn args(&self) -> Vec<OsString> {
+        Args::of(&["image", "ls", "--quiet", "--no-trunc"]).filters(&self.filters).0
+    }
+}
+
+/// `tag`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    /// What gets a name.
+    pub image: String,
+    /// The name.
+    pub name: String,
+}
+
+impl EngineCommand for Tag {
+    fn args(&self) -> Vec<OsString> {
+        Args::of(&["tag"]).word(&self.image).word(&self.name).0
+    }
+}
+
+/// `rmi`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoveImage {
+    /// Names or ids.
+    pub images: Vec<String>,
+    /// Also if it has other names, or a stopped container uses it.
+    pub force: bool,
+}
+
+impl EngineCommand for RemoveImage {
+    fn args(&self) -> Vec<OsString> {
+        Args::of(&["image", "rm"]).flag("--force", self.force).words(&self.images).0
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        Some(SLOW)
+    }
+}
+
+/// `import`: an archive of a root file system becomes an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// The archive; `-` is stdin.
+    pub archive: PathBuf,
+    /// The image's name.
+    pub name: String,
+    /// `Dockerfile` instructions such as `CMD ["bash"]`.
+    pub changes: Vec<String>,
+    /// The history's remark.
+    pub message: Option<String>,
+}
+
+impl EngineCommand for Import {
+    fn args(&self) -> Vec<OsString> {
+        Args::of(&["import"])
+            .each("--change", &self.changes)
+            .option("--message", self.message.as_ref())
+            .word(&self.archive)
+            .word(&self.name)
+            .0
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        Some(Duration::from_secs(900))
+    }
+}
+
+/// `save`: images into an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Save {
+    /// The archive.
+    pub output: PathBuf,
+    /// Names.
+    pub images: Vec<String>,
+}
+
+impl EngineCommand for Save {
+    fn args(&self) -> Vec<OsString> {
+        Args::of(&["save", "--output"]).word(&self.output).words(&self.images).0
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// `pull`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pull {
+    /// Name.
+    pub image: String,
+    /// Bound; `None` waits for as long as the registry sends.
+    pub timeout: Option<Duration>,
+}
+
+impl EngineCommand for Pull {
+    fn args(&self) -> Vec<OsString> {
+        Args::of(&["pull", "--quiet"]).word(&self.image).0
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+}

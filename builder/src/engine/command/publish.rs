@@ -1,0 +1,30 @@
+//! Published ports.
+
+use std::net::IpAddr;
+
+/// A port of a container that the host shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Publish {
+    /// The host's address; `None` is every one.
+    pub host_ip: Option<IpAddr>,
+    /// The host's port; `None` lets the engine choose a free one.
+    pub host_port: Option<u16>,
+    /// The container's port (TCP).
+    pub container_port: u16,
+}
+
+impl std::fmt::Display for Publish {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.host_ip {
+            Some(IpAddr::V6(ip)) => write!(formatter, "[{ip}]:")?,
+            Some(IpAddr::V4(ip)) => write!(formatter, "{ip}:")?,
+            None => {}
+        }
+        match self.host_port {
+            Some(port) => write!(formatter, "{port}:")?,
+            None if self.host_ip.is_some() => write!(formatter, ":")?,
+            None => {}
+        }
+        write!(formatter, "{}", self.container_port)
+    }
+}

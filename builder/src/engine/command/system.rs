@@ -1,0 +1,46 @@
+//! Questions about the engine itself.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use super::args::Args;
+use super::engine_command::EngineCommand;
+
+/// `info`: what the engine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Info;
+
+impl EngineCommand for Info {
+    fn args(&self) -> Vec<OsString> {
+        Args::of(&["info", "--format", "{{json .}}"]).0
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        // Longer than the CLI's own attempts at a remote engine, shorter than a person's patience.
+        Some(Duration::from_secs(30))
+    }
+}
+
+/// `version`: the versions of both sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Version;
+
+impl EngineCommand for Version {
+    fn args(&self) -> Vec<OsString> {
+        Args::of(&["version", "--format", "{{json .}}"]).0
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        Some(Duration::from_secs(30))
+    }
+}
+
+/// `context inspect`: which engine the CLI talks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ContextInspect;
+
+impl EngineCommand for ContextInspect {
+    fn args(&self) -> Vec<OsString> {
+        Args::of(&["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]).0
+    }
+}

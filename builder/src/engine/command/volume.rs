@@ -1,0 +1,38 @@
+//! Volumes: list and remove.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use super::args::Args;
+use super::engine_command::{EngineCommand, SLOW};
+use super::filter::Filter;
+
+/// `volume ls`, one name a line.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct VolumeList {
+    /// Which.
+    pub filters: Vec<Filter>,
+}
+
+impl EngineCommand for VolumeList {
+    fn args(&self) -> Vec<OsString> {
+        Args::of(&["volume", "ls", "--quiet"]).filters(&self.filters).0
+    }
+}
+
+/// `volume rm`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeRemove {
+    /// Names.
+    pub names: Vec<String>,
+}
+
+impl EngineCommand for VolumeRemove {
+    fn args(&self) -> Vec<OsString> {
+        Args::of(&["volume", "rm"]).words(&self.names).0
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        Some(SLOW)
+    }
+}

@@ -1,0 +1,116 @@
+//! Why there still is no engine, and what the user can do.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::plan::{ENGINE_PACKAGE, OLDEST};
+use crate::advice::Advice;
+use crate::engine::EngineError;
+use crate::process::RunError;
+
+/// Why there still is no engine.
+#[derive(Debug, Error)]
+pub enum InstallError {
+    /// Nobody allowed it.
+    #[error("{reason}; allow kubake to {action} with --yes, or do it yourself")]
+    NotAllowed {
+        /// What is wrong.
+        reason: String,
+        /// What would be done.
+        action: &'static str,
+    },
+    /// Not root.
+    #[error("only root can {action}; run the same command with sudo")]
+    NotRoot {
+        /// What.
+        action: &'static str,
+    },
+    /// Neither Debian nor Ubuntu.
+    #[error(
+        "kubake installs an engine on Debian and Ubuntu only, and this is {system}; install docker or podman by hand"
+    )]
+    Unsupported {
+        /// The system.
+        system: String,
+    },
+    /// No package, and no newer release to take it from.
+    #[error(
+        "{system} has {found} of `{ENGINE_PACKAGE}`, kubake needs {OLDEST} or newer; install a newer Docker by hand"
+    )]
+    TooOld {
+        /// The system.
+        system: String,
+        /// `version …` or `no version`.
+        found: String,
+    },
+    /// The newer release's keys are missing.
+    #[error("no keyring of Debian's archive in /usr/share/keyrings; install the package debian-archive-keyring")]
+    NoKeyring,
+    /// apt's sources name no mirror to take the newer release from.
+    #[error("apt's sources name no mirror of Debian; add one, or install docker or podman by hand")]
+    NoMirror,
+    /// A file of the host.
+    #[error("{action} `{}`", .path.display())]
+    File {
+        /// `read`, `write` …
+        action: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// apt or systemctl failed.
+    #[error("{what}; see its output above, correct it and try again")]
+    Command {
+        /// What did not work.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: RunError,
+    },
+    /// dockerd ended or did not answer.
+    #[error("dockerd {what}; the end of {}:\n{tail}", .log.display())]
+    Dockerd {
+        /// What happened.
+        what: String,
+        /// Its log.
+        log: PathBuf,
+        /// The last lines of it.
+        tail: String,
+    },
+    /// dockerd would not go.
+    #[error("process {pid} (`{name}`) does not end; look at it with `ps -fp {pid}`")]
+    WouldNotStop {
+        /// Its number.
+        pid: i32,
+        /// Its name.
+        name: String,
+    },
+    /// The user asked to stop.
+    #[error("interrupted while waiting for dockerd")]
+    Interrupted,
+    /// What is there does not work for another reason.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl Advice for InstallError {
+    fn cause(&self) -> Option<&dyn Advice> {
+        match self {
+            Self::Command { source, .. } => Some(source),
+            Self::Engine(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("`kubake doctor` looks at this machine".to_owned())
+    }
+
+    fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Interrupted) || self.cause().is_some_and(Advice::is_interrupted)
+    }
+}
