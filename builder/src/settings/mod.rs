@@ -25,6 +25,7 @@ mod source;
 mod switch;
 #[cfg(test)]
 mod tests;
+mod yaml;
 
 pub use bake::BakeSettings;
 #[cfg(test)]

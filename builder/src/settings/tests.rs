@@ -139,7 +139,7 @@ fn the_same_host_port_twice_is_a_problem() {
     let error = Settings::resolve(&sources("version: 1\nhostPorts: {api: 10080}\n", &[], &[])).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "1 problem with the settings:\n  dir/kubake.yaml hostPorts.api: hostPorts.api and hostPorts.http both want host port 10080"
+        "1 problem with the settings:\n  dir/kubake.yaml:2 hostPorts.api: hostPorts.api and hostPorts.http both want host port 10080"
     );
 }
 
