@@ -1,10 +1,10 @@
-//! A tar stream of small files for root alone, made in memory: how secrets get into a container that has not started, also by
-//! an engine on another machine. Owns their modes; what they hold is others' business.
+//! A tar stream of small files that only root can read, built in memory. With it secrets reach a container that has not
+//! started, also on the machine of a remote engine. Owns the modes of the files.
 
 use std::io;
 use std::path::Path;
 
-/// Collects the files. Cannot be printed: it holds secrets.
+/// The stream under construction. Has no `Debug`, because it holds secrets.
 pub(crate) struct PrivateTar(tar::Builder<Vec<u8>>);
 
 impl Default for PrivateTar {
@@ -14,26 +14,24 @@ impl Default for PrivateTar {
 }
 
 impl PrivateTar {
-    /// Adds a directory.
     ///
     /// # Errors
-    /// When the path cannot be one of an archive.
+    /// If the path cannot be written into an archive.
     pub(crate) fn directory(&mut self, path: &Path) -> io::Result<()> {
         self.append(tar::EntryType::Directory, path, 0o700, &[])
     }
 
-    /// Adds a file.
     ///
     /// # Errors
-    /// As [`Self::directory`].
+    /// See [`Self::directory`].
     pub(crate) fn file(&mut self, path: &Path, content: &[u8]) -> io::Result<()> {
         self.append(tar::EntryType::Regular, path, 0o600, content)
     }
 
-    /// The stream, to be unpacked at `/`.
+    /// Returns the stream, to be unpacked at `/`.
     ///
     /// # Errors
-    /// When there is no memory left.
+    /// If the end of the archive cannot be written.
     pub(crate) fn finish(self) -> io::Result<Vec<u8>> {
         self.0.into_inner()
     }
@@ -45,7 +43,7 @@ impl PrivateTar {
         header.set_uid(0);
         header.set_gid(0);
         header.set_size(content.len() as u64);
-        // Names in an archive lead from where it is unpacked.
+        // Paths in an archive are relative to the directory where it is unpacked.
         self.0.append_data(&mut header, path.strip_prefix("/").unwrap_or(path), content)
     }
 }

@@ -598,7 +598,7 @@ fn bench_refuses_what_is_no_baked_image_before_anything_runs() {
     let (code, stdout, stderr) = test.outcome();
     assert_eq!((code, stdout.as_str()), (1, ""));
     assert!(
-        stderr.contains("\n  `none`: there is no such image\n  `plain`: not an image that kubake baked\nhint:"),
+        stderr.contains("\n  `none`: no such image\n  `plain`: was not created by `kubake bake`\nhint:"),
         "{stderr}"
     );
     assert!(!test.calls().contains("run "), "{}", test.calls());
@@ -612,7 +612,7 @@ fn a_run_that_does_not_stop_in_order_is_told_with_the_last_words() {
     let test = measured_engine(Test::new(&["bench", "a", "--idle", "0"]), 137);
     let (code, stdout, stderr) = test.outcome();
     assert_eq!((code, stdout.as_str()), (1, ""));
-    assert!(stderr.contains("error: run 1 of `a`: `docker stop kubake-bench-"), "{stderr}");
+    assert!(stderr.contains("error: run 1 of `a` failed: `docker stop kubake-bench-"), "{stderr}");
     assert!(stderr.contains("ended it with status 137 and not with 0\n  | the last words\nhint:"), "{stderr}");
     assert!(test.calls().lines().last().unwrap().starts_with("rm --force --volumes kubake-bench-"), "{}", test.calls());
 }

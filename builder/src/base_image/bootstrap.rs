@@ -1,4 +1,4 @@
-//! Makes a base image from Debian's packages with mmdebstrap.
+//! Creates a base image from Debian packages with mmdebstrap.
 
 use std::ffi::OsString;
 use std::ops::ControlFlow;
@@ -14,15 +14,15 @@ use crate::engine::{Engine, Stream};
 use crate::install::apt::{self, Mirrors};
 use crate::process::Call;
 
-/// Value of the stage label of that image.
+/// Value of the stage label of a created base image.
 pub(super) const STAGE: &str = "base";
-/// The label that says when it was made.
+/// The label with the time of creation (RFC 3339).
 pub(super) const CREATED_LABEL: &str = "org.opencontainers.image.created";
 
 const KEYRINGS: &str = "/usr/share/keyrings";
 const BOOTSTRAP_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 
-pub(super) fn make(
+pub(super) fn bootstrap(
     engine: &Engine,
     name: &str,
     reason: &str,
@@ -31,7 +31,7 @@ pub(super) fn make(
     if which::which("mmdebstrap").is_err() {
         return Err(BaseImageError::NoMmdebstrap { reason: reason.to_owned() });
     }
-    // A file and not a pipe into the engine: the engine would make an image of whatever came before a failure.
+    // A file instead of a pipe into the engine, which would make an image of everything before a failure.
     let directory = tempfile::Builder::new()
         .prefix("kubake-base-")
         .tempdir()
@@ -42,7 +42,7 @@ pub(super) fn make(
     let options = inherited_apt_options(engine);
     let call = Call::new("mmdebstrap")
         .args(bootstrap_args(&archive, mirrors.as_ref(), &engine.facts().arch, &options))
-        // Nothing of our locale must find its way into what the packages' scripts write.
+        // Keeps the locale of this machine out of the files that package scripts write.
         .env("LC_ALL", "C")
         .timeout(BOOTSTRAP_TIMEOUT);
     engine
@@ -70,7 +70,7 @@ pub(super) fn make(
     Ok(name.to_owned())
 }
 
-/// apt options that the host has for its mirror's sake: a mirror that is a snapshot is out of date by its own word.
+/// apt options that the host sets for its mirror: a mirror that is a snapshot declares itself expired.
 fn inherited_apt_options(engine: &Engine) -> Vec<String> {
     let options = ["Acquire::Check-Valid-Until", "Acquire::Check-Date"];
     options
@@ -85,26 +85,26 @@ fn inherited_apt_options(engine: &Engine) -> Vec<String> {
         .collect()
 }
 
-/// The arguments that make the archive. The image holds no package lists and nothing of this host but the mirror's
-/// address, and what apt must know of it, in its sources.
+/// The arguments of mmdebstrap. The image has no package lists. All that it has of this host is the address of the mirror
+/// in its sources, and the apt options for that.
 fn bootstrap_args(archive: &Path, mirrors: Option<&Mirrors>, arch: &str, apt_options: &[String]) -> Vec<OsString> {
     let mut args: Vec<OsString> = vec!["--variant=minbase".into(), "--include=ca-certificates".into()];
-    args.push(format!("--architectures={}", debian_arch(arch)).into());
+    args.push(format!("--architectures={}", debian_architecture(arch)).into());
     args.push(format!("--keyring={KEYRINGS}").into());
     args.extend(apt_options.iter().map(|option| format!("--aptopt={option}").into()));
     for directory in ["man", "doc", "locale", "info", "lintian"] {
         args.push(format!("--dpkgopt=path-exclude=/usr/share/{directory}/*").into());
     }
-    // Licences stay, as in Debian's own slim images.
+    // Licences stay, as in the slim images of Debian.
     args.push("--dpkgopt=path-include=/usr/share/doc/*/copyright".into());
-    // mmdebstrap copies the host's name and resolvers into the root so that scripts find the network.
+    // mmdebstrap copies hostname and resolvers of the host into the root, so that scripts reach the network.
     args.push(
         r#"--customize-hook=rm -f "$1/etc/resolv.conf" "$1/etc/hostname"; find "$1/var/log" "$1/var/cache" -type f -delete"#
             .into(),
     );
     args.push(SUITE.into());
     args.push(archive.into());
-    // Without any, mmdebstrap takes its own, updates and security included.
+    // Without mirrors, mmdebstrap uses its defaults, updates and security included.
     if let Some(Mirrors { main, security }) = mirrors {
         args.push(format!("deb {main} {SUITE} main").into());
         args.push(format!("deb {main} {SUITE}-updates main").into());
@@ -113,8 +113,8 @@ fn bootstrap_args(archive: &Path, mirrors: Option<&Mirrors>, arch: &str, apt_opt
     args
 }
 
-/// An architecture's name in Debian's words.
-fn debian_arch(arch: &str) -> &str {
+/// The name that Debian has for an architecture.
+fn debian_architecture(arch: &str) -> &str {
     match arch {
         "arm" => "armhf",
         "386" => "i386",
@@ -156,13 +156,13 @@ mod tests {
         let engine = crate::install::for_tests(&Runner::default());
         let guard = ImageGuard::new(&engine, &format!("{}:latest", unique_name("kubake/base-test")));
         let mut lines = Vec::new();
-        make(&engine, guard.name(), "test", |line| lines.push(line.to_owned())).unwrap();
+        bootstrap(&engine, guard.name(), "test", |line| lines.push(line.to_owned())).unwrap();
         assert!(!lines.is_empty());
         let image = engine.image(guard.name()).unwrap().unwrap();
         assert_eq!(image.labels[labels::STAGE], STAGE);
         assert!(image.labels[CREATED_LABEL].ends_with('Z'));
         assert!(image.size < 150_000_000, "{} bytes", image.size);
-        // The engine lays its own files over these in a running container, so one that never ran is asked.
+        // In a running container the engine mounts its own files here, so the files come from one that never ran.
         let created = engine.create(ContainerSpec::new(guard.name())).unwrap();
         let directory = tempfile::tempdir().unwrap();
         for file in ["hostname", "resolv.conf"] {

@@ -5,12 +5,12 @@ use std::str::FromStr;
 /// The setting `--base-image`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum BaseImage {
-    /// `auto`: what is here, else the published one, else made.
+    /// `auto`: the image that the engine has, otherwise the published one, otherwise a created one.
     #[default]
     Auto,
-    /// `mmdebstrap`: made.
+    /// `mmdebstrap`: an image created from Debian packages.
     Mmdebstrap,
-    /// This one, whatever it is.
+    /// A name: this image.
     Named(String),
 }
 

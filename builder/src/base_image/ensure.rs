@@ -1,8 +1,8 @@
-//! Sees to it that the engine has a base image: takes the one it has, pulls one, or has one made.
+//! Makes sure that the engine has a base image: uses the one it has, pulls one, or creates one.
 
 use std::time::Duration;
 
-use super::bootstrap::make;
+use super::bootstrap::bootstrap;
 use super::choice::BaseImage;
 use super::error::BaseImageError;
 use super::names::{MADE, PUBLISHED};
@@ -10,10 +10,10 @@ use crate::advice::Advice;
 use crate::engine::Engine;
 use crate::engine::command::Pull;
 
-/// A registry that serves the image does so in seconds (30 MB); one that is not reachable must not cost minutes.
+/// A registry serves the image (30 MB) within seconds; an unreachable one must not cost minutes.
 const PULL_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Sees to it that the engine has a base image and returns its name. `report` gets a line now and then.
+/// Makes sure that the engine has a base image and returns its name. `report` receives progress messages.
 ///
 /// # Errors
 /// See [`BaseImageError`].
@@ -35,9 +35,9 @@ pub fn ensure(engine: &Engine, choice: &BaseImage, mut report: impl FnMut(&str))
             Ok(image.clone())
         }
         BaseImage::Mmdebstrap if present(MADE)? => Ok(MADE.to_owned()),
-        BaseImage::Mmdebstrap => make(engine, MADE, "it was not tried", report),
+        BaseImage::Mmdebstrap => bootstrap(engine, MADE, "a pull was not tried", report),
         BaseImage::Auto => {
-            // The one we made comes second, but before another try to pull: where it is, no registry answered.
+            // The created image comes second, but before another pull: it exists because no registry answered.
             for image in [PUBLISHED, MADE] {
                 if present(image)? {
                     return Ok(image.to_owned());
@@ -54,15 +54,15 @@ pub fn ensure(engine: &Engine, choice: &BaseImage, mut report: impl FnMut(&str))
                         Some(line) => line.to_owned(),
                         None => error.to_string(),
                     };
-                    report(&format!("no registry serves {PUBLISHED} ({reason}); making {MADE} from Debian's packages"));
-                    make(engine, MADE, &reason, report)
+                    report(&format!("no registry serves {PUBLISHED} ({reason}); creating {MADE} from Debian packages"));
+                    bootstrap(engine, MADE, &reason, report)
                 }
             }
         }
     }
 }
 
-/// The base image for tests that were asked for (`--include-ignored`): made if need be, by one of them.
+/// The base image for the ignored tests (`--include-ignored`). The first of them creates it if necessary.
 #[cfg(test)]
 pub(crate) fn for_tests(engine: &Engine) -> String {
     static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());

@@ -1,4 +1,4 @@
-//! Why there is no base image.
+//! Errors of the search for a base image.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,47 +12,35 @@ use crate::process::RunError;
 /// Why there is no base image.
 #[derive(Debug, Error)]
 pub enum BaseImageError {
-    /// No registry, and no tool to do without.
+    /// No registry serves the image, and the tool that would create it is missing.
     #[error(
-        "`{PUBLISHED}` cannot be pulled ({reason}) and mmdebstrap, which would make it, is not installed; install mmdebstrap, or name an image with --base-image"
+        "`{PUBLISHED}` cannot be pulled ({reason}) and mmdebstrap, which would create it, is not installed; install mmdebstrap, or name an image with --base-image"
     )]
-    NoMmdebstrap {
-        /// Why it cannot be pulled.
-        reason: String,
-    },
-    /// The image that the user named is not to be had.
-    #[error("base image `{image}` is neither here nor in a registry; correct --base-image")]
+    NoMmdebstrap { reason: String },
+    /// The image of the setting can neither be found nor pulled.
+    #[error("the engine does not have the base image `{image}` and failed to pull it; correct --base-image")]
     NotAvailable {
-        /// Its name.
         image: String,
-        /// Why.
         #[source]
         source: RunError,
     },
-    /// mmdebstrap failed.
-    #[error("make a base image from the packages of {mirror}; check that the mirror serves {SUITE}")]
+    #[error("failed to create a base image from the packages of {mirror}; check that the mirror serves {SUITE}")]
     Bootstrap {
-        /// The mirror.
         mirror: String,
-        /// Why.
         #[source]
         source: RunError,
     },
-    /// No place for the archive.
-    #[error("make a temporary directory below `{}`; free space there or set TMPDIR", .path.display())]
+    /// There is no place for the archive.
+    #[error("failed to create a temporary directory below `{}`; free space there or set TMPDIR", .path.display())]
     Temporary {
-        /// Where.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// The engine did not do what it was asked to.
-    #[error("put the base image `{image}` into the engine")]
+    /// An engine command failed.
+    #[error("failed to load the base image `{image}` into the engine")]
     Engine {
-        /// Its name.
         image: String,
-        /// Why.
         #[source]
         source: RunError,
     },

@@ -1,5 +1,5 @@
-//! Owns the base image of the appliance: taken from the engine, from a registry, or, where no registry serves it,
-//! made from Debian's packages with mmdebstrap. It never builds anything on top of it.
+//! The base image of the appliance: from the engine, from a registry, or created from Debian packages with mmdebstrap if no
+//! registry serves it. Builds nothing on top of it.
 
 mod bootstrap;
 mod choice;

@@ -1,8 +1,8 @@
 //! Names of base images.
 
-/// What the Dockerfile builds on where nothing else is said.
+/// The base image in the Dockerfile.
 pub const PUBLISHED: &str = "debian:trixie-slim";
-/// The name of the image that we make.
+/// The name of a base image that kubake creates.
 pub const MADE: &str = "kubake/base:trixie";
-/// The release of Debian that base images are made from.
+/// The release of Debian in base images.
 pub(super) const SUITE: &str = "trixie";

@@ -1,4 +1,4 @@
-//! Why there are no figures.
+//! Errors of a measurement.
 
 use thiserror::Error;
 
@@ -7,42 +7,34 @@ use crate::advice::Advice;
 use crate::engine::RunError;
 use crate::up::wait;
 
-/// Why there are no figures.
+/// Why a measurement failed.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// Images that cannot be measured: all of them.
-    #[error("nothing was measured, because not every image can be:{}", lines(.0))]
+    /// All images that cannot be measured, each with the reason.
+    #[error("nothing was measured, because these images cannot be measured:{}", lines(.0))]
     Images(Vec<String>),
-    /// The engine does not tell about an image.
-    #[error("look for the image `{image}`")]
+    /// The engine failed to look up an image.
+    #[error("failed to look up the image `{image}`")]
     Look {
-        /// The image.
         image: String,
-        /// Why not.
         #[source]
         source: RunError,
     },
-    /// A run failed.
-    #[error("run {number} of `{image}`")]
+    #[error("run {number} of `{image}` failed")]
     Run {
-        /// Which, from 1.
+        /// Counted from 1.
         number: usize,
-        /// The image.
         image: String,
-        /// Why.
         #[source]
         source: Box<run::Error>,
     },
-    /// Of clusters that booted at once, one failed.
-    #[error("cluster {number} of {clusters} of `{image}` at once")]
+    /// One of the clusters that booted in parallel failed.
+    #[error("cluster {number} of {clusters} parallel clusters of `{image}` failed")]
     Parallel {
-        /// Which, from 1.
+        /// Counted from 1.
         number: usize,
-        /// Of how many.
         clusters: usize,
-        /// The image.
         image: String,
-        /// Why.
         #[source]
         source: Box<run::Error>,
     },
@@ -63,17 +55,17 @@ impl Advice for Error {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Images(_) => Some("`kubake bake -t NAME` bakes one, `docker pull NAME` fetches one".to_owned()),
+            Self::Images(_) => Some("bake an image with `kubake bake -t NAME`, or pull one".to_owned()),
             Self::Look { .. } => None,
             Self::Run { source, .. } | Self::Parallel { source, .. } if source.is_interrupted() => None,
             Self::Run { source, .. } if is_late(source) => {
-                Some("give it more time with `--ready-timeout 10m`; `kubake doctor` looks at this machine".to_owned())
+                Some("give it more time with `--ready-timeout 10m`; `kubake doctor` checks this machine".to_owned())
             }
             Self::Parallel { source, .. } if is_late(source) => {
-                Some("boot fewer at once, or give them more time with `--ready-timeout 10m`".to_owned())
+                Some("boot fewer clusters in parallel, or give them more time with `--ready-timeout 10m`".to_owned())
             }
             Self::Run { image, .. } | Self::Parallel { image, .. } => {
-                Some(format!("`kubake up --name look --image {image} --retain` keeps a container to look into"))
+                Some(format!("`kubake up --name look --image {image} --retain` keeps a container for inspection"))
             }
         }
     }

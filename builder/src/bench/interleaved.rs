@@ -1,39 +1,39 @@
-//! The loop over runs and images.
+//! The loop over runs and images, in which the images take turns.
 
 use std::time::SystemTime;
 
 use super::error::Error;
-use super::parallel::at_once;
+use super::parallel::boot_in_parallel;
 use super::report::{self, Machine, Measurements, Plan, Report};
 use super::run::{self, Course, Measured};
 use super::subjects::subjects;
 use crate::engine::Engine;
 use crate::printer::Printer;
 
-/// What is to be measured.
+/// The plan of a measurement.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// Names of the images.
+    /// Names of the images; the first is the one to compare with.
     pub images: Vec<String>,
-    /// Runs of each.
+    /// Number of runs of each image.
     pub runs: usize,
-    /// What is done in each run.
+    /// The course of each run.
     pub course: Course,
-    /// How many clusters of the first image are booted at once afterwards; 0 skips that.
+    /// Number of clusters of the first image that boot in parallel afterwards; 0 skips that.
     pub parallel: usize,
 }
 
-/// Measures.
+/// Measures all images.
 ///
 /// # Errors
-/// See [`Error`]; whatever was made is removed.
+/// See [`Error`]; all containers are removed.
 pub fn bench(engine: &Engine, options: &Options, printer: &Printer) -> Result<Report, Error> {
     let date = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let machine = Machine::new(engine.facts(), sysinfo::System::load_average().one);
     let subjects = subjects(engine, &options.images)?;
 
     let mut measured: Vec<Vec<Measured>> = subjects.iter().map(|_| Vec::new()).collect();
-    // Run 1 of each image, then run 2 of each: what the machine does beside us hits all of them alike.
+    // Run 1 of each image, then run 2 of each, so that other load on the machine affects all images alike.
     for number in 1..=options.runs {
         for (subject, runs) in subjects.iter().zip(&mut measured) {
             let phase = printer.phase(format!("run {number} of {}, {}", options.runs, subject.name));
@@ -45,7 +45,7 @@ pub fn bench(engine: &Engine, options: &Options, printer: &Printer) -> Result<Re
     }
     let parallel = match subjects.first() {
         Some(first) if options.parallel > 0 => {
-            Some(at_once(engine, first, options.parallel, &options.course, printer)?)
+            Some(boot_in_parallel(engine, first, options.parallel, &options.course, printer)?)
         }
         _ => None,
     };
@@ -58,8 +58,8 @@ pub fn bench(engine: &Engine, options: &Options, printer: &Printer) -> Result<Re
     report::compare(&mut images);
     for image in &images {
         if image.runs.iter().all(|run| run.usage_at_ready.is_none()) {
-            printer.warn(format_args!("`{}` does not say what it uses: no processor time, no memory", image.image));
-            printer.hint("an image baked by this version of kubake does");
+            printer.warn(format_args!("`{}` does not report its usage: no processor time, no memory", image.image));
+            printer.hint("bake the image with this version of kubake");
         }
     }
     let plan =
@@ -67,7 +67,7 @@ pub fn bench(engine: &Engine, options: &Options, printer: &Printer) -> Result<Re
     Ok(Report { date, machine, plan, images, parallel })
 }
 
-/// What is worth a look while the other runs go on.
+/// The main figures of a run, for its progress line.
 fn headline(run: &Measured) -> String {
     let exact = |seconds: f64| format!("{seconds:.2}s");
     let mut parts = vec![format!("ready {}", exact(run.ready_seconds))];

@@ -1,6 +1,6 @@
-//! What a boot costs, measured so that images can be compared: the plan, and the loop over runs and images. One
-//! container's life is [`run`]'s, arithmetic is [`statistics`]', rendering [`report`]'s and [`timeline`]'s. Changes
-//! nothing on the machine: every container it makes is gone when it ends, however it ends.
+//! Measures what a boot costs, so that images can be compared. [`run`] measures one container, [`statistics`] does the
+//! arithmetic, [`report`] and [`timeline`] render. Changes nothing on the machine: it removes every container, also after a
+//! failure.
 
 mod error;
 mod interleaved;

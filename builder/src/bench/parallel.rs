@@ -1,4 +1,4 @@
-//! Several clusters of one image that boot at once.
+//! Boots several clusters of one image in parallel.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -12,11 +12,11 @@ use crate::engine::Engine;
 use crate::printer::{Printer, seconds};
 use crate::up::wait::{self, Show};
 
-/// Between two looks whether the user asked to stop.
-const LOOK: Duration = Duration::from_millis(200);
+/// Interval of checks for an interrupt.
+const INTERRUPT_POLL: Duration = Duration::from_millis(200);
 
-/// Boots several clusters of one image at the same moment.
-pub(super) fn at_once(
+/// Starts all clusters at the same moment and waits until each is ready.
+pub(super) fn boot_in_parallel(
     engine: &Engine,
     subject: &Subject,
     clusters: usize,
@@ -24,9 +24,9 @@ pub(super) fn at_once(
     printer: &Printer,
 ) -> Result<Parallel, Error> {
     let phase = printer.phase(format!("{clusters} clusters of {} at once", subject.name));
-    // All guards before the first container: they outlive the threads, and go on every way out of here.
+    // All guards exist before the first container: they outlive the threads, and remove the containers on every return.
     let boots: Vec<Boot<'_>> = (0..clusters).map(|_| Boot::new(engine)).collect();
-    // Ends with our token, so that the first failure ends all others, too.
+    // Has its own cancellation, so that the first failure ends all other boots, too.
     let abandoned = engine.for_cleanup();
     let began = Instant::now();
     let (sender, outcomes) = mpsc::channel();
@@ -45,13 +45,13 @@ pub(super) fn at_once(
         drop(sender);
         let mut ready = Vec::new();
         loop {
-            match outcomes.recv_timeout(LOOK) {
+            match outcomes.recv_timeout(INTERRUPT_POLL) {
                 Ok((_, Ok(at))) => {
                     ready.push(at.duration_since(began).as_secs_f64());
                     phase.message(format_args!("{} of {clusters} ready", ready.len()));
                 }
                 Ok((number, Err(source))) => {
-                    // What fails after the first fails because of it.
+                    // Later failures follow from the first one.
                     failure.get_or_insert((number, source));
                     abandoned.runner().cancel().cancel();
                 }
@@ -71,7 +71,7 @@ pub(super) fn at_once(
     }
     ready_seconds.sort_by(f64::total_cmp);
     let all_ready_seconds = ready_seconds.last().copied().unwrap_or_default();
-    phase.message("are removed");
+    phase.message("removing them");
     for (index, boot) in boots.into_iter().enumerate() {
         boot.remove().map_err(|source| failed(index + 1, source))?;
     }

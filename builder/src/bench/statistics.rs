@@ -1,23 +1,20 @@
-//! What many runs say together: median, spread, ratio. Pure arithmetic; knows no unit, and never drops a value.
+//! Median, spread and ratio of many runs. Pure arithmetic without units. Drops no value.
 
 use serde::Serialize;
 
-/// What several values say together.
+/// Median and spread of several values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// The middle one; of an even number the mean of the two in the middle.
+    /// The middle value; for an even count the mean of the two middle ones.
     pub median: f64,
-    /// The least.
     pub minimum: f64,
-    /// The greatest.
     pub maximum: f64,
-    /// How many there are.
     pub count: usize,
 }
 
 impl Summary {
-    /// Of these values; none where there are none.
+    /// Summarizes values; `None` if there are none.
     #[must_use]
     pub fn of(values: &[f64]) -> Option<Self> {
         let sorted = sorted(values);
@@ -26,14 +23,14 @@ impl Summary {
         Some(Self { median: f64::midpoint(*lower, *upper), minimum, maximum, count: sorted.len() })
     }
 
-    /// How many times the other's median this one's is; none where the other's is nothing.
+    /// This median as a multiple of the other; `None` if the other is zero.
     #[must_use]
     pub fn ratio_to(&self, other: &Self) -> Option<f64> {
         (other.median > 0.0).then(|| self.median / other.median)
     }
 }
 
-/// Where the value in the middle stands; of an even number the lower of the two, because it has to be one of them.
+/// The index of the middle value; for an even count the lower of the two, because it must be one of the values.
 #[must_use]
 pub fn median_index(values: &[f64]) -> Option<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();

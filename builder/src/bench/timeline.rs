@@ -1,38 +1,34 @@
-//! Boots drawn as SVG: a lane for each phase and each milestone over one axis of seconds. Pure: measures nothing, writes
-//! no file, refers to nothing outside of the picture, and escapes every word.
+//! Draws boots as SVG: a lane for each phase and each milestone, over one axis of seconds. Pure: writes no file. The picture
+//! refers to nothing outside, and every text in it is escaped.
 
 use std::fmt::{self, Write as _};
 
 use kubake_contract::status::{Milestone, Phase};
 
-/// Width of the picture, of what stands left of the lanes, and of what is left free right of them, for figures.
+/// Width of the picture, of the labels left of the lanes, and of the margin right of them, for figures.
 const WIDTH: f64 = 1000.0;
 const LABELS: f64 = 310.0;
 const MARGIN: f64 = 70.0;
-/// Height of a lane, of the bar in it, of a boot's title, and of the axis.
+/// Height of a lane, of the bar in it, of the title, and of the axis.
 const LANE: f64 = 20.0;
 const BAR: f64 = 12.0;
 const TITLE: f64 = 44.0;
 const AXIS: f64 = 34.0;
-/// More lines than this make an axis hard to read.
+/// Limit of lines on an axis, for legibility.
 const MOST_TICKS: f64 = 10.0;
-/// Longer names are cut.
+/// Longer labels are truncated.
 const LONGEST_LABEL: usize = 42;
 
 const STYLE: &str = "text{font-family:sans-serif;font-size:12px;fill:#222}.title{font-size:15px;font-weight:bold}\
     .label{text-anchor:end}.tick{text-anchor:middle;fill:#666}.grid{stroke:#ddd}.phase{fill:#4e79a7}\
     .milestone{fill:#e07b39}.ready{stroke:#2e8b57;stroke-width:2}.readytext{fill:#2e8b57;text-anchor:middle}";
 
-/// A boot to draw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeline {
-    /// What it is a boot of.
     pub title: String,
-    /// When it was ready, on the clock of the phases and milestones.
+    /// When the cluster was ready, on the clock of phases and milestones.
     pub ready_ms: Option<u64>,
-    /// Its phases.
     pub phases: Vec<Phase>,
-    /// Its milestones.
     pub milestones: Vec<Milestone>,
 }
 
@@ -41,7 +37,7 @@ impl Timeline {
         self.phases.len() + self.milestones.len()
     }
 
-    /// When the last thing on it happened.
+    /// The last instant of the boot.
     fn end_ms(&self) -> u64 {
         let phases = self.phases.iter().map(|phase| phase.started_ms + phase.elapsed_ms.unwrap_or_default());
         let milestones = self.milestones.iter().map(|milestone| milestone.at_ms);
@@ -53,7 +49,7 @@ impl Timeline {
     }
 }
 
-/// Draws boots below each other, all on the same scale.
+/// Draws boots below each other on the same scale.
 #[must_use]
 pub fn svg(timelines: &[Timeline]) -> String {
     let end = timelines.iter().map(Timeline::end_ms).max().unwrap_or_default().max(1);
@@ -88,7 +84,7 @@ fn boot(picture: &mut String, timeline: &Timeline, scale: &Scale, top: f64) -> f
     axis(picture, scale, first, bottom)?;
     let mut lane = first;
     for phase in &timeline.phases {
-        // A phase that has not ended goes on to the end of what is known.
+        // A phase that has not ended extends to the last known instant.
         let end = phase.elapsed_ms.map_or_else(|| timeline.end_ms(), |elapsed| phase.started_ms + elapsed);
         let (left, right) = (scale.x(phase.started_ms), scale.x(end));
         label(picture, &phase.name, lane)?;
@@ -151,7 +147,7 @@ fn figure(picture: &mut String, x: f64, lane: f64, seconds: f64) -> fmt::Result 
     writeln!(picture, r#"<text x="{x:.1}" y="{y:.1}">{}</text>"#, Figure(seconds))
 }
 
-/// From seconds to places in the picture.
+/// Converts seconds to positions in the picture.
 struct Scale {
     end: f64,
 }
@@ -165,7 +161,7 @@ impl Scale {
         LABELS + seconds / self.end * (WIDTH - LABELS - MARGIN)
     }
 
-    /// The distance of the axis' lines, 1, 2 or 5 times a power of ten, and how many decimals it needs.
+    /// The distance of axis lines (1, 2 or 5 times a power of ten), and the number of decimals for its labels.
     fn step(&self) -> (f64, usize) {
         let steps = [(0.001, 3), (0.01, 2), (0.1, 1), (1.0, 0), (10.0, 0), (100.0, 0), (1000.0, 0)];
         steps
@@ -176,7 +172,7 @@ impl Scale {
     }
 }
 
-/// Seconds as they stand in the picture: short ones in milliseconds, which are what they were measured in.
+/// Formats seconds; short times as milliseconds, the precision of the measurement.
 struct Figure(f64);
 
 impl fmt::Display for Figure {
@@ -185,7 +181,7 @@ impl fmt::Display for Figure {
     }
 }
 
-/// Text in which nothing is markup.
+/// Escapes text for XML.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
@@ -197,7 +193,7 @@ impl fmt::Display for Escaped<'_> {
                 '>' => formatter.write_str("&gt;")?,
                 '"' => formatter.write_str("&quot;")?,
                 '\'' => formatter.write_str("&#39;")?,
-                // No XML can hold these, not even escaped.
+                // XML cannot contain control characters, not even escaped.
                 letter if letter.is_control() => formatter.write_char('\u{fffd}')?,
                 letter => formatter.write_char(letter)?,
             }

@@ -1,5 +1,5 @@
-//! Owns `kubake doctor`: what this host offers and what would not work here, in plain words. Facts are gathered in
-//! [`facts`] and judged in [`judge`]; [`report`] renders. It never changes the host.
+//! `kubake doctor`: reports what this host offers and what would not work on it. [`facts`] gathers, [`judge`] judges,
+//! [`report`] renders. Never changes the host.
 
 mod facts;
 mod judge;

@@ -1,4 +1,4 @@
-//! What was found, as lines for people and as JSON.
+//! The report of `kubake doctor`, as lines for people and as JSON.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,33 +6,29 @@ use super::facts::{self, Facts};
 use super::judge::{self, Finding, Verdict};
 use crate::engine::Runner;
 
-/// What was found, with what it was found from: the JSON that `kubake doctor --json` prints and that belongs into a
-/// bug report.
+/// Findings and the facts behind them: the JSON of `kubake doctor --json`, for bug reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// The worst verdict.
+    /// The worst verdict of all findings.
     pub verdict: Verdict,
-    /// What was looked at, in order.
     pub findings: Vec<Finding>,
-    /// What is behind it.
     pub facts: Facts,
 }
 
 impl Report {
-    /// Judges facts.
     #[must_use]
     pub fn new(facts: Facts) -> Self {
         let findings = judge::judge(&facts);
         Self { verdict: judge::worst(&findings), findings, facts }
     }
 
-    /// Asks the engine, reads the host, and judges.
+    /// Gathers facts from the engine and this host, and judges them.
     #[must_use]
     pub fn here(runner: &Runner) -> Self {
         Self::new(facts::gather(runner))
     }
 
-    /// The findings as lines for people, a summary last. The marks differ in shape, so colour is not needed.
+    /// The findings as lines for people, with a summary at the end. The marks differ in shape, so they need no colour.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let width = self.findings.iter().map(|finding| finding.name.chars().count()).max().unwrap_or(0);
@@ -49,14 +45,13 @@ impl Report {
         lines.push(String::new());
         lines.push(match (problems, warnings) {
             (0, 0) => "kubake can build and run clusters here".to_owned(),
-            (0, warnings) => format!("kubake works here; {} to know of", plural(warnings, "warning")),
-            (problems, _) => format!("kubake does not work here yet: {} to solve", plural(problems, "problem")),
+            (0, warnings) => format!("kubake works here, with {}", plural(warnings, "warning")),
+            (problems, _) => format!("kubake does not work here yet: solve {}", plural(problems, "problem")),
         });
         lines
     }
 }
 
-/// ✓, ! or ✗.
 #[must_use]
 pub fn mark(verdict: Verdict) -> char {
     match verdict {
@@ -99,7 +94,7 @@ mod tests {
         ✗ disk               1.0 GiB free
                              → free 3 GB
 
-        kubake does not work here yet: 1 problem to solve
+        kubake does not work here yet: solve 1 problem
         ");
         report.findings.truncate(1);
         assert_eq!(report.lines().last().unwrap(), "kubake can build and run clusters here");

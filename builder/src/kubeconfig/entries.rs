@@ -1,10 +1,10 @@
-//! A cluster's entries, taken out of the kubeconfig that the cluster serves.
+//! The entries of a cluster, extracted from the kubeconfig that the cluster serves. Pure.
 
 use serde_yaml::Value;
 
 use super::error::Error;
 
-/// A cluster's entries as they go into the user's file.
+/// Cluster and user of a cluster, and the name that both get in the user's file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entries {
     pub(super) name: String,
@@ -13,11 +13,11 @@ pub struct Entries {
 }
 
 impl Entries {
-    /// Takes cluster and user out of a served kubeconfig and names them `name`; `server`, if given, is the address
-    /// under which this machine reaches the API server.
+    /// Extracts cluster and user from a served kubeconfig and names them `name`. `server`, if given, replaces the address
+    /// of the API server: it is the one that this machine reaches.
     ///
     /// # Errors
-    /// [`Error::Served`] when it has not exactly what is expected.
+    /// [`Error::Served`] if the document has no cluster or no user.
     pub fn from_served(text: &str, name: &str, server: Option<&str>) -> Result<Self, Error> {
         let tree: Value = serde_yaml::from_str(text).map_err(|error| Error::Served(error.to_string()))?;
         let take = |list: &str, inner: &str| {

@@ -1,4 +1,4 @@
-//! The user's file: read, changed and replaced under its lock.
+//! Reads, changes and replaces the user's file under its lock.
 
 use std::fs;
 use std::io::{self, Write};
@@ -12,10 +12,10 @@ use super::error::{Error, Wrong};
 use super::lock::Lock;
 use super::merge::{merge, strip};
 
-/// Whether [`add`] could put a cluster of this name into the file as it is now. Writes nothing.
+/// Checks that [`add`] could add a cluster with this name. Writes nothing.
 ///
 /// # Errors
-/// What `add` would say.
+/// Those of [`add`].
 pub fn check(path: &Path, name: &str) -> Result<(), Error> {
     let path = &resolve(path);
     let empty = || Value::Mapping(Mapping::new());
@@ -23,18 +23,18 @@ pub fn check(path: &Path, name: &str) -> Result<(), Error> {
     merge(&mut load(path)?, &entries, false).map_err(|wrong| wrong.at(path))
 }
 
-/// Puts the cluster's entries into the file, which is made if it is missing.
+/// Adds the entries to the file. Creates the file if it does not exist.
 ///
 /// # Errors
-/// Any; the file is then as it was.
+/// See [`Error`]; the file is then as it was.
 pub fn add(path: &Path, entries: &Entries, set_context: bool) -> Result<(), Error> {
     change(path, |tree| merge(tree, entries, set_context).map(|()| true)).map(drop)
 }
 
-/// Takes the entries of the cluster `name` out of the file; false when there were none.
+/// Removes the entries of the cluster `name`. Returns false if there are none.
 ///
 /// # Errors
-/// Any; the file is then as it was.
+/// See [`Error`]; the file is then as it was.
 pub fn remove(path: &Path, name: &str) -> Result<bool, Error> {
     if !path.exists() {
         return Ok(false);
@@ -42,9 +42,9 @@ pub fn remove(path: &Path, name: &str) -> Result<bool, Error> {
     change(path, |tree| strip(tree, name))
 }
 
-/// Reads, changes and replaces the file under its lock; `change` says whether there is anything to write.
+/// Reads, changes and replaces the file under its lock. Returns the result of `change`.
 fn change(path: &Path, change: impl FnOnce(&mut Value) -> Result<bool, Wrong>) -> Result<bool, Error> {
-    // Dotfile managers make it a link; the link has to stay one.
+    // Dotfile managers make the file a link, which must stay a link.
     let path = &resolve(path);
     let write = |source| Error::Write { path: path.clone(), source };
     let directory = match path.parent() {
@@ -62,7 +62,7 @@ fn change(path: &Path, change: impl FnOnce(&mut Value) -> Result<bool, Wrong>) -
         let mode = fs::metadata(path).map_or(0o600, |metadata| metadata.permissions().mode() & 0o777);
         let mut file = tempfile::Builder::new().prefix(".kubake-").tempfile_in(directory).map_err(write)?;
         file.write_all(text.as_bytes()).map_err(write)?;
-        // It holds a key that is root on this machine, whoever could read the file before.
+        // The new key gives root on this machine, so the file becomes private even if it was readable before.
         file.as_file().set_permissions(fs::Permissions::from_mode(mode & 0o600)).map_err(write)?;
         file.as_file().sync_all().map_err(write)?;
         file.persist(path).map_err(|error| write(error.error))?;
@@ -78,10 +78,10 @@ fn load(path: &Path) -> Result<Value, Error> {
     }
 }
 
-/// Follows symbolic links to the file that is to be replaced, which need not exist.
+/// Follows symbolic links to the file to replace, which need not exist.
 fn resolve(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
-    // As many as the kernel follows.
+    // The kernel follows as many.
     for _ in 0..40 {
         let Ok(target) = fs::read_link(&path) else { break };
         path = path.parent().unwrap_or(Path::new("")).join(target);

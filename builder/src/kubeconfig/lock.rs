@@ -1,4 +1,4 @@
-//! The lock that kubectl takes, too.
+//! The lock that kubectl uses, too.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::error::Error;
 
-/// How long to wait for another program (kubectl takes the same lock) to finish writing.
+/// Limit of the wait for another program that holds the lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// kubectl's lock: a file beside the kubeconfig that exists while somebody writes.
+/// A file beside the kubeconfig that exists while a program writes it.
 #[derive(Debug)]
 pub(super) struct Lock {
     path: PathBuf,
@@ -31,7 +31,7 @@ impl Lock {
                     return Err(Error::Write { path, source: error });
                 }
                 Err(_) if Instant::now() >= deadline => return Err(Error::Locked { path }),
-                // kubectl holds it for milliseconds and tells nobody when it lets go.
+                // kubectl holds the lock for milliseconds, and its release has no notification.
                 Err(_) => std::thread::sleep(Duration::from_millis(50)),
             }
         }
@@ -41,7 +41,7 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!("remove the lock `{}`: {error}", self.path.display());
+            tracing::warn!("failed to remove the lock `{}`: {error}", self.path.display());
         }
     }
 }

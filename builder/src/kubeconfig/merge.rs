@@ -1,18 +1,18 @@
-//! Entries in the tree of a kubeconfig: puts a cluster's in and takes exactly those out again. Pure.
+//! Adds the entries of a cluster to the tree of a kubeconfig and removes exactly those. Pure.
 
 use serde_yaml::{Mapping, Value};
 
 use super::entries::Entries;
 use super::error::{Error, Wrong};
 
-/// Name of the extension that marks an entry as ours.
+/// Name of the extension on entries of kubake.
 pub const MARK: &str = "kubake.io";
 
 impl Entries {
-    /// A kubeconfig that holds only this cluster.
+    /// A kubeconfig with only this cluster.
     ///
     /// # Errors
-    /// [`Error::Served`] when the entries cannot be written as YAML.
+    /// [`Error::Served`] if the entries cannot be written as YAML.
     pub fn standalone(&self) -> Result<String, Error> {
         let mut tree = Value::Null;
         merge(&mut tree, self, true).map_err(|wrong| Error::Served(format!("{wrong:?}")))?;
@@ -39,7 +39,7 @@ pub(super) fn merge(tree: &mut Value, entries: &Entries, set_context: bool) -> R
         }
     }
     let current = root.get("current-context").and_then(Value::as_str).unwrap_or_default().to_owned();
-    // A second `up` must not forget what the first one found.
+    // A second `up` keeps the previous context that the first one recorded.
     let previous = find(root, "contexts", name)?
         .and_then(|entry| mark(entry, "context"))
         .and_then(|mark| mark.get("previousContext"))
@@ -78,7 +78,7 @@ pub(super) fn strip(tree: &mut Value, name: &str) -> Result<bool, Wrong> {
     }
     if let Some(previous) = previous {
         if root.get("current-context").and_then(Value::as_str) == Some(name) {
-            // The context that was current may have gone meanwhile.
+            // The previous context may not exist any more.
             let back = match previous {
                 Some(previous) if find(root, "contexts", &previous)?.is_some() => previous,
                 _ => String::new(),
@@ -105,7 +105,7 @@ pub(super) fn find<'a>(root: &'a Mapping, list: &str, name: &str) -> Result<Opti
     }
 }
 
-/// Replaces the entry in its place, or adds it at the end.
+/// Replaces the entry in place, or appends it.
 fn put(root: &mut Mapping, list: &str, kind: &str, name: &str, value: Value) -> Result<(), Wrong> {
     let mut entry = Mapping::new();
     entry.insert("name".into(), name.into());

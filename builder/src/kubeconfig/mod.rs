@@ -1,9 +1,9 @@
-//! The user's kubeconfig: puts a cluster's context in and takes exactly that out again. Owns the file's lock and its
-//! atomic replacement. Never touches an entry that `kubake` did not make, and works on the YAML tree, so that keys it
-//! does not know stay; a file that cannot be understood stays as it is.
+//! The user's kubeconfig: adds the context of a cluster and removes exactly that again. Owns the lock and the atomic
+//! replacement of the file. Never changes an entry that `kubake` did not create. Works on the YAML tree, so that unknown
+//! keys stay; a file that cannot be parsed stays as it is.
 //!
-//! Entries of ours carry an extension named [`MARK`] (kubeconfig's own way for tools to leave notes), which also
-//! remembers which context was current before, so that removing the cluster gives that back.
+//! Entries of kubake have an extension named [`MARK`] (the place in a kubeconfig for notes of tools). The extension also
+//! records the previous current context, which the removal of the cluster restores.
 
 mod entries;
 mod error;

@@ -1,4 +1,4 @@
-//! Files with foreign entries, broken files, links.
+//! Tests with entries of other tools, broken files and links.
 
 use proptest::prelude::*;
 
@@ -61,7 +61,7 @@ fn current_context_is_set_only_where_asked_and_given_back() {
     assert!(strip(&mut twice, "kubake").unwrap());
     assert_eq!(twice, tree(FOREIGN));
 
-    // The user has changed over meanwhile: that stays.
+    // The user has chosen another context in between, which stays.
     let mut moved = tree(FOREIGN);
     merge(&mut moved, &entries("kubake"), true).unwrap();
     mapping(&mut moved).unwrap().insert("current-context".into(), "work".into());
@@ -70,7 +70,7 @@ fn current_context_is_set_only_where_asked_and_given_back() {
 }
 
 #[test]
-fn somebody_elses_entry_is_neither_overwritten_nor_removed() {
+fn a_foreign_entry_is_neither_overwritten_nor_removed() {
     let mut theirs = tree(FOREIGN);
     assert_eq!(
         merge(&mut theirs, &entries("work"), true),
@@ -81,7 +81,7 @@ fn somebody_elses_entry_is_neither_overwritten_nor_removed() {
 }
 
 #[test]
-fn what_cannot_be_understood_stays_as_it_is() {
+fn a_file_that_cannot_be_parsed_stays_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config");
     for broken in ["a: [", "- a\n- b\n", "clusters: 3\n", "contexts: {}\n", "a: 1\na: 2\n", "text"] {
@@ -155,7 +155,7 @@ proptest! {
         let mut expected = before.clone();
         let current = before.get("current-context").and_then(Value::as_str).unwrap().to_owned();
         if set_context && find(before.as_mapping().unwrap(), "contexts", &current).unwrap().is_none() {
-            // It named a context that does not exist; there is nothing to give back.
+            // The previous context did not exist, so nothing is restored.
             mapping(&mut expected).unwrap().insert("current-context".into(), "".into());
         }
         prop_assert_eq!(after, expected);

@@ -1,4 +1,4 @@
-//! The JSON document of what was measured.
+//! The JSON document of a measurement.
 
 use serde::Serialize;
 
@@ -6,19 +6,17 @@ use super::measurements::Measurements;
 use super::units::{Bytes, Unit};
 use crate::engine::{EngineFacts, Flavour, Location};
 
-/// Everything that `kubake bench` found.
+/// The result of `kubake bench`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// When it began (RFC 3339).
+    /// Start of the measurement (RFC 3339).
     pub date: String,
-    /// What it ran on.
     pub machine: Machine,
-    /// What was done.
     pub plan: Plan,
-    /// What was found, by image in the order in which they were named.
+    /// One entry for each image, in the order of the command line.
     pub images: Vec<Measurements>,
-    /// Clusters that booted at once; none where that was not asked for.
+    /// The clusters that booted in parallel; `None` if the plan has none.
     pub parallel: Option<Parallel>,
 }
 
@@ -26,32 +24,26 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Machine {
-    /// Processors.
     pub cores: u64,
-    /// Bytes of memory.
     pub memory_bytes: u64,
-    /// The architecture.
     pub architecture: String,
-    /// The distribution.
     pub operating_system: String,
-    /// The kernel's release.
     pub kernel: String,
-    /// Such as `docker 28.2.2`.
+    /// For example `docker 28.2.2`.
     pub engine: String,
-    /// 1 or 2; 0 where the engine does not say.
+    /// 1 or 2; 0 if the engine does not report it.
     pub cgroup_version: u8,
     /// `systemd` or `cgroupfs`.
     pub cgroup_driver: String,
-    /// Such as `overlay2`.
+    /// For example `overlay2`.
     pub storage_driver: String,
-    /// The file system under it; empty where the engine does not say.
+    /// The file system under the storage driver; empty if the engine does not report it.
     pub backing_filesystem: String,
-    /// How many processes wanted to run in the minute before; none where the engine runs on another kernel.
+    /// Load average of the minute before; `None` if the engine runs on another kernel.
     pub load_before: Option<f64>,
 }
 
 impl Machine {
-    /// From what the engine says.
     #[must_use]
     pub fn new(facts: &EngineFacts, load: f64) -> Self {
         let flavour = match facts.flavour {
@@ -89,28 +81,24 @@ impl Machine {
     }
 }
 
-/// What was done.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
-    /// Runs of each image.
     pub runs: usize,
-    /// How long each idle cluster was watched.
+    /// How long each idle cluster was observed.
     pub idle_seconds: u64,
-    /// Whether each was started once more after its stop.
+    /// Whether each container was started again after its stop.
     pub restart: bool,
 }
 
-/// Clusters of one image that booted at once.
+/// Clusters of one image that booted in parallel.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Parallel {
-    /// The image.
     pub image: String,
-    /// How many.
     pub clusters: usize,
-    /// From the common start until each was ready, the first to be ready first.
+    /// Seconds from the common start until each was ready, ascending.
     pub ready_seconds: Vec<f64>,
-    /// From the common start until all were.
+    /// Seconds from the common start until all were ready.
     pub all_ready_seconds: f64,
 }

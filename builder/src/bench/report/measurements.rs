@@ -1,4 +1,4 @@
-//! What the runs of one image say together, and images beside each other.
+//! Summaries of the runs of one image, and the comparison of images.
 
 use std::collections::BTreeMap;
 
@@ -11,32 +11,30 @@ use super::super::timeline::Timeline;
 use super::measures::MEASURES;
 use super::units::Millis;
 
-/// What was found of one image.
+/// All runs of one image and their summaries.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Measurements {
-    /// The name it was asked for by.
+    /// Name from the command line.
     pub image: String,
-    /// Its id.
     pub id: String,
-    /// Its bytes, unpacked, as the engine counts them.
+    /// Unpacked size, as the engine reports it.
     pub size_bytes: u64,
-    /// Each run.
     pub runs: Vec<Measured>,
-    /// All runs together, by measure.
+    /// Summary of all runs by key of the measure.
     pub summaries: BTreeMap<&'static str, Summary>,
-    /// Processor seconds until ready, by program; over the runs in which it was alive then.
+    /// Processor seconds until ready by program, over the runs in which the program was alive at that time.
     pub programs: BTreeMap<String, Summary>,
     /// How long each phase took, in seconds.
     pub phases: BTreeMap<String, Summary>,
-    /// When each milestone was seen, in seconds on the container's clock.
+    /// When each milestone was observed, in seconds on the clock of the container.
     pub milestones: BTreeMap<String, Summary>,
-    /// Medians as multiples of the first image's, for the main measures; empty for the first.
+    /// Medians of the main measures as multiples of those of the first image; empty for the first.
     pub ratios: BTreeMap<&'static str, f64>,
 }
 
 impl Measurements {
-    /// Sums up runs; ratios come later ([`compare`]).
+    /// Summarizes runs. [`compare`] adds the ratios.
     #[must_use]
     pub fn new(image: String, id: String, size_bytes: u64, runs: Vec<Measured>) -> Self {
         let summaries = MEASURES
@@ -57,7 +55,7 @@ impl Measurements {
         Self { image, id, size_bytes, runs, summaries, programs, phases, milestones, ratios: BTreeMap::new() }
     }
 
-    /// The boot of the run whose time to ready is the median.
+    /// The boot of the run with the median time to ready.
     #[must_use]
     pub fn timeline(&self) -> Option<Timeline> {
         let times: Vec<f64> = self.runs.iter().map(|run| run.ready_seconds).collect();
@@ -71,11 +69,11 @@ impl Measurements {
         })
     }
 
-    /// Processor time that is not in `shown`, one figure a run.
+    /// Summary of the processor time that no program in `shown` used.
     pub(super) fn rest(&self, shown: &[&String]) -> Option<Summary> {
         let rest = |usage: &Usage| {
             let named = usage.programs.iter().filter(|program| shown.contains(&&program.name));
-            // The two come from different clocks of the kernel, so nothing may seem to be less than nothing.
+            // The two figures come from different clocks of the kernel, so the difference may be negative.
             (usage.cpu_seconds - named.map(|program| program.cpu_seconds).sum::<f64>()).max(0.0)
         };
         let values: Vec<f64> = self.runs.iter().filter_map(|run| run.usage_at_ready.as_ref()).map(rest).collect();
@@ -83,7 +81,7 @@ impl Measurements {
     }
 }
 
-/// Puts each image beside the first.
+/// Sets the ratios of each image to the first.
 pub fn compare(images: &mut [Measurements]) {
     let Some((first, others)) = images.split_first_mut() else { return };
     for other in others {
@@ -98,7 +96,7 @@ pub fn compare(images: &mut [Measurements]) {
     }
 }
 
-/// Something that [`by_name`] can sum up.
+/// A figure that [`by_name`] can summarize; whole numbers are milliseconds.
 trait Figure {
     fn figure(self) -> f64;
 }

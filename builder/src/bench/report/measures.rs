@@ -1,18 +1,17 @@
-//! What is measured in each run, as data: key, name, unit, and where the value is.
+//! The measures of a run as data: key, name, unit, and the function that extracts the value.
 
 use kubake_contract::usage::Usage;
 
 use super::super::run::Measured;
 use super::units::{Bytes, Millis, Unit};
 
-/// Something that is measured in each run.
 pub(super) struct Measure {
-    /// In JSON, where the unit is part of the name.
+    /// Key in JSON; has the unit in it.
     pub(super) key: &'static str,
-    /// For people.
+    /// Name in the tables.
     pub(super) name: &'static str,
     pub(super) unit: Unit,
-    /// Whether images are compared by it.
+    /// Whether the comparison of images shows the ratio.
     pub(super) main: bool,
     pub(super) value: fn(&Measured) -> Option<f64>,
 }

@@ -1,5 +1,5 @@
-//! What was measured, for people and for programs: tables and one JSON document. Pure: sums up and renders, measures
-//! nothing, and prints nothing.
+//! The report of a measurement: tables for people and one JSON document for programs. Pure: summarizes and renders, measures
+//! and prints nothing.
 
 mod document;
 mod measurements;

@@ -1,4 +1,4 @@
-//! Tables and JSON of invented figures.
+//! Tests of tables and JSON with made-up figures.
 
 use kubake_contract::status::{Milestone, Outcome, Phase};
 use kubake_contract::usage::{ProgramUsage, Usage};

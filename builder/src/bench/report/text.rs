@@ -1,4 +1,4 @@
-//! The tables for people.
+//! Renders the tables for people.
 
 use super::super::statistics::Summary;
 use super::document::{Parallel, Report};
@@ -6,13 +6,13 @@ use super::measurements::Measurements;
 use super::measures::MEASURES;
 use super::units::{Bytes, Unit};
 
-/// Programs that used less in every image are summed up with what has no name.
+/// Programs that used less than this in every image are summed up in the row [`THE_REST`].
 const LEAST_PROCESSOR_SECONDS: f64 = 0.02;
-/// The name of processor time that no living program used, or too little to be named.
+/// Name of the row for programs that have ended or used too little.
 const THE_REST: &str = "ended, or too little";
 
 impl Report {
-    /// The tables for people.
+    /// All tables, separated by empty lines.
     #[must_use]
     pub fn text(&self) -> String {
         let runs = if self.plan.runs == 1 { "one run".to_owned() } else { format!("{} runs", self.plan.runs) };
@@ -50,7 +50,7 @@ impl Report {
                     row.push(ratio.map(|ratio| format!("×{ratio:.2}")).unwrap_or_default());
                 }
             }
-            // What nobody measured is no row.
+            // A measure without any value has no row.
             if self.images.iter().any(|image| image.summaries.contains_key(measure.key)) {
                 rows.push(row);
             }
@@ -84,7 +84,7 @@ impl Report {
         let runs = || self.images.iter().flat_map(|image| &image.runs);
         let phases = names(runs().flat_map(|run| run.phases.iter().map(|phase| &phase.name)));
         let mut milestones = names(runs().flat_map(|run| run.milestones.iter().map(|milestone| &milestone.name)));
-        // By the first image that has it: order differs from boot to boot, and a table needs one.
+        // Ordered by the first image that has the milestone: the order differs between boots, and the table has only one.
         let seen =
             |name: &String| self.images.iter().find_map(|image| image.milestones.get(name)).map_or(0.0, |at| at.median);
         milestones.sort_by(|a, b| seen(a).total_cmp(&seen(b)));
@@ -137,7 +137,7 @@ fn cell(summary: Option<&Summary>, unit: Unit) -> String {
     summary.map_or_else(|| "–".to_owned(), |summary| unit.summary(summary))
 }
 
-/// Each name once, in the order in which they come.
+/// Removes duplicates and keeps the order.
 fn names<'a>(all: impl Iterator<Item = &'a String>) -> Vec<&'a String> {
     let mut names = Vec::new();
     for name in all {
@@ -148,7 +148,7 @@ fn names<'a>(all: impl Iterator<Item = &'a String>) -> Vec<&'a String> {
     names
 }
 
-/// Columns as wide as what stands in them, two spaces between.
+/// Aligns columns, with two spaces between them.
 fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| {

@@ -1,8 +1,7 @@
-//! Figures with their units, as people read them.
+//! Formats figures with units for people.
 
 use super::super::statistics::Summary;
 
-/// How a measure is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
     Seconds,
@@ -17,7 +16,7 @@ impl Unit {
         format!("{number} {unit}").trim_end().to_owned()
     }
 
-    /// `6.4 s (5.5–7.8)`; of a single run only the value.
+    /// `6.4 s (5.5–7.8)`; for a single run only the value.
     pub(super) fn summary(self, summary: &Summary) -> String {
         let text = self.text(summary.median);
         if summary.count < 2 {
@@ -27,7 +26,7 @@ impl Unit {
         format!("{text} ({}–{})", part(summary.minimum), part(summary.maximum))
     }
 
-    /// The number and the unit it is in, which is the one that fits `like`.
+    /// The number, and the unit that fits `like`.
     fn split(self, value: f64, like: f64) -> (String, &'static str) {
         match self {
             Self::Seconds if like < 0.1 => (format!("{:.0}", value * 1e3), "ms"),
@@ -43,11 +42,11 @@ impl Unit {
     }
 }
 
-/// Bytes as a figure that can be averaged; exact up to 8 PB.
+/// Bytes as a floating-point figure; exact up to 8 PB.
 pub(super) struct Bytes(pub(super) u64);
 
 impl From<Bytes> for f64 {
-    #[expect(clippy::cast_precision_loss, reason = "no machine of ours has more than 8 PB")]
+    #[expect(clippy::cast_precision_loss, reason = "no machine that kubake measures has more than 8 PB")]
     fn from(bytes: Bytes) -> Self {
         bytes.0 as Self
     }

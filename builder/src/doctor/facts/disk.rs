@@ -1,23 +1,22 @@
-//! The disk that holds the engine's data.
+//! Finds the file system that holds the engine's data.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// The file system that holds the engine's data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
-    /// The engine's root directory.
+    /// The data directory of the engine.
     pub path: String,
-    /// Such as `ext4`.
+    /// For example `ext4`.
     pub filesystem: String,
-    /// Bytes that are free.
+    /// Free bytes.
     pub free: u64,
-    /// Bytes in all.
+    /// Bytes in total.
     pub total: u64,
 }
 
-/// The file system that holds a path: the one with the longest mount point.
+/// The file system that holds a path: the one with the longest matching mount point.
 pub(super) fn disk(path: &Path) -> Option<Disk> {
     let disks = sysinfo::Disks::new_with_refreshed_list();
     let disk = disks

@@ -1,4 +1,4 @@
-//! Everything that is judged: what the engine says and what its host offers.
+//! Gathers all facts about the engine and its host.
 
 use std::path::Path;
 
@@ -8,34 +8,31 @@ use super::disk::disk;
 use super::host::Host;
 use crate::engine::{Engine, EngineError, EngineFacts, Location, Runner};
 
-/// What the engine says.
+/// Facts about the engine, or the error that it returns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EngineState {
-    /// It answers.
     Answers(Box<EngineFacts>),
-    /// It does not, and why.
     Fails(String),
 }
 
-/// Everything that is judged.
+/// Everything that `doctor` judges.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
-    /// The engine.
     pub engine: EngineState,
-    /// What the kernel of this host says; `None` where the engine runs elsewhere, and this host does not matter.
+    /// Facts about this host; `None` if the engine runs on another machine, so that this host does not matter.
     pub host: Option<Host>,
 }
 
-/// Asks the engine and reads the host.
+/// Gathers facts from the engine that is found, and from its host.
 #[must_use]
 pub(in super::super) fn gather(runner: &Runner) -> Facts {
-    of(Engine::detect(runner.clone()))
+    from_engine(Engine::detect(runner.clone()))
 }
 
-/// Reads the host that an engine runs on.
+/// Gathers facts from an engine and its host.
 #[must_use]
-pub(in super::super) fn of(engine: Result<Engine, EngineError>) -> Facts {
+pub(in super::super) fn from_engine(engine: Result<Engine, EngineError>) -> Facts {
     match engine {
         Err(error) => Facts { engine: EngineState::Fails(error.to_string()), host: Some(Host::read(Path::new("/"))) },
         Ok(engine) => {

@@ -1,4 +1,4 @@
-//! What a host offers, read below a root directory.
+//! Reads what a host offers, below a root directory.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,26 +14,21 @@ use super::procfs::{
     parse_nameservers,
 };
 
-/// What the kernel of a host says.
+/// Facts about a host.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Host {
-    /// Its release.
     pub kernel: Option<String>,
-    /// 1 or 2.
     pub cgroup_version: Option<u8>,
-    /// Controllers of its root cgroup.
+    /// Controllers of the root cgroup.
     pub cgroup_controllers: Vec<String>,
-    /// What it can do, by the names in [`FEATURES`].
+    /// Support of each feature of [`super::kernel::FEATURES`] by name.
     pub features: BTreeMap<String, Support>,
-    /// Whether there is a `/dev/kmsg`.
     pub kmsg: bool,
-    /// Where the engine keeps its data.
+    /// The file system that holds the engine's data.
     pub disk: Option<Disk>,
-    /// Bytes of memory.
     pub memory_total: Option<u64>,
-    /// Bytes of memory that can be had now.
+    /// Bytes of memory that are available now.
     pub memory_available: Option<u64>,
-    /// CPUs.
     pub cpus: Option<usize>,
     /// `fs.inotify.max_user_instances`.
     pub inotify_instances: Option<u64>,
@@ -41,18 +36,18 @@ pub struct Host {
     pub inotify_watches: Option<u64>,
     /// TCP ports on which something listens.
     pub listening: Vec<u16>,
-    /// Capabilities that this process could have.
+    /// The bounding set of capabilities of this process, as a bit mask.
     pub capabilities: Option<u64>,
-    /// Whether user 0 is the machine's root.
+    /// Whether this process runs in the initial user namespace, so that user 0 is the machine's root.
     pub initial_user_namespace: bool,
-    /// `/etc/resolv.conf`.
+    /// The nameservers in `/etc/resolv.conf`.
     pub nameservers: Vec<IpAddr>,
-    /// Whether systemd-resolved keeps a list of the servers behind its own.
+    /// Whether systemd-resolved has a list of its upstream servers.
     pub resolved_upstreams: bool,
 }
 
 impl Host {
-    /// Reads everything but the disk below `root`.
+    /// Reads everything except the disk below `root`.
     #[must_use]
     pub fn read(root: &Path) -> Self {
         let text = |path: &str| fs::read_to_string(root.join(path)).ok();
@@ -162,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_tells_nothing() {
+    fn a_host_that_reports_nothing() {
         let root = tempfile::tempdir().unwrap();
         let host = Host::read(root.path());
         assert!(host.features.values().all(|support| *support == Support::Unknown));

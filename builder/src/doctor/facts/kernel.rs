@@ -1,4 +1,4 @@
-//! What a kernel can do, by its configuration and its modules.
+//! Detects features of a kernel from its configuration and its modules.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,36 +7,34 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// Whether the kernel can do something.
+/// Support of a feature in the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Support {
-    /// Built in, or a loaded module.
+    /// The feature is built in, or its module is loaded.
     Present,
-    /// A module that can be loaded.
+    /// The module is installed and not loaded.
     Loadable,
-    /// Not there.
+    /// The kernel does not have the feature.
     Missing,
-    /// The host does not tell.
+    /// The host has no information about the feature.
     Unknown,
 }
 
-/// A thing that the kernel has to be able to do.
+/// A feature of the kernel that a cluster needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Feature {
-    /// Its name for people.
+    /// Name in the report.
     pub name: &'static str,
-    /// Options of the kernel's configuration, any of which is enough.
+    /// Options of the kernel configuration without `CONFIG_`. Each alone is sufficient.
     pub options: &'static [&'static str],
-    /// The module.
     pub module: &'static str,
-    /// What it is for.
     pub purpose: &'static str,
-    /// Whether nothing works without.
+    /// Whether no cluster works without the feature.
     pub essential: bool,
 }
 
-/// What the kernel has to be able to do.
+/// All features that a cluster needs.
 pub(in super::super) const FEATURES: [Feature; 8] = [
     Feature {
         name: "overlay",
@@ -100,7 +98,7 @@ pub(super) fn features(root: &Path, kernel: Option<&str>) -> BTreeMap<String, Su
             } else {
                 match config.as_deref().map(|config| configured(config, feature.options)) {
                     Some(Support::Loadable) | None if has(&loadable) => Support::Loadable,
-                    // A module that the kernel's makers made, but that is not installed here.
+                    // The configuration has the module, but it is not installed on this host.
                     Some(Support::Loadable) if loadable.is_some() => Support::Missing,
                     Some(support) => support,
                     None if loadable.is_some() && builtin.is_some() => Support::Missing,
@@ -122,7 +120,7 @@ fn kernel_config(root: &Path, release: &str) -> Option<String> {
     })
 }
 
-/// What a kernel's configuration says of a feature.
+/// Support of a feature in a kernel configuration.
 fn configured(config: &str, options: &[&str]) -> Support {
     let value = |option: &str| {
         config.lines().find_map(|line| line.strip_prefix("CONFIG_")?.strip_prefix(option)?.strip_prefix('='))
@@ -137,7 +135,7 @@ fn configured(config: &str, options: &[&str]) -> Support {
     }
 }
 
-/// Whether `modules.builtin` or `modules.dep` names a module; in file names `-` and `_` are the same.
+/// Whether `modules.builtin` or `modules.dep` lists a module. In file names `-` and `_` are equivalent.
 fn lists_module(list: &str, module: &str) -> bool {
     list.lines().any(|line| {
         let path = line.split(':').next().unwrap_or_default();

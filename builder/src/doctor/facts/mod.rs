@@ -1,5 +1,5 @@
-//! Owns gathering what a host offers: reads `/proc`, `/sys` and `/etc` below a root directory. It judges nothing,
-//! and changes nothing. What cannot be read is `None` or unknown, never an error.
+//! Facts about the engine and its host: reads `/proc`, `/sys` and `/etc` below a root directory. Judges and changes nothing.
+//! A fact that cannot be read is `None` or unknown, never an error.
 
 mod disk;
 mod gather;

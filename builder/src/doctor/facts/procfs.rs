@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-/// Enabled controllers in `/proc/cgroups`.
+/// The enabled controllers of `/proc/cgroups`.
 pub(super) fn parse_cgroups(text: &str) -> Vec<String> {
     text.lines()
         .filter(|line| !line.starts_with('#'))
@@ -33,7 +33,7 @@ pub(super) fn parse_listening(text: &str) -> Vec<u16> {
         .collect()
 }
 
-/// The bounding set in `/proc/self/status`.
+/// The capability bounding set of `/proc/self/status`.
 pub(super) fn parse_capabilities(status: &str) -> Option<u64> {
     let value = status.lines().find_map(|line| line.strip_prefix("CapBnd:"))?;
     u64::from_str_radix(value.trim(), 16).ok()
@@ -47,7 +47,7 @@ pub(super) fn parse_nameservers(resolv_conf: &str) -> Vec<IpAddr> {
     resolv_conf
         .lines()
         .filter_map(|line| line.trim().strip_prefix("nameserver"))
-        // A link-local address may carry its interface.
+        // A link-local address may end with its interface.
         .filter_map(|value| value.trim().split('%').next()?.parse().ok())
         .collect()
 }

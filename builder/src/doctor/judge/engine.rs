@@ -1,10 +1,10 @@
-//! Judges what the engine says.
+//! Judges the facts about the engine.
 
 use super::finding::{FINE, Finding, Verdict, finding};
 use super::machine::{gibibytes, judge_cgroup_version, judge_kernel, judge_memory};
 use crate::engine::{EngineFacts, Flavour, Location};
 
-/// kubeadm's own minimum.
+/// The minimum of kubeadm.
 const CPUS: u64 = 2;
 
 pub(super) fn judge_engine(engine: &EngineFacts) -> Vec<Finding> {
@@ -21,7 +21,7 @@ pub(super) fn judge_engine(engine: &EngineFacts) -> Vec<Finding> {
                     (Verdict::Problem, format!("upgrade it to {} or newer", engine.flavour.oldest_version()))
                 }
                 Some(_) => (Verdict::Ok, String::new()),
-                None => (Verdict::Warning, "its version cannot be told".to_owned()),
+                None => (Verdict::Warning, "its version is unknown".to_owned()),
             },
         ),
         finding("platform", format!("{}/{}", engine.os, engine.arch), judge_platform(engine)),
@@ -37,7 +37,7 @@ pub(super) fn judge_engine(engine: &EngineFacts) -> Vec<Finding> {
         match engine.location {
             Location::Here => FINE,
             Location::VirtualMachine | Location::Remote => {
-                (Verdict::Ok, "only what the engine says of its machine is judged here")
+                (Verdict::Ok, "only the facts that the engine reports are judged")
             }
         },
     ));
@@ -65,7 +65,7 @@ pub(super) fn judge_engine(engine: &EngineFacts) -> Vec<Finding> {
             "containers can be the machine's root"
         },
         if engine.rootless() {
-            (Verdict::Problem, "use an engine that runs as root: kubelet needs the real one")
+            (Verdict::Problem, "use an engine that runs as root: kubelet needs the real root")
         } else if engine.userns_remap() {
             (Verdict::Problem, "start the container with --userns=host, or unset userns-remap in daemon.json")
         } else {
@@ -91,7 +91,7 @@ pub(super) fn judge_engine(engine: &EngineFacts) -> Vec<Finding> {
         ));
     }
     for warning in &engine.warnings {
-        // What it does not do for v1 is what the cgroup finding says already.
+        // The cgroup finding already says this.
         if !warning.contains("cgroup v1") {
             findings.push(finding("engine's warning", warning.trim_start_matches("WARNING: "), (Verdict::Warning, "")));
         }
@@ -103,7 +103,7 @@ fn judge_platform(engine: &EngineFacts) -> (Verdict, &'static str) {
     if engine.os != "linux" {
         (Verdict::Problem, "switch the engine to Linux containers")
     } else if !matches!(engine.arch.as_str(), "amd64" | "arm64") {
-        (Verdict::Warning, "nobody has tried this architecture")
+        (Verdict::Warning, "kubake is not tested on this architecture")
     } else {
         FINE
     }
@@ -133,10 +133,10 @@ fn judge_storage(engine: &EngineFacts) -> (Verdict, &'static str) {
         "overlay2" | "overlayfs" | "overlay" => FINE,
         "vfs" => (
             Verdict::Warning,
-            "every container copies its whole image; let the engine use overlay2, or `docker run` takes long and much disk",
+            "every container copies its whole image; let the engine use overlay2, or starting a container takes long and much disk",
         ),
         "fuse-overlayfs" => (Verdict::Warning, "slow; overlay2 is better where the kernel has it"),
-        "btrfs" => (Verdict::Warning, "not tried often; if pods fail to start, use overlay2 on ext4 or xfs"),
-        _ => (Verdict::Warning, "nobody has tried this storage driver; overlay2 is the usual one"),
+        "btrfs" => (Verdict::Warning, "rarely tested; if pods fail to start, use overlay2 on ext4 or xfs"),
+        _ => (Verdict::Warning, "kubake is not tested on this storage driver; use overlay2"),
     }
 }

@@ -1,29 +1,27 @@
-//! One thing that was looked at, and how bad it is.
+//! Findings and verdicts.
 
 use serde::{Deserialize, Serialize};
 
-/// How bad it is.
+/// Result of a check, from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// As it should be.
+    /// The requirement is met.
     Ok,
-    /// Works, but not as well; or cannot be told.
+    /// A cluster works with restrictions, or the fact is unknown.
     Warning,
-    /// Does not work.
+    /// A cluster does not work.
     Problem,
 }
 
-/// One thing that was looked at.
+/// One checked fact with its verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// What.
     pub name: String,
-    /// How bad.
     pub verdict: Verdict,
-    /// What it is.
+    /// The fact as text.
     pub value: String,
-    /// What to do; empty where nothing needs to be done.
+    /// What the user can do; empty if nothing is necessary.
     pub advice: String,
 }
 

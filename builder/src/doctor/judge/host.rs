@@ -1,4 +1,4 @@
-//! Judges what the host offers.
+//! Judges the facts about the host.
 
 use kubake_contract::ports;
 
@@ -11,11 +11,11 @@ use crate::engine::EngineFacts;
 const DISK_TO_BUILD: u64 = 15 * GIB;
 /// A baked image and one cluster.
 const DISK_TO_RUN: u64 = 3 * GIB;
-/// What one cluster with its pods uses up, with room; limits count for all clusters of a host together.
+/// Need of one cluster with its pods, with a reserve. The limits count for all clusters of a host together.
 const INOTIFY_INSTANCES: u64 = 512;
 const INOTIFY_WATCHES: u64 = 65_536;
 const CAP_SYS_RESOURCE: u32 = 24;
-/// kubelet does not run without these.
+/// Controllers that kubelet needs.
 const CONTROLLERS: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
 
 pub(super) fn judge_host(host: &Host, engine: Option<&EngineFacts>) -> Vec<Finding> {
@@ -31,7 +31,7 @@ pub(super) fn judge_host(host: &Host, engine: Option<&EngineFacts>) -> Vec<Findi
         if host.kmsg {
             FINE
         } else {
-            (Verdict::Warning, "kubelet reads it; a privileged container makes it itself unless this host is a container that may not: then `mknod /dev/kmsg c 1 11` here")
+            (Verdict::Warning, "kubelet reads it; a privileged container creates it, unless this host is itself a container without that right: then run `mknod /dev/kmsg c 1 11` here")
         },
     ));
     findings.push(match &host.disk {
@@ -62,7 +62,7 @@ pub(super) fn judge_host(host: &Host, engine: Option<&EngineFacts>) -> Vec<Findi
             "free memory",
             gibibytes(available),
             if available + MEMORY_TOLERANCE < MEMORY {
-                (Verdict::Warning, "a cluster needs 2 GB; stop something else first")
+                (Verdict::Warning, "a cluster needs 2 GB; stop other programs first")
             } else {
                 FINE
             },
@@ -87,7 +87,7 @@ pub(super) fn judge_host(host: &Host, engine: Option<&EngineFacts>) -> Vec<Findi
         findings.push(finding(
             "CAP_SYS_RESOURCE",
             "missing",
-            (Verdict::Warning, "kubake gets along without; Docker before 23 does not run privileged containers here"),
+            (Verdict::Warning, "kubake works without it; Docker before 23 does not run privileged containers here"),
         ));
     }
     if !host.initial_user_namespace {
@@ -134,9 +134,11 @@ fn judge_feature(host: &Host, feature: &Feature) -> Finding {
         Support::Unknown => "unknown",
     };
     let judged = match support {
-        // Whether it really is there shows when it is used; nothing that a person should do about it now.
+        // An unknown feature shows when it is used; the user need not do anything now.
         Support::Present | Support::Unknown => (Verdict::Ok, String::new()),
-        Support::Loadable => (Verdict::Ok, format!("loaded when it is needed; else `modprobe {}`", feature.module)),
+        Support::Loadable => {
+            (Verdict::Ok, format!("loaded when it is needed; otherwise run `modprobe {}`", feature.module))
+        }
         Support::Missing if feature.essential => {
             (Verdict::Problem, format!("use a kernel with CONFIG_{}: {} need it", feature.options[0], feature.purpose))
         }
@@ -148,7 +150,7 @@ fn judge_feature(host: &Host, feature: &Feature) -> Finding {
     finding(&format!("kernel: {}", feature.name), value, judged)
 }
 
-/// One of the two iptables is enough.
+/// One of the two kinds of iptables is sufficient.
 fn judge_iptables(host: &Host) -> Finding {
     let (new, old) = (support(host, "nf_tables"), support(host, "ip_tables"));
     if (new, old) == (Support::Missing, Support::Missing) {
@@ -177,7 +179,9 @@ fn judge_limit(name: &str, sysctl: &str, value: Option<u64>, needed: u64) -> Fin
             value.to_string(),
             (
                 Verdict::Warning,
-                format!("kubake raises it at boot where it may; else `sysctl -w fs.inotify.{sysctl}={needed}`"),
+                format!(
+                    "kubake raises it at boot if it is permitted to; otherwise run `sysctl -w fs.inotify.{sysctl}={needed}`"
+                ),
             ),
         ),
         Some(value) => finding(name, value.to_string(), FINE),
@@ -190,11 +194,11 @@ fn judge_dns(host: &Host) -> Finding {
     let value = if servers.is_empty() { "no nameserver".to_owned() } else { servers.join(", ") };
     let loopback = host.nameservers.iter().all(std::net::IpAddr::is_loopback);
     let advice = if servers.is_empty() {
-        "containers will ask public servers; name yours in /etc/resolv.conf or in daemon.json (`dns`)"
+        "containers will ask public servers; set your nameservers in /etc/resolv.conf or in daemon.json (`dns`)"
     } else {
-        "containers cannot reach this host's loopback and will ask public servers; name yours in daemon.json (`dns`)"
+        "containers cannot reach this host's loopback and will ask public servers; set your nameservers in daemon.json (`dns`)"
     };
-    // The engine itself reads systemd-resolved's list of the servers behind it.
+    // The engine itself reads the list of upstream servers of systemd-resolved.
     finding("DNS", value, if loopback && !host.resolved_upstreams { (Verdict::Warning, advice) } else { FINE })
 }
 

@@ -1,13 +1,13 @@
-//! What counts for the machine of any engine, here or elsewhere.
+//! Judgements that apply to the machine of any engine, local or remote.
 
 use super::finding::{FINE, Verdict};
 
 pub(super) const GIB: u64 = 1 << 30;
-/// kubeadm's own minimum is 1700 MB; pods come on top.
+/// The minimum of kubeadm is 1700 MB; pods need more.
 pub(super) const MEMORY: u64 = 2 * GIB;
-/// A machine that is sold as having 2 GB shows less of it: the kernel keeps some.
+/// A machine with nominally 2 GB shows less, because the kernel reserves some.
 pub(super) const MEMORY_TOLERANCE: u64 = GIB / 4;
-/// The oldest kernel that Kubernetes supports.
+/// The oldest kernel that Kubernetes supports: major, minor.
 const KERNEL: (u32, u32) = (4, 19);
 
 pub(super) fn judge_memory(bytes: u64) -> (Verdict, &'static str) {
@@ -23,7 +23,7 @@ pub(super) fn judge_kernel(release: &str) -> (Verdict, &'static str) {
     match (parts.next(), parts.next()) {
         (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= KERNEL => FINE,
         (Some(Ok(_)), Some(Ok(_))) => (Verdict::Problem, "upgrade it: Kubernetes needs 4.19 or newer"),
-        _ => (Verdict::Warning, "its version cannot be told; Kubernetes needs 4.19 or newer"),
+        _ => (Verdict::Warning, "its version is unknown; Kubernetes needs 4.19 or newer"),
     }
 }
 
@@ -34,11 +34,11 @@ pub(super) fn judge_cgroup_version(version: Option<u8>) -> (Verdict, &'static st
             Verdict::Warning,
             "works, but Kubernetes is leaving cgroup v1; boot with systemd.unified_cgroup_hierarchy=1",
         ),
-        _ => (Verdict::Warning, "cannot be told"),
+        _ => (Verdict::Warning, "the version is unknown"),
     }
 }
 
-/// Bytes with one digit after the point, rounded down, in the unit that people compare disks in.
+/// Formats bytes as GiB with one decimal, rounded down.
 pub(super) fn gibibytes(bytes: u64) -> String {
     let tenths = bytes / (GIB / 10);
     format!("{}.{} GiB", tenths / 10, tenths % 10)

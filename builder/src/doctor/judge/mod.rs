@@ -1,5 +1,5 @@
-//! Owns judging: from [`Facts`] to findings, without a look at the host. It knows what a cluster needs and what to do
-//! about what is missing; it never gathers and never prints.
+//! Judges facts: knows the requirements of a cluster and the advice for each that is not met. Pure: gathers and prints
+//! nothing.
 
 mod engine;
 mod facts;

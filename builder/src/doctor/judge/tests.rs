@@ -1,4 +1,4 @@
-//! Hosts and engines, good and bad.
+//! Tests with good and bad hosts and engines.
 
 use super::super::facts::{Disk, EngineState, FEATURES, Facts, Host, Support};
 use super::facts::{judge, worst};
@@ -60,7 +60,7 @@ fn a_good_host_has_nothing_to_say() {
 }
 
 #[test]
-fn everything_that_can_be_wrong() {
+fn each_unmet_requirement_has_its_advice() {
     type Change = fn(&mut EngineFacts, &mut Host);
     let cases: [(&str, Verdict, &str, Change); 24] = [
         ("engine", Verdict::Problem, "upgrade it to 23", |engine, _| engine.version = "20.10.24+dfsg1".into()),
@@ -92,7 +92,7 @@ fn everything_that_can_be_wrong() {
         ("disk", Verdict::Problem, "3 GB", |_, host| host.disk.as_mut().unwrap().free = GIB),
         ("inotify instances", Verdict::Warning, "max_user_instances=512", |_, host| host.inotify_instances = Some(128)),
         ("port of the API", Verdict::Warning, "publish another", |_, host| host.listening = vec![8443]),
-        ("CAP_SYS_RESOURCE", Verdict::Warning, "gets along", |_, host| host.capabilities = Some(0x1ff_feff_ffff)),
+        ("CAP_SYS_RESOURCE", Verdict::Warning, "works without", |_, host| host.capabilities = Some(0x1ff_feff_ffff)),
         ("DNS", Verdict::Warning, "loopback", |_, host| host.nameservers = vec!["127.0.0.53".parse().unwrap()]),
     ];
     for (name, verdict, advice, change) in cases {
@@ -107,7 +107,7 @@ fn everything_that_can_be_wrong() {
 }
 
 #[test]
-fn what_is_no_cause_for_worry() {
+fn facts_that_need_no_action() {
     let mut host = host();
     host.nameservers = vec!["127.0.0.53".parse().unwrap()];
     host.resolved_upstreams = true;
