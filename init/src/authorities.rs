@@ -11,7 +11,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use kubake_contract::authorities::{RequestError, from_variable};
+pub(crate) use kubake_contract::authorities::from_variable;
 
 use crate::contract::env;
 use crate::files::{SharedFileError, under};
@@ -26,7 +26,7 @@ const PREFIX: &str = "kubake-extra-";
 
 /// What [`apply_at`] can fail with.
 #[derive(Debug, thiserror::Error)]
-pub enum AuthoritiesError {
+pub(crate) enum AuthoritiesError {
     /// The bundle.
     #[error("cannot make the certificates of {} trusted", env::EXTRA_CA_CERTS)]
     Bundle(#[source] SharedFileError),
@@ -45,7 +45,7 @@ pub enum AuthoritiesError {
 ///
 /// # Errors
 /// [`AuthoritiesError`].
-pub fn apply_at(root: &Path, certificates: &[String]) -> Result<(), AuthoritiesError> {
+pub(crate) fn apply_at(root: &Path, certificates: &[String]) -> Result<(), AuthoritiesError> {
     let local = under(root, LOCAL);
     let failed = |path: &Path| {
         let path = path.to_owned();

@@ -19,7 +19,7 @@ use crate::supervisor::{Handle, ServiceError};
 use crate::{identity, readiness, usage};
 
 /// The phases of a boot, as `/status` and the log name them.
-pub const PHASES: &[&str] =
+pub(crate) const PHASES: &[&str] =
     &["host", "network", "identity", "before-boot", "store", "containerd", "kubelet", "dockerd", "kubernetes"];
 
 /// How long containers of one turn may take to stop. Three turns and the daemons must fit into the ten seconds that
@@ -31,7 +31,7 @@ const DOCKER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why a boot ended.
 #[derive(Debug, thiserror::Error)]
-pub enum BootError {
+pub(crate) enum BootError {
     /// A phase failed.
     #[error(transparent)]
     Phase(#[from] PhaseError),
@@ -45,7 +45,7 @@ pub enum BootError {
 
 /// The daemons of a booted container, in the order in which they were started.
 #[derive(Debug, Default)]
-pub struct Daemons {
+pub(crate) struct Daemons {
     containerd: Option<Handle>,
     kubelet: Option<Handle>,
     dockerd: Option<Handle>,
@@ -56,7 +56,7 @@ pub struct Daemons {
 ///
 /// # Errors
 /// When a phase fails or a daemon cannot be kept running before the cluster is ready.
-pub async fn run(
+pub(crate) async fn run(
     stage: &mut Stage,
     daemons: &mut Daemons,
     events: Events,
@@ -200,7 +200,7 @@ pub(crate) fn api_client(stage: &Stage) -> Result<Client, PhaseError> {
 }
 
 /// Stops everything in order: kubelet, workloads, control plane, etcd, dockerd, containerd.
-pub async fn shut_down(stage: &Stage, daemons: Daemons) {
+pub(crate) async fn shut_down(stage: &Stage, daemons: Daemons) {
     if let Some(kubelet) = &daemons.kubelet {
         kubelet.stop().await;
     }

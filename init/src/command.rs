@@ -24,7 +24,7 @@ const LINGERING: Duration = Duration::from_millis(500);
 
 /// A program that did not do what it should.
 #[derive(Debug, thiserror::Error)]
-pub enum CommandError {
+pub(crate) enum CommandError {
     /// It could not be started.
     #[error("cannot run `{command}`")]
     Spawn {
@@ -57,7 +57,7 @@ pub enum CommandError {
 
 /// A program to run.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     command: Command,
     shown: String,
     timeout: Duration,
@@ -67,7 +67,7 @@ pub struct Run {
 impl Run {
     /// By name (from PATH) or path. The bound is 60 s unless said otherwise.
     #[must_use]
-    pub fn new(program: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(program.as_ref());
         command.stdin(Stdio::null()).kill_on_drop(true).process_group(0);
         for name in env::SECRETS.into_iter().chain(proxies::VARIABLES) {
@@ -83,7 +83,7 @@ impl Run {
 
     /// Adds an argument.
     #[must_use]
-    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         let _ = write!(self.shown, " {}", arg.as_ref().to_string_lossy());
         self.command.arg(arg);
         self
@@ -91,7 +91,7 @@ impl Run {
 
     /// Adds arguments.
     #[must_use]
-    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+    pub(crate) fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         for arg in args {
             self = self.arg(arg);
         }
@@ -100,28 +100,28 @@ impl Run {
 
     /// Sets an environment variable.
     #[must_use]
-    pub fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.command.env(key, value);
         self
     }
 
     /// Sets the working directory.
     #[must_use]
-    pub fn directory(mut self, path: &Path) -> Self {
+    pub(crate) fn directory(mut self, path: &Path) -> Self {
         self.command.current_dir(path);
         self
     }
 
     /// Sets the bound.
     #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
+    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
     /// Texts that are replaced by `***` in what [`Run::stream`] passes on and in its errors.
     #[must_use]
-    pub fn masked(mut self, texts: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn masked(mut self, texts: impl IntoIterator<Item = String>) -> Self {
         self.masked.extend(texts.into_iter().filter(|text| !text.is_empty()));
         // The longest first: a text may be a part of another one.
         self.masked.sort_by_key(|text| std::cmp::Reverse(text.len()));
@@ -132,7 +132,7 @@ impl Run {
     ///
     /// # Errors
     /// When it cannot be started, fails or takes too long.
-    pub async fn capture(mut self) -> Result<String, CommandError> {
+    pub(crate) async fn capture(mut self) -> Result<String, CommandError> {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.spawn()?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -158,7 +158,7 @@ impl Run {
     /// # Errors
     /// When it cannot be started, fails or takes too long; with the last lines. Whoever takes too long is killed with all
     /// that it started.
-    pub async fn stream(mut self, mut on_line: impl FnMut(&str)) -> Result<(), CommandError> {
+    pub(crate) async fn stream(mut self, mut on_line: impl FnMut(&str)) -> Result<(), CommandError> {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.spawn()?;
         let group = Group::of(&child);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// What can go wrong with a file that a user may have mounted.
 #[derive(Debug, thiserror::Error)]
-pub enum SharedFileError {
+pub(crate) enum SharedFileError {
     /// The file cannot be read.
     #[error("cannot read {}; mount a readable file there, or none", path.display())]
     Read {

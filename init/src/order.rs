@@ -18,7 +18,7 @@ use crate::wishes::Wishes;
 
 /// What is to be done, and with what: found to make sense before anything is touched.
 #[derive(Debug)]
-pub struct Order {
+pub(crate) struct Order {
     /// Boot, or a part of a bake.
     pub role: Role,
     /// What the cluster is made with.
@@ -64,7 +64,7 @@ impl Order {
     ///
     /// # Errors
     /// Everything that is wrong, a sentence each.
-    pub fn gather(
+    pub(crate) fn gather(
         role: Role,
         get: impl Fn(&str) -> Option<OsString>,
         root: &Path,

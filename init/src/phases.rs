@@ -5,18 +5,18 @@ use std::fmt::Display;
 use std::future::Future;
 use std::io::Write;
 
-pub use kubake_contract::error_chain::chain;
+pub(crate) use kubake_contract::error_chain::chain;
 
 use crate::contract::Event;
 use crate::status::{Board, Outcome};
 
 /// Any error a phase can end with.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A phase that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("phase {name} failed: {}", chain(source.as_ref()))]
-pub struct PhaseError {
+pub(crate) struct PhaseError {
     /// The phase's name.
     pub name: &'static str,
     /// What went wrong in it.
@@ -25,7 +25,7 @@ pub struct PhaseError {
 
 /// Where phases are reported.
 #[derive(Debug)]
-pub struct Phases {
+pub(crate) struct Phases {
     board: Board,
     names: &'static [&'static str],
     begun: usize,
@@ -35,7 +35,7 @@ pub struct Phases {
 impl Phases {
     /// `names` is the whole list, in order, so that each line can say `(3/7)`.
     #[must_use]
-    pub fn new(board: Board, names: &'static [&'static str], events: Events) -> Self {
+    pub(crate) fn new(board: Board, names: &'static [&'static str], events: Events) -> Self {
         Self { board, names, begun: 0, events }
     }
 
@@ -43,7 +43,7 @@ impl Phases {
     ///
     /// # Errors
     /// What `work` ended with.
-    pub async fn run<T, E: Into<BoxError>>(
+    pub(crate) async fn run<T, E: Into<BoxError>>(
         &mut self,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, PhaseError> {
@@ -71,29 +71,23 @@ impl Phases {
             }
         }
     }
-
-    /// The event lines, for notes from within a phase.
-    #[must_use]
-    pub fn events(&self) -> Events {
-        self.events
-    }
 }
 
 /// Event lines on stdout, for `kubake bake`; silent unless asked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Events {
+pub(crate) struct Events {
     enabled: bool,
 }
 
 impl Events {
     /// Writes lines when `enabled`.
     #[must_use]
-    pub fn new(enabled: bool) -> Self {
+    pub(crate) fn new(enabled: bool) -> Self {
         Self { enabled }
     }
 
     /// A line under the running phase; in the log when no one reads events.
-    pub fn note(self, text: impl Into<String>) {
+    pub(crate) fn note(self, text: impl Into<String>) {
         let text = text.into();
         if self.enabled {
             self.emit(&Event::Note { text });
@@ -103,7 +97,7 @@ impl Events {
     }
 
     /// Something that went wrong, and the work goes on.
-    pub fn warn(self, text: impl Into<String>) {
+    pub(crate) fn warn(self, text: impl Into<String>) {
         let text = text.into();
         tracing::error!("{text}");
         self.emit(&Event::Warning { text });

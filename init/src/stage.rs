@@ -28,11 +28,11 @@ const CONTAINERD_TIMEOUT: Duration = Duration::from_secs(120);
 /// What the engine gave the container for look-ups.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// The file in which the bake notes which image pods' sandboxes run.
-pub const SANDBOX_IMAGE: &str = "/etc/kubake/sandbox-image";
+pub(crate) const SANDBOX_IMAGE: &str = "/etc/kubake/sandbox-image";
 
 /// What the running container stands on.
 #[derive(Debug)]
-pub struct Stage {
+pub(crate) struct Stage {
     /// The settings in force.
     pub settings: ClusterSettings,
     /// What is known about this life of the container.
@@ -58,7 +58,7 @@ pub struct Stage {
 impl Stage {
     /// A stage on which nothing was prepared yet.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         settings: ClusterSettings,
         board: Board,
         facts: Facts,
@@ -84,7 +84,7 @@ impl Stage {
     ///
     /// # Errors
     /// When the container cannot be made a place for Kubernetes.
-    pub fn prepare_host(&self) -> Result<(), BoxError> {
+    pub(crate) fn prepare_host(&self) -> Result<(), BoxError> {
         let root = Path::new("/");
         for missing in host::mounts::apply_at(root)? {
             tracing::debug!("{}", chain(&missing));
@@ -118,7 +118,7 @@ impl Stage {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn grant_wishes(&self) -> Result<(), BoxError> {
+    pub(crate) fn grant_wishes(&self) -> Result<(), BoxError> {
         let root = Path::new("/");
         authorities::apply_at(root, &self.wishes.authorities)?;
         registries::apply_at(root, &registries::Plan::new(&self.wishes.registries))?;
@@ -136,7 +136,7 @@ impl Stage {
     ///
     /// # Errors
     /// When the static IP is taken or the kernel refuses.
-    pub async fn attach_network(&mut self, is_checked: bool) -> Result<(), BoxError> {
+    pub(crate) async fn attach_network(&mut self, is_checked: bool) -> Result<(), BoxError> {
         let resolv_conf = std::fs::read_to_string(RESOLV_CONF).unwrap_or_default();
         let mut plan = net::Plan::from(&self.settings);
         plan.must_reach = dns_forwarder::ResolvConf::parse(&resolv_conf)
@@ -176,7 +176,7 @@ impl Stage {
 
     /// Variables about proxies for those who pull images, and for hooks; none where the environment has none.
     #[must_use]
-    pub fn proxy_variables(&self) -> Vec<(OsString, OsString)> {
+    pub(crate) fn proxy_variables(&self) -> Vec<(OsString, OsString)> {
         let hostname = self.place().hostname;
         let around = proxies::Surroundings {
             settings: &self.settings,
@@ -189,7 +189,7 @@ impl Stage {
 
     /// Leaves the network as it was found, as far as [`Stage::attach_network`] changed it: it may be somebody else's,
     /// too. For the very end, when nothing of the cluster runs any more.
-    pub async fn detach_network(&mut self) {
+    pub(crate) async fn detach_network(&mut self) {
         let Some(plan) = self.attached.take() else { return };
         if let Err(error) = net::detach(&plan).await {
             tracing::warn!("the network was not left as it was found: {}", chain(&error));
@@ -198,7 +198,7 @@ impl Stage {
 
     /// Where the container's identity is used.
     #[must_use]
-    pub fn place(&self) -> identity::Place {
+    pub(crate) fn place(&self) -> identity::Place {
         let hostname = nix::unistd::gethostname().unwrap_or_default();
         identity::Place {
             addresses: self.addresses.clone(),
@@ -211,7 +211,7 @@ impl Stage {
     ///
     /// # Errors
     /// When they cannot be made or written.
-    pub async fn ensure_identity(&self, request: identity::Request) -> Result<(), BoxError> {
+    pub(crate) async fn ensure_identity(&self, request: identity::Request) -> Result<(), BoxError> {
         let (settings, place) = (self.settings.clone(), self.place());
         let ensure = move || identity::ensure_at(Path::new("/"), &settings, &request, &place);
         // Milliseconds, in which the HTTP server answers.
@@ -227,7 +227,7 @@ impl Stage {
     ///
     /// # Errors
     /// When the store does not fit the volume.
-    pub async fn attach_store(&self) -> Result<(), BoxError> {
+    pub(crate) async fn attach_store(&self) -> Result<(), BoxError> {
         let attach = || store::attach(Path::new(paths::FROZEN_STORE), Path::new(paths::CONTAINERD_ROOT));
         // Where layers must be copied this takes long; the HTTP server answers meanwhile.
         let attached = tokio::task::spawn_blocking(attach).await??;
@@ -242,7 +242,7 @@ impl Stage {
     ///
     /// # Errors
     /// When the host's size cannot be told.
-    pub fn reserve(&self) -> Result<Option<Amount>, BoxError> {
+    pub(crate) fn reserve(&self) -> Result<Option<Amount>, BoxError> {
         if !self.wishes.is_capacity_enforced {
             return Ok(None);
         }
@@ -268,7 +268,7 @@ impl Stage {
     ///
     /// # Errors
     /// When it does not come up; with the end of its log.
-    pub async fn start_containerd(&self) -> Result<Handle, BoxError> {
+    pub(crate) async fn start_containerd(&self) -> Result<Handle, BoxError> {
         let sandbox = services::read(Path::new(SANDBOX_IMAGE))?;
         let host = containerd::Host { has_sys_resource: self.facts.sys_resource };
         containerd::configure_at(Path::new("/"), sandbox.trim(), &host)?;
@@ -283,7 +283,7 @@ impl Stage {
     ///
     /// # Errors
     /// When it cannot be started at all, a port is taken, or the certificates cannot be used.
-    pub async fn start_dockerd(&self) -> Result<Handle, BoxError> {
+    pub(crate) async fn start_dockerd(&self) -> Result<Handle, BoxError> {
         dockerd::configure_at(Path::new("/"), &registries::plan::for_dockerd(&self.wishes.registries))?;
         let handle = self.supervisor.start(dockerd::service(self.mtu, self.proxy_variables()))?;
         let everywhere = |port| SocketAddr::from(([0, 0, 0, 0], port));

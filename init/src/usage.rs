@@ -18,7 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use kubake_contract::usage::{ProgramUsage, Usage};
+pub(crate) use kubake_contract::usage::{ProgramUsage, Usage};
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::files::under;
@@ -33,7 +33,7 @@ const CPUACCT: [&str; 3] = ["cpuacct", "cpu,cpuacct", "cpuacct,cpu"];
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
-pub enum UsageError {
+pub(crate) enum UsageError {
     /// Processes cannot be listed.
     #[error("cannot list the processes in {}; mount /proc into the container", path.display())]
     Processes {
@@ -49,7 +49,7 @@ pub enum UsageError {
 ///
 /// # Errors
 /// [`UsageError`]; a file that is missing is none, nor is a process that ends meanwhile.
-pub fn read_at(root: &Path) -> Result<Usage, UsageError> {
+pub(crate) fn read_at(root: &Path) -> Result<Usage, UsageError> {
     let processes = processes_at(&under(root, "/proc"))?;
     let cgroup = cgroup_at(root);
     let cpu = cgroup.cpu.unwrap_or_else(|| processes.iter().map(|process| process.cpu).sum());

@@ -18,7 +18,7 @@ const STACK: usize = 128 * 1024;
 /// A directory that cannot be watched.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot watch {directory}: new volumes can be written to by root only")]
-pub struct VolumesError {
+pub(crate) struct VolumesError {
     directory: PathBuf,
     #[source]
     source: io::Error,
@@ -31,7 +31,7 @@ pub struct VolumesError {
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn watch(directory: &Path) -> Result<(), VolumesError> {
+pub(crate) fn watch(directory: &Path) -> Result<(), VolumesError> {
     let start = || -> io::Result<()> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
         inotify.add_watch(directory, AddWatchFlags::IN_CREATE | AddWatchFlags::IN_ONLYDIR)?;

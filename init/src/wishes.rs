@@ -16,7 +16,7 @@ use crate::registries::{self, Registry};
 
 /// What is asked for. By default nothing.
 #[derive(Debug)]
-pub struct Wishes {
+pub(crate) struct Wishes {
     /// The node is as large as the container's limits ([`env::ENFORCE_CAPACITY`]).
     pub is_capacity_enforced: bool,
     /// What is known of registries ([`env::REGISTRY`], [`env::REGISTRIES_FILE`]).
@@ -55,7 +55,7 @@ impl Default for Wishes {
 
 /// A switch or a number that cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WishError {
+pub(crate) enum WishError {
     /// Neither of two.
     #[error("{variable}: `{text}` is neither `on` (the default) nor `off`; set it to one of them")]
     Switch {
@@ -90,7 +90,7 @@ impl Wishes {
     ///
     /// # Errors
     /// Everything that is wrong, a sentence each.
-    pub fn of_a_bake(get: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
+    pub(crate) fn of_a_bake(get: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let wishes = Self::of_all(&get, &mut problems);
         if problems.is_empty() { Ok(wishes) } else { Err(problems) }
@@ -100,7 +100,7 @@ impl Wishes {
     ///
     /// # Errors
     /// Everything that is wrong, a sentence each.
-    pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
+    pub(crate) fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let mut wishes = Self {
             is_capacity_enforced: get(env::ENFORCE_CAPACITY).is_some_and(|value| is_yes(&value)),

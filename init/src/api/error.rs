@@ -16,7 +16,7 @@ const MOST_CHARACTERS: usize = 2000;
 
 /// Why a request did not bring what was asked for.
 #[derive(Debug, thiserror::Error)]
-pub enum ApiError {
+pub(crate) enum ApiError {
     /// The kubeconfig is not usable.
     #[error("kubeconfig for the api server cannot be used")]
     Kubeconfig(#[source] KubeconfigError),
@@ -111,21 +111,6 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// Whether the API server has simply not come up yet.
-    #[must_use]
-    pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Unreachable { .. })
-    }
-
-    /// The HTTP status, where there was one.
-    #[must_use]
-    pub fn code(&self) -> Option<StatusCode> {
-        match self {
-            Self::Status { code, .. } => Some(*code),
-            _ => None,
-        }
-    }
-
     /// An error of hyper's in words of ours: in TLS 1.3 a rejected client certificate shows only now.
     pub(super) fn transport(request: &str, address: &str, source: hyper::Error) -> Self {
         match tls_cause(&source) {

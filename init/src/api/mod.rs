@@ -20,8 +20,8 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use connection::{Connection, Endpoint};
-pub use error::ApiError;
-pub use watch::{Watch, WatchEvent, WatchKind};
+pub(crate) use error::ApiError;
+pub(crate) use watch::{Watch, WatchKind};
 
 /// A request with its answer; without this, a hung API server would hang us.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -36,7 +36,7 @@ const APPLY_PATCH: &str = "application/apply-patch+yaml";
 
 /// The client; clones share its connections.
 #[derive(Debug, Clone)]
-pub struct Client {
+pub(crate) struct Client {
     endpoint: Arc<Endpoint>,
     idle: Arc<Mutex<Vec<Connection>>>,
     timeout: Duration,
@@ -64,13 +64,13 @@ impl Call<'_> {
 
 impl Client {
     /// A client with the credentials of a kubeconfig as kubeadm writes them. Connects to nothing yet.
-    pub fn from_kubeconfig(yaml: &str) -> Result<Self, ApiError> {
+    pub(crate) fn from_kubeconfig(yaml: &str) -> Result<Self, ApiError> {
         Ok(Self { endpoint: Arc::new(Endpoint::new(yaml)?), idle: Arc::default(), timeout: REQUEST_TIMEOUT })
     }
 
     /// Connects to `address`, whatever address the kubeconfig has; certificates are checked as before.
     #[must_use]
-    pub fn connect_to(self, address: SocketAddr) -> Self {
+    pub(crate) fn connect_to(self, address: SocketAddr) -> Self {
         // Clones keep their address, and connections to it must not serve the new one.
         let endpoint = Arc::new(self.endpoint.at(address));
         Self { endpoint, idle: Arc::default(), timeout: self.timeout }
@@ -78,35 +78,35 @@ impl Client {
 
     /// Gives requests `timeout` instead of the default 15 s; watches have their own.
     #[must_use]
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+    pub(crate) fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
     /// Reads an object or a list.
-    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
         self.json(&Call { method: Method::GET, path, accept: JSON, body: None }).await
     }
 
     /// Reads plain text, such as `/readyz?verbose`.
-    pub async fn get_text(&self, path: &str) -> Result<String, ApiError> {
+    pub(crate) async fn get_text(&self, path: &str) -> Result<String, ApiError> {
         let bytes = self.bounded(&Call { method: Method::GET, path, accept: "*/*", body: None }).await?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Creates an object in the collection at `path`; returns it as it was stored.
-    pub async fn create(&self, path: &str, object: &impl Serialize) -> Result<Value, ApiError> {
+    pub(crate) async fn create(&self, path: &str, object: &impl Serialize) -> Result<Value, ApiError> {
         self.write(Method::POST, path, JSON, object).await
     }
 
     /// Changes the object at `path` by a JSON merge patch; returns it as it is now.
-    pub async fn merge_patch(&self, path: &str, patch: &impl Serialize) -> Result<Value, ApiError> {
+    pub(crate) async fn merge_patch(&self, path: &str, patch: &impl Serialize) -> Result<Value, ApiError> {
         self.write(Method::PATCH, path, MERGE_PATCH, patch).await
     }
 
     /// Makes the object at `path` what `yaml` says (server-side apply), as the field manager `manager` and against the
     /// claims of others; returns it as it is now.
-    pub async fn apply(&self, path: &str, manager: &str, yaml: &str) -> Result<Value, ApiError> {
+    pub(crate) async fn apply(&self, path: &str, manager: &str, yaml: &str) -> Result<Value, ApiError> {
         let path = &with_query(path, &format!("fieldManager={manager}&force=true"));
         let body = Some((APPLY_PATCH, Bytes::copy_from_slice(yaml.as_bytes())));
         self.json(&Call { method: Method::PATCH, path, accept: JSON, body }).await
@@ -114,7 +114,7 @@ impl Client {
 
     /// Watches what `path` with its query (`watch=1&…`) selects. The watch fails when nothing at all was heard for
     /// `idle`, bookmarks included (`allowWatchBookmarks=true`: about one a minute).
-    pub async fn watch<T: DeserializeOwned>(&self, path: &str, idle: Duration) -> Result<Watch<T>, ApiError> {
+    pub(crate) async fn watch<T: DeserializeOwned>(&self, path: &str, idle: Duration) -> Result<Watch<T>, ApiError> {
         let call = Call { method: Method::GET, path, accept: JSON, body: None };
         let target = self.endpoint.target();
         let opening = async {

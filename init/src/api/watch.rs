@@ -20,7 +20,7 @@ const MOST_LINE_BYTES: usize = 16 << 20;
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WatchEvent<T> {
+pub(crate) struct WatchEvent<T> {
     /// What happened to the object.
     pub kind: WatchKind,
     /// The object as it is now, or was last.
@@ -29,7 +29,7 @@ pub struct WatchEvent<T> {
 
 /// What happened to an object. Bookmarks only keep a watch alive and are not passed on; errors end it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WatchKind {
+pub(crate) enum WatchKind {
     /// It is new, or new to the watcher.
     Added,
     /// It changed.
@@ -38,20 +38,8 @@ pub enum WatchKind {
     Deleted,
 }
 
-impl WatchKind {
-    /// As the API server writes it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Added => "ADDED",
-            Self::Modified => "MODIFIED",
-            Self::Deleted => "DELETED",
-        }
-    }
-}
-
 /// A watch that goes on; dropping it ends it.
-pub struct Watch<T> {
+pub(crate) struct Watch<T> {
     request: String,
     address: String,
     body: Incoming,
@@ -93,7 +81,7 @@ impl<T: DeserializeOwned> Watch<T> {
 
     /// The next change; none when the API server ended the watch, as it does now and then. After an error there is
     /// nothing more. May be dropped and called again without losing anything.
-    pub async fn next(&mut self) -> Option<Result<WatchEvent<T>, ApiError>> {
+    pub(crate) async fn next(&mut self) -> Option<Result<WatchEvent<T>, ApiError>> {
         if self.ended {
             return None;
         }

@@ -22,7 +22,7 @@ use crate::supervisor::Handle;
 use crate::{authorities, cri, identity, kubeadm, readiness, services, store};
 
 /// The phases of the second half.
-pub const CLUSTER_PHASES: &[&str] = &[
+pub(crate) const CLUSTER_PHASES: &[&str] = &[
     "host",
     "network",
     "store",
@@ -60,7 +60,7 @@ const AFTER_KUBELET: &str =
 ///
 /// # Errors
 /// When a phase fails; the container is then of no use.
-pub async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<(), PhaseError> {
+pub(crate) async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<(), PhaseError> {
     let mut bake = Bake::new(stage, CLUSTER_PHASES, events);
     bake.prepare().await?;
     bake.phases.run(bake.stage.attach_store()).await?;

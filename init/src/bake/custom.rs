@@ -13,7 +13,7 @@ use crate::phases::{Events, PhaseError};
 use crate::stage::Stage;
 
 /// The phases of a custom bake.
-pub const CUSTOM_PHASES: &[&str] = &[
+pub(crate) const CUSTOM_PHASES: &[&str] = &[
     "host",
     "network",
     "identity",
@@ -36,7 +36,7 @@ pub const CUSTOM_PHASES: &[&str] = &[
 ///
 /// # Errors
 /// When a phase fails; the container is then of no use.
-pub async fn bake_custom(stage: &mut Stage, events: Events) -> Result<(), PhaseError> {
+pub(crate) async fn bake_custom(stage: &mut Stage, events: Events) -> Result<(), PhaseError> {
     let mut bake = Bake::new(stage, CUSTOM_PHASES, events);
     bake.prepare().await?;
     let stage = &*bake.stage;

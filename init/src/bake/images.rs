@@ -13,7 +13,7 @@ use crate::stage::{SANDBOX_IMAGE, Stage};
 use crate::store;
 
 /// The phases of the first half.
-pub const IMAGES_PHASES: &[&str] = &["host", "network", "containerd", "import", "stop", "freeze-images"];
+pub(crate) const IMAGES_PHASES: &[&str] = &["host", "network", "containerd", "import", "stop", "freeze-images"];
 
 /// How long one archive may take; gigabytes on a slow disk take minutes.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(1800);
@@ -27,7 +27,7 @@ const DANGLING: &str = "moby-dangling";
 ///
 /// # Errors
 /// When a phase fails; the container is then of no use.
-pub async fn bake_images(stage: &mut Stage, events: Events) -> Result<(), PhaseError> {
+pub(crate) async fn bake_images(stage: &mut Stage, events: Events) -> Result<(), PhaseError> {
     let mut phases = Phases::new(stage.board.clone(), IMAGES_PHASES, events);
     phases.run(async { stage.prepare_host() }).await?;
     phases.run(stage.attach_network(false)).await?;

@@ -12,9 +12,9 @@ mod manifests;
 mod pulls;
 mod trust;
 
-pub use cluster::{CLUSTER_PHASES, bake_cluster};
-pub use custom::{CUSTOM_PHASES, bake_custom};
-pub use images::{IMAGES_PHASES, bake_images};
+pub(crate) use cluster::bake_cluster;
+pub(crate) use custom::bake_custom;
+pub(crate) use images::bake_images;
 
 use std::path::Path;
 

@@ -18,7 +18,7 @@ const MOST_BYTES: usize = 4096;
 
 /// Why a name did not resolve.
 #[derive(Debug, thiserror::Error)]
-pub enum AskError {
+pub(crate) enum AskError {
     /// Nobody answered in time.
     #[error("no answer from {server} about {name} within {waited:?}")]
     Timeout {
@@ -54,7 +54,7 @@ pub enum AskError {
 }
 
 /// Asks `server` for the IPv4 addresses of `name` over UDP; at least one, or an error within `timeout`.
-pub async fn ask(server: SocketAddr, name: &str, timeout: Duration) -> Result<Vec<Ipv4Addr>, AskError> {
+pub(crate) async fn ask(server: SocketAddr, name: &str, timeout: Duration) -> Result<Vec<Ipv4Addr>, AskError> {
     let failed = |source| AskError::Io { server, name: name.to_owned(), source };
     let answered = |source| AskError::Answer { server, name: name.to_owned(), source };
     let deadline = Instant::now() + timeout;

@@ -12,7 +12,7 @@ const MOST_ANSWERS: u16 = 64;
 
 /// Why a response is no answer to our question.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum MessageError {
+pub(crate) enum MessageError {
     /// The name cannot be asked for.
     #[error("`{0}` is not a DNS name")]
     Name(String),

@@ -20,9 +20,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-pub use ask::{AskError, ask};
-pub use message::MessageError;
-pub use resolv_conf::{ResolvConf, pod_resolv_conf};
+pub(crate) use ask::ask;
+pub(crate) use resolv_conf::{ResolvConf, pod_resolv_conf};
 use upstream::{Transport, Upstreams, read_framed, write_framed};
 
 /// Queries over UDP at a time; more are answered with failure at once, which clients retry.
@@ -34,7 +33,7 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// Why the forwarder cannot serve.
 #[derive(Debug, thiserror::Error)]
-pub enum ForwarderError {
+pub(crate) enum ForwarderError {
     /// The address is not ours to listen on, or somebody else does.
     #[error("dns forwarder cannot listen on {protocol} {address}")]
     Bind {
@@ -50,7 +49,7 @@ pub enum ForwarderError {
 
 /// A forwarder that listens and does not serve yet.
 #[derive(Debug)]
-pub struct Forwarder {
+pub(crate) struct Forwarder {
     udp: Arc<UdpSocket>,
     tcp: TcpListener,
     upstreams: Arc<Upstreams>,
@@ -58,7 +57,7 @@ pub struct Forwarder {
 
 impl Forwarder {
     /// Listens on `address` over UDP and TCP, for the servers named in `resolv_conf`.
-    pub async fn bind(address: SocketAddr, resolv_conf: PathBuf) -> Result<Self, ForwarderError> {
+    pub(crate) async fn bind(address: SocketAddr, resolv_conf: PathBuf) -> Result<Self, ForwarderError> {
         let failed = |protocol| move |source| ForwarderError::Bind { protocol, address, source };
         let tcp = TcpListener::bind(address).await.map_err(failed("tcp"))?;
         // With port 0, both have to be the one the kernel chose.
@@ -68,7 +67,7 @@ impl Forwarder {
     }
 
     /// Forwards until `shutdown`; queries under way are dropped then, as their clients ask again anyway.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let mut tasks = JoinSet::new();
         let queries = Arc::new(Semaphore::new(MOST_QUERIES));

@@ -14,7 +14,7 @@ const HIGHEST_NDOTS: u32 = 5;
 
 /// What a `resolv.conf` says. Lines that cannot be understood are left out, as resolvers do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ResolvConf {
+pub(crate) struct ResolvConf {
     /// Addresses of name servers in their order, without repetitions. Addresses with a zone (`fe80::1%eth0`) are
     /// left out: the zone belongs to somebody else's namespace.
     pub nameservers: Vec<IpAddr>,
@@ -27,7 +27,7 @@ pub struct ResolvConf {
 impl ResolvConf {
     /// Reads a `resolv.conf`.
     #[must_use]
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut conf = Self::default();
         for line in text.lines().filter(|line| !line.starts_with(['#', ';'])) {
             let mut words = line.split_ascii_whitespace().take_while(|word| !word.starts_with(['#', ';']));
@@ -51,7 +51,7 @@ impl ResolvConf {
 
     /// The servers to forward to: in their order, without `own` and without addresses that mean nothing.
     #[must_use]
-    pub fn upstreams(&self, own: IpAddr) -> Vec<IpAddr> {
+    pub(crate) fn upstreams(&self, own: IpAddr) -> Vec<IpAddr> {
         let usable = |address: &IpAddr| {
             // Listening everywhere, the loopback addresses are ours, too.
             let ours = *address == own || (own.is_unspecified() && address.is_loopback());
@@ -63,7 +63,7 @@ impl ResolvConf {
 
 /// The `resolv.conf` for pods: our forwarder, with the search list and the options of the container's.
 #[must_use]
-pub fn pod_resolv_conf(existing: &str, static_ip: Ipv4Addr) -> String {
+pub(crate) fn pod_resolv_conf(existing: &str, static_ip: Ipv4Addr) -> String {
     let conf = ResolvConf::parse(existing);
     let mut text = format!("nameserver {static_ip}\n");
     let mut search = String::new();

@@ -6,8 +6,9 @@ use std::time::Instant;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
+use super::ask::AskError;
 use super::message::tests::response;
-use super::message::{query_a, servfail};
+use super::message::{MessageError, query_a, servfail};
 use super::*;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);

@@ -24,8 +24,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-pub use ping::{PingError, ping};
-pub use tls::{TlsError, acceptor_at};
+pub(crate) use ping::ping;
+pub(crate) use tls::acceptor_at;
 
 /// Connections at a time, of all ports together; a build with many steps and a few `docker exec` need a dozen.
 const MOST_CONNECTIONS: usize = 256;
@@ -45,7 +45,7 @@ const KEEPALIVE_SECONDS: u32 = 60;
 /// A port cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("docker proxy cannot listen on {address}")]
-pub struct BindError {
+pub(crate) struct BindError {
     /// The address.
     pub address: SocketAddr,
     /// Why.
@@ -55,7 +55,7 @@ pub struct BindError {
 
 /// A proxy that listens and does not serve yet.
 #[derive(Debug)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     socket: PathBuf,
     entrances: Vec<Entrance>,
 }
@@ -63,7 +63,7 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy for connections to `socket`, which need not exist yet. It listens nowhere so far.
     #[must_use]
-    pub fn new(socket: PathBuf) -> Self {
+    pub(crate) fn new(socket: PathBuf) -> Self {
         Self { socket, entrances: Vec::new() }
     }
 
@@ -71,7 +71,7 @@ impl Proxy {
     ///
     /// # Errors
     /// When the port is taken, or not ours to take.
-    pub async fn listen(&mut self, address: SocketAddr) -> Result<(), BindError> {
+    pub(crate) async fn listen(&mut self, address: SocketAddr) -> Result<(), BindError> {
         self.enter(address, None).await
     }
 
@@ -79,7 +79,11 @@ impl Proxy {
     ///
     /// # Errors
     /// As [`Proxy::listen`].
-    pub async fn listen_with_tls(&mut self, address: SocketAddr, acceptor: TlsAcceptor) -> Result<(), BindError> {
+    pub(crate) async fn listen_with_tls(
+        &mut self,
+        address: SocketAddr,
+        acceptor: TlsAcceptor,
+    ) -> Result<(), BindError> {
         self.enter(address, Some(acceptor)).await
     }
 
@@ -90,7 +94,7 @@ impl Proxy {
     }
 
     /// Passes connections on until `shutdown`, which ends all of them.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) {
         let door = Arc::new(Door {
             socket: self.socket,
             places: Arc::new(Semaphore::new(MOST_CONNECTIONS)),

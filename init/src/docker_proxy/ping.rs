@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 /// Why dockerd does not answer.
 #[derive(Debug, thiserror::Error)]
-pub enum PingError {
+pub(crate) enum PingError {
     /// Its socket is not there or not served.
     #[error("docker socket {socket} does not accept connections")]
     Connect {
@@ -62,7 +62,7 @@ pub enum PingError {
 }
 
 /// Asks dockerd on `socket` whether it serves.
-pub async fn ping(socket: &Path, within: Duration) -> Result<(), PingError> {
+pub(crate) async fn ping(socket: &Path, within: Duration) -> Result<(), PingError> {
     match timeout(within, ping_forever(socket)).await {
         Ok(result) => result,
         Err(_) => Err(PingError::Timeout { socket: socket.to_owned(), waited: within }),

@@ -20,7 +20,7 @@ const KEY: &str = "server-key.pem";
 
 /// Why there can be no port with TLS although there should be one.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsError {
+pub(crate) enum TlsError {
     /// A file is not there or cannot be read, while others are.
     #[error("docker proxy cannot read {}", path.display())]
     Read {
@@ -72,7 +72,7 @@ pub enum TlsError {
 ///
 /// # Errors
 /// When there are some, and they cannot be used.
-pub fn acceptor_at(directory: &Path) -> Result<Option<TlsAcceptor>, TlsError> {
+pub(crate) fn acceptor_at(directory: &Path) -> Result<Option<TlsAcceptor>, TlsError> {
     let paths = [CA, CERTIFICATE, KEY].map(|name| directory.join(name));
     if !paths.iter().any(|path| path.exists()) {
         return Ok(None);

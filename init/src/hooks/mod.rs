@@ -7,9 +7,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-pub use kubake_contract::hooks::{
-    Failure, FindError, Hook, Policy, PolicyError, Secrets, SecretsError, find, ready_script,
-};
+pub(crate) use kubake_contract::hooks::{Failure, FindError, Hook, Policy, Secrets, SecretsError, find, ready_script};
 
 use crate::command::{CommandError, Run};
 use crate::contract::{ClusterSettings, hook_env, paths};
@@ -18,7 +16,7 @@ use crate::status::Board;
 
 /// Why a hook, or all of a moment, did not do what it should.
 #[derive(Debug, thiserror::Error)]
-pub enum HookError {
+pub(crate) enum HookError {
     /// A moment's place cannot be read.
     #[error(transparent)]
     Find(#[from] FindError),
@@ -57,7 +55,7 @@ pub enum HookError {
 
 /// What hooks are given.
 #[derive(Debug)]
-pub struct Surroundings<'a> {
+pub(crate) struct Surroundings<'a> {
     /// The moment.
     pub moment: &'a str,
     /// What the cluster is made with.
@@ -76,7 +74,7 @@ pub struct Surroundings<'a> {
 ///
 /// # Errors
 /// When one fails and that is not only to be reported.
-pub async fn run_all(
+pub(crate) async fn run_all(
     hooks: &[Hook],
     given: &Surroundings<'_>,
     failure: Failure,

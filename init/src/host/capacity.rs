@@ -31,7 +31,7 @@ const ONLINE: &str = "/sys/devices/system/cpu/online";
 
 /// The host's size could not be determined.
 #[derive(Debug, thiserror::Error)]
-pub enum CapacityError {
+pub(crate) enum CapacityError {
     #[error("cannot read {}; run the container with --privileged, or without ENFORCE_CAPACITY", path.display())]
     Read {
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum CapacityError {
 
 /// An amount of processor time and memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Amount {
+pub(crate) struct Amount {
     /// Thousandths of a processor.
     pub cpu_millis: u64,
     pub memory_kib: u64,
@@ -61,7 +61,7 @@ impl fmt::Display for Amount {
 
 /// The size of the host, and of the part that the container may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Capacity {
+pub(crate) struct Capacity {
     /// The node's capacity as kubelet reports it.
     pub host: Amount,
     /// The container's limit; never more than `host`.
@@ -71,7 +71,7 @@ pub struct Capacity {
 impl Capacity {
     /// The difference, which kubelet must reserve.
     #[must_use]
-    pub fn reserved(&self) -> Amount {
+    pub(crate) fn reserved(&self) -> Amount {
         Amount {
             cpu_millis: self.host.cpu_millis.saturating_sub(self.limit.cpu_millis),
             memory_kib: self.host.memory_kib.saturating_sub(self.limit.memory_kib),
@@ -93,7 +93,7 @@ struct Limits {
 ///
 /// # Errors
 /// [`CapacityError`] when the host's size cannot be determined. A limit that cannot be read counts as absent.
-pub fn measure_at(root: &Path) -> Result<Capacity, CapacityError> {
+pub(crate) fn measure_at(root: &Path) -> Result<Capacity, CapacityError> {
     let host = Amount {
         cpu_millis: 1000 * read_with(root, ONLINE, count_processors)?,
         memory_kib: read_with(root, MEMORY_INFO, total_memory)?,

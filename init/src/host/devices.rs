@@ -12,11 +12,11 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use crate::files::under;
 
 /// The kernel's log. kubelet reads it to see which process ran out of memory.
-pub const KMSG: &str = "/dev/kmsg";
+pub(crate) const KMSG: &str = "/dev/kmsg";
 
 /// A device node; numbers as in the kernel's `admin-guide/devices.txt`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Device {
+pub(crate) struct Device {
     pub path: &'static str,
     /// Whether it is a block device; otherwise it is a character device.
     pub block: bool,
@@ -30,7 +30,7 @@ const fn character(path: &'static str, major: u64, minor: u64, mode: u32) -> Dev
 }
 
 /// The device nodes that Kubernetes uses, in the order of their creation.
-pub const TABLE: &[Device] = &[
+pub(crate) const TABLE: &[Device] = &[
     character(KMSG, 1, 11, 0o644),
     character("/dev/fuse", 10, 229, 0o666),
     // Programs ask the kernel for a free loop device through it, and devtmpfs (where /dev is one) shows that device.
@@ -47,7 +47,7 @@ const fn loop_device(path: &'static str, minor: u64) -> Device {
 
 /// The outcome of [`apply_at`].
 #[derive(Debug, Default)]
-pub struct Report {
+pub(crate) struct Report {
     /// Paths of the nodes that were created.
     pub created: Vec<&'static str>,
     /// Devices that are missing or unusable. None of them ends a boot.
@@ -58,7 +58,7 @@ pub struct Report {
 
 /// A device that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum DeviceError {
+pub(crate) enum DeviceError {
     /// The node is missing and cannot be created.
     #[error("cannot create the device {}; run the container with --privileged", path.display())]
     Create {
@@ -77,7 +77,7 @@ pub enum DeviceError {
 
 /// Creates the missing nodes below `root` (`/` except in tests). Idempotent.
 #[must_use]
-pub fn apply_at(root: &Path) -> Report {
+pub(crate) fn apply_at(root: &Path) -> Report {
     let mut report = Report::default();
     for device in TABLE {
         match create(&under(root, device.path), device) {

@@ -7,12 +7,12 @@ use super::managed_block;
 use crate::contract::names;
 use crate::files::{SharedFileError, under};
 
-pub const HOSTS: &str = "/etc/hosts";
+pub(crate) const HOSTS: &str = "/etc/hosts";
 
 /// The node's own names, and no others. `kubernetes`, `docker` or `localhost` would hide an alias that the user gave a
 /// service outside the container. Inside, nothing needs these names: certificates are checked by `tls-server-name`.
 #[must_use]
-pub fn entries(static_ip: Ipv4Addr) -> Vec<(Ipv4Addr, Vec<String>)> {
+pub(crate) fn entries(static_ip: Ipv4Addr) -> Vec<(Ipv4Addr, Vec<String>)> {
     vec![(static_ip, vec![names::NODE.to_owned(), names::CLUSTER.to_owned()])]
 }
 
@@ -24,7 +24,7 @@ fn lines(entries: &[(Ipv4Addr, Vec<String>)]) -> String {
 ///
 /// # Errors
 /// [`SharedFileError`].
-pub fn apply_at(root: &Path, entries: &[(Ipv4Addr, Vec<String>)]) -> Result<bool, SharedFileError> {
+pub(crate) fn apply_at(root: &Path, entries: &[(Ipv4Addr, Vec<String>)]) -> Result<bool, SharedFileError> {
     managed_block::apply(&under(root, HOSTS), &lines(entries))
 }
 

@@ -2,12 +2,12 @@
 //! kernel settings, device nodes and host names. Each step is a table or a pure plan that one idempotent function applies
 //! below a root directory. Never starts a process, never touches the network.
 
-pub mod capacity;
-pub mod cgroups;
-pub mod devices;
-pub mod hosts_file;
-pub mod managed_block;
-pub mod mountinfo;
-pub mod mounts;
-pub mod preflight;
-pub mod sysctls;
+pub(crate) mod capacity;
+pub(crate) mod cgroups;
+pub(crate) mod devices;
+pub(crate) mod hosts_file;
+pub(crate) mod managed_block;
+pub(crate) mod mountinfo;
+pub(crate) mod mounts;
+pub(crate) mod preflight;
+pub(crate) mod sysctls;

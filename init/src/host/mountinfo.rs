@@ -16,7 +16,7 @@ const MOUNTINFO: &str = "/proc/thread-self/mountinfo";
 const PASSES: usize = 5;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mount {
+pub(crate) struct Mount {
     /// The directory of the file system that is mounted.
     pub root: PathBuf,
     pub mount_point: PathBuf,
@@ -33,14 +33,14 @@ pub struct Mount {
 impl Mount {
     /// Whether the mount or its file system is read-only.
     #[must_use]
-    pub fn is_read_only(&self) -> bool {
+    pub(crate) fn is_read_only(&self) -> bool {
         self.options.iter().chain(&self.super_options).any(|option| option == "ro")
     }
 }
 
 /// A failure with the mount table.
 #[derive(Debug, thiserror::Error)]
-pub enum MountInfoError {
+pub(crate) enum MountInfoError {
     /// It cannot be read.
     #[error("cannot read {}; mount /proc into the container", path.display())]
     Read {
@@ -70,7 +70,7 @@ pub enum MountInfoError {
 ///
 /// # Errors
 /// [`MountInfoError::Malformed`] with the first malformed line.
-pub fn parse(text: &str) -> Result<Vec<Mount>, MountInfoError> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Mount>, MountInfoError> {
     text.lines()
         .map(|line| parse_line(line).ok_or_else(|| MountInfoError::Malformed { line: line.to_owned() }))
         .collect()
@@ -115,7 +115,7 @@ fn unescape(text: &str) -> PathBuf {
 ///
 /// # Errors
 /// [`MountInfoError::Read`] and [`MountInfoError::Malformed`].
-pub fn current() -> Result<Vec<Mount>, MountInfoError> {
+pub(crate) fn current() -> Result<Vec<Mount>, MountInfoError> {
     load(Path::new(MOUNTINFO))
 }
 
@@ -123,7 +123,7 @@ pub fn current() -> Result<Vec<Mount>, MountInfoError> {
 ///
 /// # Errors
 /// [`MountInfoError::Read`] and [`MountInfoError::Malformed`].
-pub fn load(path: &Path) -> Result<Vec<Mount>, MountInfoError> {
+pub(crate) fn load(path: &Path) -> Result<Vec<Mount>, MountInfoError> {
     // Lossy: kubake makes no mount point that is not UTF-8, and such a one must not hide the others.
     let text = std::fs::read(path).map_err(|source| MountInfoError::Read { path: path.to_owned(), source })?;
     parse(&String::from_utf8_lossy(&text))
@@ -131,19 +131,19 @@ pub fn load(path: &Path) -> Result<Vec<Mount>, MountInfoError> {
 
 /// Returns the topmost mount at exactly `path`.
 #[must_use]
-pub fn at<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+pub(crate) fn at<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
     mounts.iter().rfind(|mount| mount.mount_point == path)
 }
 
 /// Returns the mount that holds a file at `path`.
 #[must_use]
-pub fn covering<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+pub(crate) fn covering<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
     path.ancestors().find_map(|ancestor| at(mounts, ancestor))
 }
 
 /// Returns all mounts strictly below `path`, in the order in which they can be unmounted.
 #[must_use]
-pub fn below<'a>(mounts: &'a [Mount], path: &Path) -> Vec<&'a Mount> {
+pub(crate) fn below<'a>(mounts: &'a [Mount], path: &Path) -> Vec<&'a Mount> {
     mounts.iter().rev().filter(|mount| mount.mount_point != path && mount.mount_point.starts_with(path)).collect()
 }
 
@@ -152,7 +152,7 @@ pub fn below<'a>(mounts: &'a [Mount], path: &Path) -> Vec<&'a Mount> {
 ///
 /// # Errors
 /// [`MountInfoError`]; some of the mounts may be gone by then. Calling it again is safe.
-pub fn unmount_below(path: &Path) -> Result<Vec<PathBuf>, MountInfoError> {
+pub(crate) fn unmount_below(path: &Path) -> Result<Vec<PathBuf>, MountInfoError> {
     let mut gone = Vec::new();
     for _ in 0..PASSES {
         let mounts = current()?;

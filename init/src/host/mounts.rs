@@ -28,7 +28,7 @@ const SECRETS: &str = "/run/secrets";
 
 /// A requirement on a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// The path and all mounts below are shared, so that mounts of kubelet and of CSI drivers reach pods.
     SharedTree,
     /// A tmpfs of kubake's, empty at each start of the container.
@@ -47,7 +47,7 @@ pub enum Kind {
 
 /// A path and its requirement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     pub path: &'static str,
     pub kind: Kind,
     /// Whether the boot fails when the requirement cannot be met.
@@ -63,7 +63,7 @@ const fn best_effort(path: &'static str, kind: Kind) -> Entry {
 }
 
 /// The requirements, in the order in which they are applied.
-pub const TABLE: &[Entry] = &[
+pub(crate) const TABLE: &[Entry] = &[
     // First, because mounts below a shared mount are shared without a further call.
     required("/", Kind::SharedTree),
     required("/run", Kind::FreshTmpfs),
@@ -82,7 +82,7 @@ pub const TABLE: &[Entry] = &[
 
 /// A requirement that cannot be met.
 #[derive(Debug, thiserror::Error)]
-pub enum MountError {
+pub(crate) enum MountError {
     #[error("cannot read the mount table")]
     Table(#[from] MountInfoError),
     #[error("cannot create the directory {}; remove what is in its place, or start the container without --read-only", path.display())]
@@ -109,7 +109,7 @@ pub enum MountError {
 
 /// Returns the entries of `table` that are not met by the mounts below `root`.
 #[must_use]
-pub fn plan<'a>(table: &'a [Entry], root: &Path, mounts: &[Mount]) -> Vec<&'a Entry> {
+pub(crate) fn plan<'a>(table: &'a [Entry], root: &Path, mounts: &[Mount]) -> Vec<&'a Entry> {
     table.iter().filter(|entry| !holds(entry, &under(root, entry.path), mounts)).collect()
 }
 
@@ -133,7 +133,7 @@ fn holds(entry: &Entry, path: &Path, mounts: &[Mount]) -> bool {
 ///
 /// # Errors
 /// The first required entry that cannot be met.
-pub fn apply_at(root: &Path) -> Result<Vec<MountError>, MountError> {
+pub(crate) fn apply_at(root: &Path) -> Result<Vec<MountError>, MountError> {
     let mounts = mountinfo::current()?;
     let mut missing = Vec::new();
     for entry in plan(TABLE, root, &mounts) {

@@ -15,7 +15,7 @@ const CAP_SYS_RESOURCE: u32 = 24;
 
 /// Facts about this container on which the configuration of daemons depends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Whether the container has CAP_SYS_RESOURCE, so that OOM scores can be lowered. Without it containerd needs
     /// `restrict_oom_score_adj = true`.
     pub sys_resource: bool,
@@ -23,7 +23,7 @@ pub struct Facts {
 
 /// A reason why the node cannot run in this container.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// A needed capability is missing.
     #[error("the container lacks {capability}: run the container with --privileged")]
     Capability { capability: &'static str },
@@ -57,7 +57,7 @@ pub enum Refusal {
 ///
 /// # Errors
 /// Every reason why the node cannot run, not only the first one.
-pub fn check(root: &Path) -> Result<Facts, Vec<Refusal>> {
+pub(crate) fn check(root: &Path) -> Result<Facts, Vec<Refusal>> {
     let mut refusals = Vec::new();
     let mut read = |path: &str| {
         let path = under(root, path);

@@ -13,7 +13,7 @@ use crate::files::under;
 
 /// The required value of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
+pub(crate) enum Want {
     Exactly(u64),
     /// This value or a larger one.
     AtLeast(u64),
@@ -21,7 +21,7 @@ pub enum Want {
 
 /// A kernel setting that the node needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// Name as `sysctl` shows it, such as `net.ipv4.ip_forward`.
     pub key: &'static str,
     pub want: Want,
@@ -36,7 +36,7 @@ const fn best_effort(key: &'static str, want: Want) -> Setting {
 }
 
 /// The settings, in the order in which they are applied.
-pub const TABLE: &[Setting] = &[
+pub(crate) const TABLE: &[Setting] = &[
     // Without it pods reach nothing outside their own network namespace.
     Setting { key: "net.ipv4.ip_forward", want: Want::Exactly(1), required: true, optional: false },
     // Without br_netfilter kube-proxy's rules do not see packets between two pods on one bridge. A pod then cannot reach a
@@ -54,14 +54,14 @@ pub const TABLE: &[Setting] = &[
 
 /// The outcome of [`apply_at`].
 #[derive(Debug, Default)]
-pub struct Report {
+pub(crate) struct Report {
     pub changed: Vec<Change>,
     /// Settings without the required value that the node can do without.
     pub failed: Vec<SysctlError>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub(crate) struct Change {
     pub key: &'static str,
     /// Value before the change.
     pub from: String,
@@ -71,7 +71,7 @@ pub struct Change {
 
 /// A setting without the required value.
 #[derive(Debug, thiserror::Error)]
-pub enum SysctlError {
+pub(crate) enum SysctlError {
     #[error("cannot read the kernel setting {key}; does the host's kernel have it? set {key}={value} there")]
     Read {
         key: &'static str,
@@ -110,7 +110,7 @@ fn path(root: &Path, key: &str) -> PathBuf {
 ///
 /// # Errors
 /// The first required setting that cannot be read or written.
-pub fn apply_at(root: &Path) -> Result<Report, SysctlError> {
+pub(crate) fn apply_at(root: &Path) -> Result<Report, SysctlError> {
     let mut report = Report::default();
     for setting in TABLE {
         match apply(root, setting) {

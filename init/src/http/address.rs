@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What is no address.
 #[derive(Debug, thiserror::Error)]
-pub enum AddressError {
+pub(crate) enum AddressError {
     /// An address that is not `https://HOST[:PORT]`.
     #[error("`{0}` is not a server address such as `https://kind:8443`")]
     Server(String),
@@ -17,7 +17,7 @@ pub enum AddressError {
 
 /// The host of an address: parsed, hence harmless wherever it is printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Host {
+pub(crate) enum Host {
     /// A DNS name in lower case. Underscores are allowed: GitLab's service aliases have them.
     Name(String),
     /// An IPv4 or IPv6 address.
@@ -27,7 +27,7 @@ pub enum Host {
 impl Host {
     /// Reads a DNS name, an IPv4 address or an IPv6 address in brackets.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         if let Some(inner) = text.strip_prefix('[') {
             let address: Ipv6Addr = inner.strip_suffix(']')?.parse().ok()?;
             return Some(Self::Ip(address.into()));
@@ -61,7 +61,7 @@ impl fmt::Display for Host {
 
 /// Where an API server is; prints as a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
+pub(crate) struct Server {
     /// The host.
     pub host: Host,
     /// The port.
@@ -70,7 +70,7 @@ pub struct Server {
 
 impl Server {
     /// Reads `https://HOST[:PORT][/]` or `HOST[:PORT]`.
-    pub fn parse(text: &str, default_port: u16) -> Result<Self, AddressError> {
+    pub(crate) fn parse(text: &str, default_port: u16) -> Result<Self, AddressError> {
         let authority = text.strip_prefix("https://").unwrap_or(text);
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         split_authority(authority)
@@ -88,7 +88,7 @@ impl fmt::Display for Server {
 
 /// Splits `HOST[:PORT]`; none when either part is not what it should be.
 #[must_use]
-pub fn split_authority(text: &str) -> Option<(Host, Option<u16>)> {
+pub(crate) fn split_authority(text: &str) -> Option<(Host, Option<u16>)> {
     // An IPv6 address has colons of its own; only one after the bracket separates a port.
     let boundary = text.rfind(']').map_or(0, |bracket| bracket + 1);
     match text.get(boundary..)?.find(':') {
@@ -102,7 +102,7 @@ pub fn split_authority(text: &str) -> Option<(Host, Option<u16>)> {
 }
 
 /// Reads a port.
-pub fn port(text: &str) -> Result<u16, AddressError> {
+pub(crate) fn port(text: &str) -> Result<u16, AddressError> {
     // `u16::from_str` takes a leading plus sign.
     let number = text.parse().ok().filter(|port| *port != 0 && text.bytes().all(|byte| byte.is_ascii_digit()));
     // Bounded, because the message goes back to whoever sent it.

@@ -29,7 +29,7 @@ struct Told {
 
 /// What the log was told lately.
 #[derive(Debug, Default)]
-pub struct Journal {
+pub(crate) struct Journal {
     told: Mutex<HashMap<Key, Told>>,
 }
 

@@ -12,7 +12,7 @@ use crate::contract::names;
 
 /// What can be wrong with a kubeconfig or the server's address for it.
 #[derive(Debug, thiserror::Error)]
-pub enum KubeconfigError {
+pub(crate) enum KubeconfigError {
     /// The text is not a kubeconfig.
     #[error("kubeconfig cannot be parsed")]
     Parse(#[source] serde_yaml::Error),
@@ -53,7 +53,7 @@ pub enum KubeconfigError {
 /// A kubeconfig with one user, as kubeadm writes them: certificates embedded, nothing by path. Fields that
 /// kubeadm does not use are dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kubeconfig {
+pub(crate) struct Kubeconfig {
     /// Always `v1`.
     #[serde(rename = "apiVersion")]
     pub api_version: String,
@@ -72,7 +72,7 @@ pub struct Kubeconfig {
 
 /// A cluster and its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NamedCluster {
+pub(crate) struct NamedCluster {
     /// The name.
     pub name: String,
     /// The cluster.
@@ -82,7 +82,7 @@ pub struct NamedCluster {
 /// How to reach a cluster and what to trust.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Cluster {
+pub(crate) struct Cluster {
     /// CA certificates, PEM in base64.
     pub certificate_authority_data: String,
     /// URL of the API server.
@@ -94,7 +94,7 @@ pub struct Cluster {
 
 /// A context and its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NamedContext {
+pub(crate) struct NamedContext {
     /// The name.
     pub name: String,
     /// The context.
@@ -103,7 +103,7 @@ pub struct NamedContext {
 
 /// Which user at which cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Context {
+pub(crate) struct Context {
     /// Name of the cluster.
     pub cluster: String,
     /// Name of the user.
@@ -112,7 +112,7 @@ pub struct Context {
 
 /// A user and its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NamedUser {
+pub(crate) struct NamedUser {
     /// The name.
     pub name: String,
     /// The user.
@@ -122,7 +122,7 @@ pub struct NamedUser {
 /// A user's certificate and key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct User {
+pub(crate) struct User {
     /// The certificate, PEM in base64.
     pub client_certificate_data: String,
     /// Its key, PEM in base64.
@@ -138,12 +138,12 @@ impl fmt::Debug for User {
 
 impl Kubeconfig {
     /// Reads a kubeconfig.
-    pub fn parse(yaml: &str) -> Result<Self, KubeconfigError> {
+    pub(crate) fn parse(yaml: &str) -> Result<Self, KubeconfigError> {
         serde_yaml::from_str(yaml).map_err(KubeconfigError::Parse)
     }
 
     /// The cluster and the user of the current context.
-    pub fn current(&self) -> Result<(&Cluster, &User), KubeconfigError> {
+    pub(crate) fn current(&self) -> Result<(&Cluster, &User), KubeconfigError> {
         let missing = |what, name: &str| KubeconfigError::Missing { what, name: name.to_owned() };
         let context = self
             .contexts
@@ -162,7 +162,7 @@ impl Kubeconfig {
     }
 
     /// The same credentials under our names, for callers who reach the API server as `server`.
-    pub fn for_callers(&self, server: &Server) -> Result<Self, KubeconfigError> {
+    pub(crate) fn for_callers(&self, server: &Server) -> Result<Self, KubeconfigError> {
         let (cluster, user) = self.current()?;
         let name = names::CLUSTER.to_owned();
         Ok(Self {
@@ -189,7 +189,7 @@ impl Kubeconfig {
 
 /// How a kubeconfig is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
+pub(crate) enum Format {
     /// YAML, as everybody has it.
     #[default]
     Yaml,
@@ -199,7 +199,7 @@ pub enum Format {
 
 impl Format {
     /// Reads `yaml` or `json`.
-    pub fn parse(name: &str) -> Result<Self, KubeconfigError> {
+    pub(crate) fn parse(name: &str) -> Result<Self, KubeconfigError> {
         match name {
             "yaml" => Ok(Self::Yaml),
             "json" => Ok(Self::Json),
@@ -209,7 +209,7 @@ impl Format {
 
     /// The media type of the text.
     #[must_use]
-    pub fn content_type(self) -> &'static str {
+    pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::Yaml => "application/yaml",
             Self::Json => "application/json",
@@ -218,7 +218,7 @@ impl Format {
 }
 
 /// Makes the kubeconfig for callers out of kubeadm's.
-pub fn render(admin: &str, server: &Server, format: Format) -> Result<String, KubeconfigError> {
+pub(crate) fn render(admin: &str, server: &Server, format: Format) -> Result<String, KubeconfigError> {
     let config = Kubeconfig::parse(admin)?.for_callers(server)?;
     match format {
         Format::Yaml => serde_yaml::to_string(&config).map_err(KubeconfigError::Yaml),
@@ -232,7 +232,7 @@ pub fn render(admin: &str, server: &Server, format: Format) -> Result<String, Ku
 
 /// What can be taken out of a kubeconfig by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     /// The cluster's CA certificates.
     Ca,
     /// The user's certificate.
@@ -242,7 +242,7 @@ pub enum Part {
 }
 
 /// A part of kubeadm's kubeconfig as PEM.
-pub fn pem(admin: &str, part: Part) -> Result<Vec<u8>, KubeconfigError> {
+pub(crate) fn pem(admin: &str, part: Part) -> Result<Vec<u8>, KubeconfigError> {
     let config = Kubeconfig::parse(admin)?;
     let (cluster, user) = config.current()?;
     let (what, data) = match part {

@@ -2,12 +2,12 @@
 //! outside. Owns connections and their limits; what is answered is in `routes`. It never changes anything and
 //! never calls anything ready on its own: readiness is what the [`Board`] of this boot says, not what a file says.
 
-pub mod address;
+pub(crate) mod address;
 mod bundle;
 mod forwarded;
 mod guard;
 mod journal;
-pub mod kubeconfig;
+pub(crate) mod kubeconfig;
 mod logs;
 mod page;
 mod query;
@@ -37,7 +37,7 @@ use crate::contract::ClusterSettings;
 use crate::status::Board;
 use crate::token::Token;
 
-pub use journal::Journal;
+pub(crate) use journal::Journal;
 
 /// Connections at a time; further callers are cut off at once rather than left waiting.
 const MOST_CONNECTIONS: usize = 256;
@@ -55,7 +55,7 @@ const MOST_HEAD_BYTES: usize = 16 * 1024;
 
 /// What is served.
 #[derive(Debug)]
-pub struct Site {
+pub(crate) struct Site {
     /// What is known of this boot.
     pub board: Board,
     /// What the cluster was made with.
@@ -77,7 +77,7 @@ pub struct Site {
 }
 
 /// Serves `site` until `shutdown`, then lets running answers end for a short while.
-pub async fn serve(listener: TcpListener, site: Arc<Site>, shutdown: impl Future<Output = ()>) {
+pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, shutdown: impl Future<Output = ()>) {
     let mut shutdown = pin!(shutdown);
     let stop = CancellationToken::new();
     let connections = TaskTracker::new();

@@ -14,7 +14,7 @@ use rcgen::{
 
 /// A key or certificate that could not be generated, loaded or issued.
 #[derive(Debug, thiserror::Error)]
-pub enum CertificateError {
+pub(crate) enum CertificateError {
     /// rcgen returned an error.
     #[error("cannot make the certificate `{name}`")]
     Make {

@@ -37,7 +37,7 @@ const ALL_FILES: &[&str] = &[
 
 /// Facts about the container for which certificates are made.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub(crate) struct Place {
     /// The container's own addresses, without the cluster's.
     pub addresses: Vec<IpAddr>,
     pub hostname: String,
@@ -47,7 +47,7 @@ pub struct Place {
 
 /// The outcome of [`ensure_at`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// An identity was made: this is the container's first boot.
     Made,
     /// The certificates of an earlier boot stay in use.
@@ -58,7 +58,7 @@ pub enum Outcome {
 
 /// Whether the container below `root` has an identity.
 #[must_use]
-pub fn is_made_at(root: &Path) -> bool {
+pub(crate) fn is_made_at(root: &Path) -> bool {
     under(root, paths::IDENTITY).exists()
 }
 
@@ -66,7 +66,7 @@ pub fn is_made_at(root: &Path) -> bool {
 ///
 /// # Errors
 /// [`IdentityError`]; the next boot tries again.
-pub fn ensure_at(
+pub(crate) fn ensure_at(
     root: &Path,
     settings: &ClusterSettings,
     request: &Request,
@@ -93,7 +93,7 @@ pub fn ensure_at(
 ///
 /// # Errors
 /// [`IdentityError`]; the bake cannot continue.
-pub fn make_for_bake_at(root: &Path, settings: &ClusterSettings, place: &Place) -> Result<(), IdentityError> {
+pub(crate) fn make_for_bake_at(root: &Path, settings: &ClusterSettings, place: &Place) -> Result<(), IdentityError> {
     let request = Request::default();
     let served = files::served(settings, &[], &place.addresses, &place.hostname);
     make(root, settings, &request, &served, place.now).map(drop)
@@ -103,7 +103,7 @@ pub fn make_for_bake_at(root: &Path, settings: &ClusterSettings, place: &Place) 
 ///
 /// # Errors
 /// When a file cannot be removed. The container must then not become an image.
-pub fn remove_at(root: &Path) -> Result<(), IdentityError> {
+pub(crate) fn remove_at(root: &Path) -> Result<(), IdentityError> {
     for path in ALL_FILES {
         let path = under(root, path);
         remove(&path).map_err(|source| IdentityError::Write { path, source })?;

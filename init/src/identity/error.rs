@@ -8,7 +8,7 @@ use super::slots::SlotError;
 
 /// An identity that cannot be made, read or renewed.
 #[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
+pub(crate) enum IdentityError {
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     /// A file cannot be written or removed.

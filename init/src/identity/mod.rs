@@ -14,10 +14,9 @@ mod files;
 mod machine;
 mod record;
 mod request;
-pub mod slots;
+pub(crate) mod slots;
 mod store;
 mod user_ca;
 
-pub use ensure::{Outcome, Place, ensure_at, is_made_at, make_for_bake_at, remove_at};
-pub use error::IdentityError;
-pub use request::{Request, RequestError};
+pub(crate) use ensure::{Outcome, Place, ensure_at, is_made_at, make_for_bake_at, remove_at};
+pub(crate) use request::Request;

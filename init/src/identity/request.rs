@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(36_500 * 24 * 3600);
 
 /// The parsed options.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub(crate) struct Request {
     /// Additional names and addresses in serving certificates.
     pub(super) names: Vec<String>,
     /// Validity of certificates.
@@ -32,7 +32,7 @@ impl Default for Request {
 
 /// A variable with a value that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum RequestError {
+pub(crate) enum RequestError {
     #[error("{}: `{name}` is neither a DNS name nor an IP address; leave it out, or write it as one", env::CERT_SANS)]
     Name { name: String },
     #[error(
@@ -58,7 +58,7 @@ impl Request {
     ///
     /// # Errors
     /// All [`RequestError`]s.
-    pub fn from_variables(
+    pub(crate) fn from_variables(
         get: impl Fn(&str) -> Option<String>,
         now: SystemTime,
         is_made: bool,

@@ -18,7 +18,7 @@ const END: &str = "@\"";
 
 /// A value that differs between containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Slot {
+pub(crate) enum Slot {
     /// PEM of the cluster's CA.
     ClusterCa,
     /// PEM of the front proxy's CA.
@@ -40,14 +40,14 @@ impl Slot {
 
     /// The placeholder that an object holds in this value's place until [`freeze`].
     #[must_use]
-    pub fn placeholder(self) -> Value {
+    pub(crate) fn placeholder(self) -> Value {
         Value::String(format!("@kubake-identity:{}@", self.name()))
     }
 }
 
 /// A database whose slots cannot be filled.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SlotError {
+pub(crate) enum SlotError {
     /// There are no slots, so no bake froze this database.
     #[error("the frozen etcd has no slots for this container's certificates; bake the image again")]
     None,
@@ -65,7 +65,7 @@ pub enum SlotError {
 
 /// Returns the JSON of an object with spaces after each placeholder, as the bake writes it to etcd.
 #[must_use]
-pub fn freeze(object: &Value) -> String {
+pub(crate) fn freeze(object: &Value) -> String {
     let mut text = object.to_string();
     for slot in Slot::ALL {
         let placeholder = slot.placeholder().to_string();
@@ -79,7 +79,7 @@ pub fn freeze(object: &Value) -> String {
 ///
 /// # Errors
 /// [`SlotError`]; the database must then not be used.
-pub fn fill(database: &mut [u8], value: impl Fn(Slot) -> String) -> Result<usize, SlotError> {
+pub(crate) fn fill(database: &mut [u8], value: impl Fn(Slot) -> String) -> Result<usize, SlotError> {
     let mut filled = 0;
     let mut from = 0;
     while let Some(found) = find(&database[from..], BEGIN.as_bytes()) {

@@ -15,7 +15,7 @@ const MOST_BYTES: usize = 4096;
 
 /// A certificate or key that cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UserCaError {
+pub(crate) enum UserCaError {
     /// The certificate is set without its key, or the key without its certificate.
     #[error("{given} is set and {missing} is not; set both or none")]
     Half {

@@ -19,7 +19,7 @@ const METRIC: u32 = 4096;
 
 /// The network after [`attach`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub(crate) struct Report {
     /// The interface of the default route; `None` with `--network none`.
     pub uplink: Option<Uplink>,
     /// The container's IPv4 addresses, without those of loopback and of CNI's bridge, and without the static IP.
@@ -35,7 +35,7 @@ pub struct Report {
 ///
 /// # Errors
 /// [`NetError::Conflicts`] with all conflicts, otherwise the first request that the kernel refused.
-pub async fn attach(plan: &Plan, check: bool) -> Result<Report, NetError> {
+pub(crate) async fn attach(plan: &Plan, check: bool) -> Result<Report, NetError> {
     tokio::time::timeout(LIMIT, attach_unbounded(plan, check)).await.map_err(|_| NetError::Timeout)?
 }
 
@@ -67,7 +67,7 @@ async fn attach_unbounded(plan: &Plan, check: bool) -> Result<Report, NetError> 
 ///
 /// # Errors
 /// The first request that the kernel refused.
-pub async fn detach(plan: &Plan) -> Result<(), NetError> {
+pub(crate) async fn detach(plan: &Plan) -> Result<(), NetError> {
     tokio::time::timeout(LIMIT, detach_unbounded(plan)).await.map_err(|_| NetError::Timeout)?
 }
 

@@ -11,7 +11,7 @@ use crate::contract::env;
 
 /// A reason why an address or subnet cannot belong to the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Conflict {
+pub(crate) enum Conflict {
     /// The static IP is the address of another interface.
     AddressTaken { static_ip: Ipv4Addr, interface: String },
     /// A route leads to a network that contains the static IP.
@@ -31,7 +31,7 @@ pub enum Conflict {
 
 /// One of the cluster's two subnets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subnet {
+pub(crate) enum Subnet {
     Service,
     Pod,
 }

@@ -9,7 +9,7 @@ pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
 /// The network cannot be attached or detached.
 #[derive(Debug, thiserror::Error)]
-pub enum NetError {
+pub(crate) enum NetError {
     /// The cluster's addresses are in use otherwise. Nothing was changed.
     #[error("{}", Conflicts(.0))]
     Conflicts(Vec<Conflict>),

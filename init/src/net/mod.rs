@@ -25,5 +25,5 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub use attach::{Report, attach, detach};
-pub use plan::Plan;
+pub(crate) use attach::{attach, detach};
+pub(crate) use plan::Plan;

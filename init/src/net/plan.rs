@@ -8,7 +8,7 @@ use crate::contract::ClusterSettings;
 
 /// The addresses and routes that [`attach`](super::attach()) adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The node's fixed address.
     pub static_ip: Ipv4Addr,
     pub service_subnet: Ipv4Net,

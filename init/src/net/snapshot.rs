@@ -13,7 +13,7 @@ pub(super) const LOOPBACK: &str = "lo";
 
 /// The interface of the default route.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Uplink {
+pub(crate) struct Uplink {
     /// Name of the interface, such as `eth0`.
     pub interface: String,
     /// Largest packet in bytes; pods and inner Docker networks must not exceed it.
@@ -24,7 +24,7 @@ pub struct Uplink {
 
 /// A route, with the fields that conflicts need.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
+pub(crate) struct Route {
     pub destination: Ipv4Net,
     /// Name of the outgoing interface.
     pub interface: String,

@@ -13,7 +13,7 @@ use crate::pods::control_plane::{CONTROL_PLANE, NAMESPACE};
 /// The file's content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Inventory {
+pub(crate) struct Inventory {
     /// Deployments, DaemonSets and StatefulSets.
     pub(super) workloads: BTreeSet<Entry>,
     /// Static pods, as the API shows them.
@@ -41,7 +41,7 @@ impl Entry {
 
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum InventoryError {
+pub(crate) enum InventoryError {
     /// It cannot be read or written.
     #[error("inventory {path} cannot be used; bake the image again")]
     Io {
@@ -92,7 +92,7 @@ impl Inventory {
     ///
     /// # Errors
     /// When the file is missing or is none.
-    pub fn read(path: &Path) -> Result<Self, InventoryError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, InventoryError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| InventoryError::Io { path: path.display().to_string(), source })?;
         serde_yaml::from_str(&text).map_err(|source| InventoryError::Yaml { path: path.display().to_string(), source })
@@ -102,7 +102,7 @@ impl Inventory {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn write(&self, path: &Path) -> Result<(), InventoryError> {
+    pub(crate) fn write(&self, path: &Path) -> Result<(), InventoryError> {
         let shown = || path.display().to_string();
         let text = serde_yaml::to_string(self).map_err(|source| InventoryError::Yaml { path: shown(), source })?;
         std::fs::write(path, text).map_err(|source| InventoryError::Io { path: shown(), source })

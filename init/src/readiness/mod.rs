@@ -22,7 +22,7 @@ use crate::contract::{ClusterSettings, names};
 use crate::phases::{BoxError, chain};
 use crate::status::{Board, ComponentState, Readiness, Status};
 use evidence::{Change, Evidence, Question, WorkloadKind, learn};
-pub use inventory::{Inventory, InventoryError};
+pub(crate) use inventory::Inventory;
 use objects::{EndpointSlice, Lease, Metadata, Node, Pod, Workload};
 use questions::Askable;
 use steady::{Steady, Verdict};
@@ -52,7 +52,7 @@ enum News {
 
 /// What readiness is judged by.
 #[derive(Debug, Clone)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// When this boot began, on the clock that nobody sets and on the other: what is older proves nothing.
     pub boot: (Instant, SystemTime),
     /// What the image brings; without one, everything that runs must be ready.
@@ -60,7 +60,7 @@ pub struct Scope {
 }
 
 /// Follows the cluster until the future is dropped.
-pub async fn follow(client: Client, settings: &ClusterSettings, scope: Scope, board: &Board) {
+pub(crate) async fn follow(client: Client, settings: &ClusterSettings, scope: Scope, board: &Board) {
     let (sender, mut news) = mpsc::channel(64);
     // Lists wait for a ready API server, questions for everything that is watched: what is asked too early costs the
     // very processor time that the answer waits for.
@@ -148,7 +148,7 @@ pub async fn follow(client: Client, settings: &ClusterSettings, scope: Scope, bo
 ///
 /// # Errors
 /// When the API server does not list it.
-pub async fn take_inventory(client: &Client) -> Result<Inventory, BoxError> {
+pub(crate) async fn take_inventory(client: &Client) -> Result<Inventory, BoxError> {
     let mut evidence = Evidence::new((Instant::now(), SystemTime::UNIX_EPOCH), None);
     learn(&mut evidence.pods, Change::Listed(client.get::<List<Pod>>(PODS).await?.items));
     learn(&mut evidence.slices, Change::Listed(client.get::<List<EndpointSlice>>(SLICES).await?.items));

@@ -19,7 +19,7 @@ const LOGINS: [&str; 2] = ["/var/lib/kubelet/config.json", "/root/.docker/config
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
+pub(crate) enum ApplyError {
     /// A file cannot be read, written or removed.
     #[error(transparent)]
     File(#[from] SharedFileError),
@@ -55,7 +55,7 @@ impl Note {
 ///
 /// # Errors
 /// [`ApplyError`]; a later boot finishes what this one began.
-pub fn apply_at(root: &Path, plan: &Plan) -> Result<(), ApplyError> {
+pub(crate) fn apply_at(root: &Path, plan: &Plan) -> Result<(), ApplyError> {
     let note_path = under(root, NOTE);
     let before: Note = match read_shared(&note_path)? {
         Some(text) => serde_json::from_str(&text).map_err(|_| ApplyError::Json { path: note_path.clone() })?,

@@ -3,9 +3,9 @@
 //! look for them ([`apply`]). Never part of an image: a bake is asked for none, and what an earlier boot wrote and this
 //! one does not want is taken back.
 
-pub mod apply;
-pub mod plan;
+pub(crate) mod apply;
+pub(crate) mod plan;
 
-pub use apply::{ApplyError, apply_at};
-pub use kubake_contract::registries::*;
-pub use plan::Plan;
+pub(crate) use apply::apply_at;
+pub(crate) use kubake_contract::registries::*;
+pub(crate) use plan::Plan;

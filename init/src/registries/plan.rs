@@ -28,7 +28,7 @@ const HUB_LOGIN: &str = "https://index.docker.io/v1/";
 
 /// What is to be there.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Files that are ours, by their absolute path in the container.
     pub files: BTreeMap<String, String>,
     /// Logins, in the form of Docker's `auths`, by the registry's name there.
@@ -46,7 +46,7 @@ impl fmt::Debug for Plan {
 impl Plan {
     /// What these registries need.
     #[must_use]
-    pub fn new(registries: &[Registry]) -> Self {
+    pub(crate) fn new(registries: &[Registry]) -> Self {
         let mut plan = Self::default();
         for registry in registries {
             let host = &registry.host;
@@ -73,7 +73,7 @@ impl Plan {
 
 /// What dockerd's configuration has to say.
 #[must_use]
-pub fn for_dockerd(registries: &[Registry]) -> Registries {
+pub(crate) fn for_dockerd(registries: &[Registry]) -> Registries {
     let mut mirrors = Vec::new();
     let mut insecure = BTreeSet::new();
     for registry in registries {
@@ -94,7 +94,7 @@ pub fn for_dockerd(registries: &[Registry]) -> Registries {
 }
 
 /// Mirrors of Docker's own registry that dockerd cannot be told of; pods use them all the same.
-pub fn unknown_to_docker(registries: &[Registry]) -> impl Iterator<Item = &Mirror> {
+pub(crate) fn unknown_to_docker(registries: &[Registry]) -> impl Iterator<Item = &Mirror> {
     let hub = registries.iter().filter(|registry| registry.host == DOCKER_HUB);
     hub.flat_map(|registry| &registry.mirrors).filter(|mirror| mirror.for_docker().is_none())
 }

@@ -12,7 +12,7 @@ use crate::supervisor::Service;
 
 /// What of the host its configuration depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Host {
+pub(crate) struct Host {
     /// Without CAP_SYS_RESOURCE a process may not lower its `oom_score_adj`, and containers that ask for it would fail.
     pub has_sys_resource: bool,
 }
@@ -22,19 +22,19 @@ const CONFIG: &str = "/run/kubake/containerd.toml";
 /// Where it looks, at each pull, for what is special about a registry: one directory each (`docs/hosts.md`). It has to be
 /// told: its default is a list of this and Docker's, which the transfer service, by which images of pods are pulled, takes
 /// for one path (2.3.7: `plugins/cri/images/plugin.go`, `core/transfer/registry/registry.go`).
-pub const REGISTRIES: &str = "/etc/containerd/certs.d";
+pub(crate) const REGISTRIES: &str = "/etc/containerd/certs.d";
 
 /// Writes the configuration below `root` (`/` in a container).
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn configure_at(root: &Path, sandbox_image: &str, host: &Host) -> Result<(), ConfigError> {
+pub(crate) fn configure_at(root: &Path, sandbox_image: &str, host: &Host) -> Result<(), ConfigError> {
     write(&under(root, CONFIG), &config(sandbox_image, host))
 }
 
 /// The daemon, with the variables about proxies that it shall have: it pulls the images of pods.
 #[must_use]
-pub fn service(proxies: Vec<(OsString, OsString)>) -> Service {
+pub(crate) fn service(proxies: Vec<(OsString, OsString)>) -> Service {
     Service {
         name: "containerd",
         program: PathBuf::from("/usr/local/bin/containerd"),

@@ -14,7 +14,7 @@ const CONFIG: &str = "/run/kubake/dockerd.json";
 
 /// What is special about registries; by default nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Registries {
+pub(crate) struct Registries {
     /// URLs of mirrors of Docker's own registry.
     pub mirrors: Vec<String>,
     /// Hosts whose certificates are not verified, or which have none.
@@ -25,7 +25,7 @@ pub struct Registries {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn configure_at(root: &Path, registries: &Registries) -> Result<(), ConfigError> {
+pub(crate) fn configure_at(root: &Path, registries: &Registries) -> Result<(), ConfigError> {
     // Images in containerd's store instead of one of dockerd's own: what makes them usable for pods.
     let mut config = serde_json::json!({ "features": { "containerd-snapshotter": true } });
     for (key, list) in [("registry-mirrors", &registries.mirrors), ("insecure-registries", &registries.insecure)] {
@@ -39,7 +39,7 @@ pub fn configure_at(root: &Path, registries: &Registries) -> Result<(), ConfigEr
 /// The daemon, with the variables about proxies that it shall have. It listens on its unix socket only: on TCP without TLS it sleeps 16 s before it serves anything
 /// (moby, `daemon/command/daemon.go`: `loadListeners`), so `docker_proxy` serves TCP instead.
 #[must_use]
-pub fn service(mtu: u32, proxies: Vec<(OsString, OsString)>) -> Service {
+pub(crate) fn service(mtu: u32, proxies: Vec<(OsString, OsString)>) -> Service {
     let args = [
         "--host".to_owned(),
         format!("unix://{}", paths::DOCKER_SOCKET),

@@ -10,16 +10,16 @@ use crate::host::capacity::Amount;
 use crate::supervisor::Service;
 
 /// kubeadm's kubelet configuration; its existence means that kubeadm came as far as kubelet.
-pub const CONFIG: &str = "/var/lib/kubelet/config.yaml";
+pub(crate) const CONFIG: &str = "/var/lib/kubelet/config.yaml";
 /// Where kubelet looks for its client certificate: a link to the one that counts
 /// (client-go's `certificate_store.go`; kubelet's own name for the pair is `kubelet-client`).
-pub const CLIENT_LINK: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+pub(crate) const CLIENT_LINK: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 /// The certificate with its key that a container is born with.
-pub const CLIENT_CERTIFICATE: &str = "/var/lib/kubelet/pki/kubelet-client-first.pem";
+pub(crate) const CLIENT_CERTIFICATE: &str = "/var/lib/kubelet/pki/kubelet-client-first.pem";
 /// What kubelet serves with, so that whoever asks it for logs can verify it.
-pub const SERVING_CERTIFICATE: &str = "/var/lib/kubelet/pki/kubelet.crt";
+pub(crate) const SERVING_CERTIFICATE: &str = "/var/lib/kubelet/pki/kubelet.crt";
 /// The key of [`SERVING_CERTIFICATE`].
-pub const SERVING_KEY: &str = "/var/lib/kubelet/pki/kubelet.key";
+pub(crate) const SERVING_KEY: &str = "/var/lib/kubelet/pki/kubelet.key";
 /// The flags that kubeadm computed for this node (`cmd/kubeadm/app/phases/kubelet/flags.go`).
 const FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
 
@@ -27,7 +27,7 @@ const FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
 ///
 /// # Errors
 /// When kubeadm's flags cannot be read.
-pub fn service_at(root: &Path, reserved: Option<Amount>) -> Result<Service, ConfigError> {
+pub(crate) fn service_at(root: &Path, reserved: Option<Amount>) -> Result<Service, ConfigError> {
     let flags = read(&under(root, FLAGS))?;
     let mut args: Vec<OsString> = vec![
         "--config".into(),

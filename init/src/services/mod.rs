@@ -1,14 +1,14 @@
 //! The daemons of the container, one file each: arguments, environment and configuration files, nothing that behaves.
 
-pub mod containerd;
-pub mod dockerd;
-pub mod kubelet;
+pub(crate) mod containerd;
+pub(crate) mod dockerd;
+pub(crate) mod kubelet;
 
 use std::path::Path;
 
 /// A configuration file that could not be written or read.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     /// Writing failed.
     #[error("cannot write {path}")]
     Write {
@@ -31,7 +31,7 @@ pub enum ConfigError {
 ///
 /// # Errors
 /// When the file system refuses; names the path.
-pub fn write(path: &Path, content: &str) -> Result<(), ConfigError> {
+pub(crate) fn write(path: &Path, content: &str) -> Result<(), ConfigError> {
     let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(path, content));
     written.map_err(|source| ConfigError::Write { path: path.display().to_string(), source })
 }
@@ -40,6 +40,6 @@ pub fn write(path: &Path, content: &str) -> Result<(), ConfigError> {
 ///
 /// # Errors
 /// When the file system refuses; names the path.
-pub fn read(path: &Path) -> Result<String, ConfigError> {
+pub(crate) fn read(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.display().to_string(), source })
 }

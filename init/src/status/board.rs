@@ -10,7 +10,7 @@ use crate::usage::Usage;
 
 /// The only holder of [`Status`]. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Board {
+pub(crate) struct Board {
     started: Instant,
     sender: Arc<watch::Sender<Status>>,
 }
@@ -24,30 +24,30 @@ impl Default for Board {
 impl Board {
     /// Creates a board without events. Its clock starts now.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { started: Instant::now(), sender: Arc::new(watch::Sender::new(Status::booting())) }
     }
 
     /// Returns the time since the supervisor started.
     #[must_use]
-    pub fn uptime(&self) -> Duration {
+    pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 
     /// Returns a reader that receives each change.
     #[must_use]
-    pub fn subscribe(&self) -> watch::Receiver<Status> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Status> {
         self.sender.subscribe()
     }
 
     /// Returns a copy of the present status.
     #[must_use]
-    pub fn snapshot(&self) -> Status {
+    pub(crate) fn snapshot(&self) -> Status {
         self.sender.borrow().clone()
     }
 
     /// Records that a phase starts now.
-    pub fn phase_started(&self, name: &str) {
+    pub(crate) fn phase_started(&self, name: &str) {
         let started_ms = millis(self.uptime());
         self.sender.send_modify(|status| {
             status.phases.push(Phase {
@@ -61,7 +61,7 @@ impl Board {
     }
 
     /// Records that a phase ends now and returns how long it took.
-    pub fn phase_ended(&self, name: &str, outcome: Outcome, detail: Option<String>) -> Duration {
+    pub(crate) fn phase_ended(&self, name: &str, outcome: Outcome, detail: Option<String>) -> Duration {
         let now = millis(self.uptime());
         let mut elapsed = 0;
         self.sender.send_modify(|status| {
@@ -76,7 +76,7 @@ impl Board {
     }
 
     /// Records that a hook starts now.
-    pub fn hook_started(&self, name: &str) {
+    pub(crate) fn hook_started(&self, name: &str) {
         let started_ms = millis(self.uptime());
         self.sender.send_modify(|status| {
             status.hooks.push(Hook {
@@ -90,7 +90,7 @@ impl Board {
     }
 
     /// Records that a hook ends now, with the reason if it failed.
-    pub fn hook_ended(&self, name: &str, failure: Option<String>) {
+    pub(crate) fn hook_ended(&self, name: &str, failure: Option<String>) {
         let now = millis(self.uptime());
         self.sender.send_modify(|status| {
             if let Some(hook) = status.hooks.iter_mut().rev().find(|hook| hook.name == name) {
@@ -102,7 +102,7 @@ impl Board {
     }
 
     /// Sets the state of the container, with a reason for people to read.
-    pub fn set_state(&self, state: State, reason: Option<String>) {
+    pub(crate) fn set_state(&self, state: State, reason: Option<String>) {
         self.sender.send_modify(|status| {
             status.state = state;
             status.reason = reason;
@@ -110,7 +110,7 @@ impl Board {
     }
 
     /// Changes a component's entry, which is created on first use.
-    pub fn update_component(&self, name: &str, change: impl FnOnce(&mut Component)) {
+    pub(crate) fn update_component(&self, name: &str, change: impl FnOnce(&mut Component)) {
         self.sender.send_modify(|status| {
             let index = status.components.iter().position(|component| component.name == name).unwrap_or_else(|| {
                 status.components.push(Component {
@@ -126,7 +126,7 @@ impl Board {
     }
 
     /// Records that `name` became true. Only the first call per name counts.
-    pub fn milestone(&self, name: &str) {
+    pub(crate) fn milestone(&self, name: &str) {
         let at_ms = millis(self.uptime());
         self.sender.send_if_modified(|status| {
             let is_new = !status.milestones.iter().any(|milestone| milestone.name == name);
@@ -138,12 +138,12 @@ impl Board {
     }
 
     /// Records the resources used until the cluster was first ready.
-    pub fn set_usage_at_ready(&self, usage: Usage) {
+    pub(crate) fn set_usage_at_ready(&self, usage: Usage) {
         self.sender.send_modify(|status| status.usage_at_ready = Some(usage));
     }
 
     /// Sets whether the Docker API answers.
-    pub fn set_docker(&self, readiness: Readiness) {
+    pub(crate) fn set_docker(&self, readiness: Readiness) {
         self.sender.send_if_modified(|status| {
             let changed = status.docker != readiness;
             status.docker = readiness;
@@ -152,7 +152,7 @@ impl Board {
     }
 
     /// Sets whether the cluster is ready; returns true when it is ready for the first time.
-    pub fn set_kubernetes(&self, readiness: Readiness) -> bool {
+    pub(crate) fn set_kubernetes(&self, readiness: Readiness) -> bool {
         let now = millis(self.uptime());
         let mut first = false;
         self.sender.send_if_modified(|status| {

@@ -3,7 +3,7 @@
 
 mod board;
 
-pub use board::Board;
-pub use kubake_contract::status::{
+pub(crate) use board::Board;
+pub(crate) use kubake_contract::status::{
     Component, ComponentState, Hook, Milestone, Outcome, Phase, Readiness, State, Status,
 };

@@ -13,7 +13,7 @@ use super::tree::{copy_tree, create_directory, read_directory};
 
 /// The outcome of [`attach`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attached {
+pub(crate) enum Attached {
     /// An earlier boot attached the store: there was nothing to do.
     Again,
     /// The layers were linked, without copying them.
@@ -27,7 +27,7 @@ pub enum Attached {
 ///
 /// # Errors
 /// When there is no store, the volume belongs to another one, or the file system refuses.
-pub fn attach(frozen: &Path, volume: &Path) -> Result<Attached, StoreError> {
+pub(crate) fn attach(frozen: &Path, volume: &Path) -> Result<Attached, StoreError> {
     let expected = read_id(frozen)?;
     let marker = volume.join(MARKER);
     match fs::read_to_string(&marker) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// The store cannot be frozen or attached.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     #[error("cannot {action} {path}")]
     File {
         /// The verb of the operation, such as `read`.

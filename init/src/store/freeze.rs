@@ -12,7 +12,7 @@ use super::tree::{copy_tree, create_directory, read_directory, remove_tree};
 ///
 /// # Errors
 /// When a snapshot holds a whiteout or the file system refuses.
-pub fn freeze(volume: &Path, frozen: &Path) -> Result<(), StoreError> {
+pub(crate) fn freeze(volume: &Path, frozen: &Path) -> Result<(), StoreError> {
     let snapshots = volume.join(SNAPSHOTTER).join("snapshots");
     for entry in read_directory(&snapshots)? {
         // An earlier freeze has checked this snapshot.
@@ -87,7 +87,7 @@ fn is_link(entry: &fs::DirEntry) -> Result<bool, StoreError> {
 ///
 /// # Errors
 /// When a directory cannot be read.
-pub fn find_whiteout(layer: &Path) -> Result<Option<PathBuf>, StoreError> {
+pub(crate) fn find_whiteout(layer: &Path) -> Result<Option<PathBuf>, StoreError> {
     for entry in read_directory(layer)? {
         let kind = entry.file_type().map_err(file("inspect", &entry.path()))?;
         if kind.is_char_device() {

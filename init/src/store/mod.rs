@@ -17,6 +17,5 @@ mod layout;
 mod tests;
 mod tree;
 
-pub use attach::{Attached, attach};
-pub use error::StoreError;
-pub use freeze::{find_whiteout, freeze};
+pub(crate) use attach::{Attached, attach};
+pub(crate) use freeze::{find_whiteout, freeze};

@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use super::error::StoreError;
 use super::layout::{CONTENT, MARKER, SNAPSHOTTER};
 use super::tree::read_directory;
-use super::{Attached, StoreError, attach, freeze};
+use super::{Attached, attach, freeze};
 
 /// A volume as containerd leaves it: one layer, its databases, the state of a running container.
 fn volume(root: &Path) -> PathBuf {

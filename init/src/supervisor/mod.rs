@@ -33,7 +33,7 @@ const LOG_ROTATE_BYTES: u64 = 32 << 20;
 
 /// A daemon, as data.
 #[derive(Debug, Clone)]
-pub struct Service {
+pub(crate) struct Service {
     /// Name in `/status` and of the log file.
     pub name: &'static str,
     /// The program, by absolute path.
@@ -50,7 +50,7 @@ pub struct Service {
 
 /// What can go wrong with a daemon.
 #[derive(Debug, thiserror::Error)]
-pub enum ServiceError {
+pub(crate) enum ServiceError {
     /// It could not be started at all.
     #[error("cannot start {name} ({program})")]
     Spawn {
@@ -110,7 +110,7 @@ enum Standing {
 
 /// Starts and watches daemons.
 #[derive(Debug, Clone)]
-pub struct Supervisor {
+pub(crate) struct Supervisor {
     board: Board,
     logs: PathBuf,
     run: PathBuf,
@@ -119,7 +119,7 @@ pub struct Supervisor {
 
 /// A running daemon.
 #[derive(Debug)]
-pub struct Handle {
+pub(crate) struct Handle {
     name: &'static str,
     log: PathBuf,
     standing: watch::Receiver<Standing>,
@@ -130,7 +130,7 @@ pub struct Handle {
 impl Supervisor {
     /// Log files go to `logs`, notify sockets to `run`; both exist.
     #[must_use]
-    pub fn new(board: Board, logs: PathBuf, run: PathBuf) -> Self {
+    pub(crate) fn new(board: Board, logs: PathBuf, run: PathBuf) -> Self {
         Self { board, logs, run, tasks: TaskTracker::new() }
     }
 
@@ -138,7 +138,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// When its log or notify socket cannot be made, or its program cannot be started the first time.
-    pub fn start(&self, service: Service) -> Result<Handle, ServiceError> {
+    pub(crate) fn start(&self, service: Service) -> Result<Handle, ServiceError> {
         let log = self.logs.join(format!("{}.log", service.name));
         rotate(&log);
         let (sender, standing) = watch::channel(Standing::Starting);
@@ -164,7 +164,7 @@ impl Handle {
     ///
     /// # Errors
     /// When it was given up, or did not say so within `timeout`.
-    pub async fn ready(&self, timeout: Duration) -> Result<(), ServiceError> {
+    pub(crate) async fn ready(&self, timeout: Duration) -> Result<(), ServiceError> {
         let mut standing = self.standing.clone();
         let waited = tokio::time::timeout(timeout, standing.wait_for(|now| *now != Standing::Starting)).await;
         match waited {
@@ -181,7 +181,7 @@ impl Handle {
     }
 
     /// Ends only when the daemon was given up before it ever served.
-    pub async fn given_up(&self) -> ServiceError {
+    pub(crate) async fn given_up(&self) -> ServiceError {
         let mut standing = self.standing.clone();
         let last_exit = match standing.wait_for(|now| matches!(now, Standing::GaveUp(_))).await {
             Ok(now) => match &*now {
@@ -194,7 +194,7 @@ impl Handle {
     }
 
     /// Stops it: SIGTERM, then SIGKILL after its stop timeout. Returns when it is gone.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         self.stop.cancel();
         self.stopped.cancelled().await;
     }
@@ -372,7 +372,7 @@ fn describe(status: ExitStatus) -> String {
 
 /// The last `lines` lines of a log, or why there are none. Reads at most 64 KiB.
 #[must_use]
-pub fn tail(log: &Path, lines: usize) -> String {
+pub(crate) fn tail(log: &Path, lines: usize) -> String {
     const LIMIT: u64 = 64 << 10;
     let read = || -> std::io::Result<String> {
         let mut file = File::open(log)?;

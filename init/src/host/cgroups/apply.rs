@@ -14,7 +14,7 @@ use crate::host::mountinfo;
 ///
 /// # Errors
 /// [`CgroupError`].
-pub fn apply_at(root: &Path) -> Result<(), CgroupError> {
+pub(crate) fn apply_at(root: &Path) -> Result<(), CgroupError> {
     match version(root) {
         Version::V1 => {
             let missing = missing_v1(&mountinfo::load(&under(root, "/proc/self/mountinfo"))?);

@@ -10,7 +10,7 @@ use crate::host::mountinfo::MountInfoError;
 
 /// Cgroups that cannot be prepared for kubelet.
 #[derive(Debug, thiserror::Error)]
-pub enum CgroupError {
+pub(crate) enum CgroupError {
     #[error("cannot read {}; run the container with --privileged", path.display())]
     Read {
         path: PathBuf,

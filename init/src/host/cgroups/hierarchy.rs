@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::files::under;
 
 /// The mount point of cgroups.
-pub const MOUNT_POINT: &str = "/sys/fs/cgroup";
+pub(crate) const MOUNT_POINT: &str = "/sys/fs/cgroup";
 
 /// The child cgroup that receives the container's processes.
 pub(super) const LEAF: &str = "init";
@@ -17,7 +17,7 @@ pub(super) const BUSY_LIMIT: Duration = Duration::from_secs(5);
 
 /// The version of the hierarchy that has the controllers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
+pub(crate) enum Version {
     /// One hierarchy for each controller. Version 2 may be mounted as well, without controllers (hybrid).
     V1,
     /// One hierarchy for all controllers.
@@ -27,7 +27,7 @@ pub enum Version {
 /// Returns the version below `root`. Only the root of a version 2 hierarchy has `cgroup.controllers`, and a hybrid setup
 /// mounts that hierarchy elsewhere.
 #[must_use]
-pub fn version(root: &Path) -> Version {
+pub(crate) fn version(root: &Path) -> Version {
     if under(root, MOUNT_POINT).join("cgroup.controllers").exists() { Version::V2 } else { Version::V1 }
 }
 

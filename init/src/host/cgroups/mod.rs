@@ -15,8 +15,7 @@ mod hierarchy;
 mod namespace;
 mod version_1;
 
-pub use apply::apply_at;
-pub use error::CgroupError;
-pub use hierarchy::{MOUNT_POINT, Version, version};
-pub use namespace::{Entered, enter_own_namespace};
-pub use version_1::missing_v1;
+pub(crate) use apply::apply_at;
+pub(crate) use hierarchy::{MOUNT_POINT, Version, version};
+pub(crate) use namespace::enter_own_namespace;
+pub(crate) use version_1::missing_v1;

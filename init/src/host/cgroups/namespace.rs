@@ -11,7 +11,7 @@ use super::hierarchy::{LEAF, MOUNT_POINT, Version, own_path, version};
 
 /// The outcome of [`enter_own_namespace`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entered {
+pub(crate) enum Entered {
     /// Nothing was changed: version 1, or the container has a namespace of its own already.
     NotNeeded,
     /// The process is in a new namespace, whose root is the container's cgroup.
@@ -27,7 +27,7 @@ pub enum Entered {
 ///
 /// # Errors
 /// [`CgroupError`]; nothing was changed unless it is [`CgroupError::Mount`].
-pub fn enter_own_namespace() -> Result<Entered, CgroupError> {
+pub(crate) fn enter_own_namespace() -> Result<Entered, CgroupError> {
     let root = Path::new("/");
     if version(root) == Version::V1 {
         return Ok(Entered::NotNeeded);

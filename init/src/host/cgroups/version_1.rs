@@ -8,7 +8,7 @@ const NEEDED_V1: [&str; 6] = ["cpu", "cpuacct", "cpuset", "memory", "pids", "dev
 
 /// Returns the needed controllers that no mounted hierarchy has.
 #[must_use]
-pub fn missing_v1(mounts: &[Mount]) -> Vec<&'static str> {
+pub(crate) fn missing_v1(mounts: &[Mount]) -> Vec<&'static str> {
     let has = |controller: &str| {
         mounts
             .iter()
