@@ -1,6 +1,6 @@
-//! Library of `kubake-init`, PID 1 of a kubake container, and the contract it shares with `kubake`.
+//! Library of `kubake-init`, PID 1 of a kubake container.
 //!
-//! Read in this order: [`contract`] (what both sides agree on), [`pid1`] and [`supervise`] (the two stages of the
+//! Read in this order: [`contract`] (what this program and `kubake` agree on), [`pid1`] and [`supervise`] (the two stages of the
 //! process), [`boot`] and [`bake`] (what is done, as lists of phases), then the rooms they call.
 
 mod api;

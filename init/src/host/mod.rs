@@ -11,3 +11,5 @@ pub(crate) mod mountinfo;
 pub(crate) mod mounts;
 pub(crate) mod preflight;
 pub(crate) mod sysctls;
+#[cfg(test)]
+mod test_namespace;

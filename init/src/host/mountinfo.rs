@@ -246,7 +246,7 @@ mod tests {
     #[test]
     #[ignore = "needs root"]
     fn all_mounts_below_go_even_those_in_use() {
-        super::super::mounts::tests::in_namespace(|| {
+        super::super::test_namespace::in_namespace(|| {
             let dir = tempfile::tempdir().unwrap();
             let tmpfs = |path: &Path| {
                 std::fs::create_dir_all(path).unwrap();

@@ -221,24 +221,11 @@ fn call(
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use nix::sched::{CloneFlags, unshare};
-
+    use super::super::test_namespace::in_namespace;
     use super::*;
-
-    /// Runs `test` in a mount namespace of its own, whose mounts do not propagate.
-    pub(in crate::host) fn in_namespace(test: impl FnOnce() + Send + 'static) {
-        let thread = std::thread::spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNS).unwrap();
-            mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
-            test();
-        });
-        if let Err(panic) = thread.join() {
-            std::panic::resume_unwind(panic);
-        }
-    }
 
     fn missing(table: &str) -> Vec<&'static str> {
         plan(TABLE, Path::new("/"), &mountinfo::parse(table).unwrap())
