@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
 
-/// Length of a [`short`] digest. 64 bits are enough to tell a user's images and settings apart.
+/// Length of a [`short`] digest. 64 bits distinguish the images and settings of one user.
 const SHORT_LENGTH: usize = 16;
 
 /// Hashes the parts so that `["ab", "c"]` and `["a", "bc"]` differ: the length of each part goes before it.

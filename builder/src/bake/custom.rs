@@ -141,11 +141,11 @@ mod tests {
     fn only_a_baked_image_is_taken_further() {
         let settings = serde_json::to_string(&ClusterSettings::default()).unwrap();
         assert_eq!(cluster_of("a", &image("baked", &settings)).unwrap(), ClusterSettings::default());
-        for (stage, settings, told) in [
+        for (stage, settings, text) in [
             ("appliance", settings.as_str(), "`a` was not created by `kubake bake`"),
             ("baked", "{", "`a` was baked by another version of kubake"),
         ] {
-            assert_eq!(cluster_of("a", &image(stage, settings)).unwrap_err().to_string(), told);
+            assert_eq!(cluster_of("a", &image(stage, settings)).unwrap_err().to_string(), text);
         }
     }
 }

@@ -1,5 +1,4 @@
-//! Builds one target of the Dockerfile, as an image or as a tar of its files. What a target consists of is the Dockerfile's
-//! business.
+//! Builds one target of the Dockerfile, as an image or as a tar archive of its files.
 
 use std::ffi::OsString;
 use std::ops::ControlFlow;
@@ -17,9 +16,9 @@ use super::image_cleanup::remove_replaced_image;
 use crate::engine::command::{Build, EngineCommand, SecretSource};
 use crate::printer::Phase;
 
-/// The target with everything installed.
+/// The target that is the root file system of every cluster.
 pub(super) const APPLIANCE: &str = "appliance";
-/// Where distributions keep the certificate authorities that a host trusts, its own ones included.
+/// Paths of the CA bundle that a host trusts, in various distributions.
 const CA_BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -27,10 +26,10 @@ const CA_BUNDLES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// A build without attestations: they turn an image into an index of two, which `save` and `import` then carry along.
-struct Plain(Build);
+/// A build without attestations, which would turn an image into an index that `save` and `import` carry along.
+struct WithoutAttestations(Build);
 
-impl EngineCommand for Plain {
+impl EngineCommand for WithoutAttestations {
     fn args(&self) -> Vec<OsString> {
         self.0.args()
     }
@@ -46,7 +45,7 @@ impl EngineCommand for Plain {
     }
 }
 
-/// Builds the image of a target and calls it `name`.
+/// Builds the image of a target with this name, and removes the image that had the name before.
 pub(super) fn build_one(context: &Context<'_>, phase: &Phase, target: &str, name: String) -> Result<Built, Error> {
     let command = Build { tags: vec![name.clone()], ..command(context, target)? };
     let before = find_image(context.engine, &name)?;
@@ -58,7 +57,7 @@ pub(super) fn build_one(context: &Context<'_>, phase: &Phase, target: &str, name
     Ok(Built { name, id })
 }
 
-/// Builds a target and writes its files into a tar, instead of making an image of them.
+/// Builds a target and writes its files into a tar archive instead of an image.
 pub(super) fn build_tree(context: &Context<'_>, phase: &Phase, target: &str, file: &Path) -> Result<(), Error> {
     run(context, phase, target, Build { tree: Some(file.to_owned()), ..command(context, target)? })
 }
@@ -71,7 +70,7 @@ fn command(context: &Context<'_>, target: &str) -> Result<Build, Error> {
     Ok(Build {
         target: Some(target.to_owned()),
         args,
-        // BuildKit knows them without a line in the Dockerfile, and keeps them out of its cache keys.
+        // BuildKit predefines these arguments, and keeps them out of its cache keys.
         args_of_environment: UNDERSTOOD
             .as_flattened()
             .iter()
@@ -89,7 +88,7 @@ fn run(context: &Context<'_>, phase: &Phase, target: &str, command: Build) -> Re
     phase.message(target);
     context
         .engine
-        .stream(&Plain(command), |line| {
+        .stream(&WithoutAttestations(command), |line| {
             phase.detail(line.text);
             if let Some(step) = progress.line(line.text) {
                 phase.message(format_args!("{target} {step}"));
@@ -100,7 +99,7 @@ fn run(context: &Context<'_>, phase: &Phase, target: &str, command: Build) -> Re
         .map_err(|source| Error::Build { target: target.to_owned(), source })
 }
 
-/// Only the appliance is labelled: what goes into the cluster has nobody to look for it, and stays as upstream's.
+/// Labels of a target. Only the appliance has any: kubake never looks for the images of the cluster, which stay as upstream.
 fn labels_of(target: &str, version: String) -> Vec<(String, String)> {
     if target != APPLIANCE {
         return Vec::new();
@@ -108,7 +107,7 @@ fn labels_of(target: &str, version: String) -> Vec<(String, String)> {
     vec![(labels::STAGE.to_owned(), APPLIANCE.to_owned()), (labels::KUBERNETES_VERSION.to_owned(), version)]
 }
 
-/// The host's own bundle, so that a build behind a proxy that intercepts TLS works; a secret is in no layer.
+/// The CA bundle of this host, so that builds work behind a proxy that intercepts TLS. A build secret is in no layer.
 fn ca_bundle() -> Option<PathBuf> {
     std::env::var_os("SSL_CERT_FILE")
         .map(PathBuf::from)

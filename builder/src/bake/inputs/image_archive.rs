@@ -19,7 +19,7 @@ pub(crate) struct Archive {
     pub path: PathBuf,
     /// File name, for messages and for the inbox.
     pub name: String,
-    /// Digest of the content; empty if it was just saved and is no input.
+    /// Digest of the content; empty for an archive that kubake saved, which is not an input.
     pub digest: String,
     /// Bytes as plain tar, the form in which it is copied.
     pub size: u64,
