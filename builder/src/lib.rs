@@ -1,24 +1,29 @@
-//! `kubake`: bakes a kubeadm cluster into one container image and runs it. The library holds everything; the program
-//! only wires.
+//! `kubake`: bakes a kubeadm cluster into one container image and runs it. Its only way in is [`run`].
 
-pub mod advice;
-pub mod bake;
-pub mod base_image;
-pub mod bench;
-pub mod checkout;
-pub mod cli;
-pub mod commands;
+#![expect(unreachable_pub, reason = "modules are private; items become `pub(crate)` with the work on each")]
+
+mod advice;
+mod bake;
+mod base_image;
+mod bench;
+mod checkout;
+mod cli;
+mod commands;
 mod digest;
-pub mod doctor;
-pub mod engine;
-pub mod host_context;
-
+mod doctor;
+#[allow(clippy::allow_attributes, dead_code, unused_imports, reason = "the room is being split; goes with it")]
+mod engine;
+mod host_context;
 mod image_reference;
 mod install;
-pub mod kubeconfig;
-pub mod printer;
+mod kubeconfig;
+mod printer;
 mod private_tar;
-pub mod process;
-pub mod settings;
-pub mod up;
-pub mod versions;
+#[allow(clippy::allow_attributes, dead_code, unused_imports, reason = "the room is being split; goes with it")]
+mod process;
+mod program;
+mod settings;
+mod up;
+mod versions;
+
+pub use program::run;

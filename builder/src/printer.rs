@@ -63,14 +63,14 @@ impl Printer {
     }
 
     /// A printer without a terminal whose lines a test can read with [`Printer::captured`].
-    #[must_use]
+    #[cfg(test)]
     pub fn capturing(verbosity: Verbosity) -> Self {
         let captured = Some(Mutex::new(String::new()));
         Self { inner: Arc::new(Inner { verbosity, json: false, colour: false, bars: None, captured }) }
     }
 
     /// What a [`Printer::capturing`] printer was given.
-    #[must_use]
+    #[cfg(test)]
     pub fn captured(&self) -> String {
         self.inner.captured.as_ref().map(|text| lock(text).clone()).unwrap_or_default()
     }
@@ -274,12 +274,6 @@ impl Phase {
     /// A line of what the work says, shown with `-v`.
     pub fn detail(&self, text: impl Display) {
         self.printer.detail(format_args!("  {text}"));
-    }
-
-    /// How long the work has been running.
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
-        self.started.elapsed()
     }
 
     /// The work is done.

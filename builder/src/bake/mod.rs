@@ -39,5 +39,5 @@ mod user_images;
 pub use error::Error;
 pub(crate) use error::differences_text;
 pub use hook_secrets::{Error as HookSecretsError, HookSecrets};
-pub use options::{Baked, Options};
+pub use options::Options;
 pub use run::bake;

@@ -12,4 +12,3 @@ pub use ensure::ensure;
 #[cfg(test)]
 pub(crate) use ensure::for_tests;
 pub use error::BaseImageError;
-pub use names::{MADE, PUBLISHED};

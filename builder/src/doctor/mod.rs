@@ -5,6 +5,5 @@ mod facts;
 mod judge;
 mod report;
 
-pub use facts::{EngineState, Facts, Host};
-pub use judge::{Finding, Verdict};
-pub use report::{Report, mark};
+pub use judge::Verdict;
+pub use report::Report;

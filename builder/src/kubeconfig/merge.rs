@@ -3,22 +3,10 @@
 use serde_yaml::{Mapping, Value};
 
 use super::entries::Entries;
-use super::error::{Error, Wrong};
+use super::error::Wrong;
 
 /// Name of the extension on entries of kubake.
 pub const MARK: &str = "kubake.io";
-
-impl Entries {
-    /// A kubeconfig with only this cluster.
-    ///
-    /// # Errors
-    /// [`Error::Served`] if the entries cannot be written as YAML.
-    pub fn standalone(&self) -> Result<String, Error> {
-        let mut tree = Value::Null;
-        merge(&mut tree, self, true).map_err(|wrong| Error::Served(format!("{wrong:?}")))?;
-        serde_yaml::to_string(&tree).map_err(|error| Error::Served(error.to_string()))
-    }
-}
 
 const LISTS: [(&str, &str); 3] = [("clusters", "cluster"), ("users", "user"), ("contexts", "context")];
 

@@ -16,4 +16,3 @@ mod tests;
 pub use entries::Entries;
 pub use error::Error;
 pub use file::{add, check, remove};
-pub use merge::MARK;

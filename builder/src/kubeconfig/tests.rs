@@ -113,8 +113,9 @@ fn what_the_cluster_serves_is_checked() {
     for text in ["", "oops", "clusters: []", "clusters: [{name: a, cluster: {server: x}}]", "{"] {
         assert!(matches!(Entries::from_served(text, "a", None), Err(Error::Served(_))), "{text}");
     }
-    let standalone = tree(&entries("b").standalone().unwrap());
-    assert_eq!(standalone.get("current-context").and_then(Value::as_str), Some("b"));
+    let mut fresh = Value::Null;
+    merge(&mut fresh, &entries("b"), true).unwrap();
+    assert_eq!(fresh.get("current-context").and_then(Value::as_str), Some("b"));
 }
 
 fn foreign_tree() -> impl Strategy<Value = Value> {

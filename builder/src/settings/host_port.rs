@@ -65,21 +65,9 @@ impl fmt::Display for HostPort {
 
 /// The protocol of a published port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Protocol {
     Tcp,
     Udp,
-}
-
-impl Protocol {
-    /// As Docker writes it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        }
-    }
 }
 
 /// One more port to publish.

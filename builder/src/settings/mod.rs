@@ -27,15 +27,15 @@ mod switch;
 mod tests;
 mod yaml;
 
-pub use bake::BakeSettings;
 #[cfg(test)]
 pub(crate) use cluster::different;
-pub use container::ContainerSettings;
 pub use duration::{DEFAULT_VALIDITY, print_validity};
 pub use entry::{Entry, Origin};
 pub use error::{Error, Problem};
-pub use host_port::{HostPort, Protocol, Publish};
-pub use limits::{Cpus, Memory};
+#[cfg(test)]
+pub use host_port::Publish;
+pub use host_port::{HostPort, Protocol};
+pub use limits::Cpus;
 pub use ports::HostPorts;
 pub use reference::reference;
 pub use resolved::{Settings, declarations, flag};

@@ -38,7 +38,6 @@ pub enum Shape {
 
 /// Subcommands that take flags for some of the settings. `up` and `settings` take the flags of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named as the subcommands are")]
 pub enum Subcommand {
     Bake,
     Bench,
