@@ -14,7 +14,6 @@ mod doctor;
 #[allow(clippy::allow_attributes, dead_code, unused_imports, reason = "the room is being split; goes with it")]
 mod engine;
 mod host_context;
-mod image_reference;
 mod install;
 mod kubeconfig;
 mod printer;

@@ -1,14 +1,13 @@
 //! Builds the appliance and the images of the control plane. Owns the list of targets; the Dockerfile says what each
 //! contains.
 
-use kubake_contract::names;
+use kubake_contract::{ImageReference, names};
 
 use super::context::Context;
 use super::error::{Error, failed_to};
 use super::image_build::{APPLIANCE, build_one};
 use crate::base_image::{self, BaseImage};
 use crate::engine::command::{ContainerSpec, Run};
-use crate::image_reference::ImageReference;
 use crate::printer::Phase;
 use crate::versions;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use kubake_contract::{BakeRequest, ClusterSettings, labels, paths, roles};
+use kubake_contract::{BakeRequest, ClusterSettings, ImageReference, labels, paths, roles};
 
 use super::bootable::{self, BootableImage};
 use super::context::{Context, find_image};
@@ -18,7 +18,6 @@ use super::{addon_build, check, components};
 use crate::checkout::Checkout;
 use crate::engine::command::Pull;
 use crate::engine::{Engine, Image};
-use crate::image_reference::ImageReference;
 use crate::printer::{Phase, Printer};
 use crate::settings::Settings;
 

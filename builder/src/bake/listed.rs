@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use kubake_contract::ImageReference;
+
 use super::context::find_image;
 use super::engine_archive::save;
 use super::error::{Error, failed_to};
@@ -12,7 +14,6 @@ use super::inputs::{self, Listed, Platform, Problem};
 use crate::advice::Advice;
 use crate::engine::command::{Pull, Tag};
 use crate::engine::{Engine, Image, ImageGuard};
-use crate::image_reference::ImageReference;
 use crate::printer::{Phase, chain};
 
 /// Repository of temporary names, for images that a list names by digest.

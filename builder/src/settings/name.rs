@@ -1,6 +1,6 @@
 //! Names of clusters and images, as far as they can be checked without an engine.
 
-use crate::image_reference::ImageReference;
+use kubake_contract::ImageReference;
 
 /// Checks a cluster's name: it becomes a container's name, a kubeconfig context and part of file names.
 ///

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use kubake_contract::ImageReference;
 use kubake_contract::token::Token;
 use kubake_contract::{ClusterSettings, endpoints, labels, names};
 use serde::Serialize;
@@ -22,7 +23,6 @@ use crate::engine::command::{
 };
 use crate::engine::{Container, ContainerGuard, Engine, Image, Input, Location, RunError};
 use crate::host_context::HostContext;
-use crate::image_reference::ImageReference;
 use crate::kubeconfig::{self, Entries};
 use crate::printer::Printer;
 use crate::settings::{Cpus, DEFAULT_VALIDITY, HostPort, Key, Origin, Settings, print_validity};

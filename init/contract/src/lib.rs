@@ -11,6 +11,7 @@ mod event;
 pub mod exit;
 pub mod hook_env;
 pub mod hooks;
+mod image_reference;
 pub mod labels;
 pub mod moments;
 pub mod names;
@@ -28,6 +29,7 @@ pub mod usage;
 pub use bake_request::{ADDON_PREFIX, BakeRequest, CONTROL_PLANE_ARCHIVE, MANIFESTS_DIR};
 pub use cluster_settings::{CONTROL_PLANE_CPU, ClusterSettings, is_certificate_name};
 pub use event::Event;
+pub use image_reference::ImageReference;
 pub use timeouts::{
     BAKE_HOOK_TIMEOUT, BOOT_HOOK_TIMEOUT, BOOT_TIMEOUT, CERT_LIFETIME, HEALTHCHECK_LIMIT, HEALTHCHECK_WAIT,
 };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{ctr, expected_images, flatten, freeze, remove, request};
-use crate::contract::{CONTROL_PLANE_ARCHIVE, names, paths};
+use crate::contract::{CONTROL_PLANE_ARCHIVE, ImageReference, names, paths};
 use crate::phases::{BoxError, Events, PhaseError, Phases};
 use crate::services;
 use crate::stage::{SANDBOX_IMAGE, Stage};
@@ -36,7 +36,7 @@ pub(crate) async fn bake_images(stage: &mut Stage, events: Events) -> Result<(),
             let expected = expected_images(&stage.settings.kubernetes_version).await?;
             let sandbox = expected
                 .iter()
-                .find(|name| base_name(name) == "pause")
+                .find(|name| ImageReference::parse(name).is_some_and(|image| image.base_name() == "pause"))
                 .ok_or_else(|| BoxError::from("kubeadm names no pause image for this version of Kubernetes"))?;
             services::write(Path::new(SANDBOX_IMAGE), sandbox)?;
             // A baked image that serves as base brings its store along; a bare appliance has none.
@@ -119,8 +119,13 @@ async fn name_control_plane(expected: &[String]) -> Result<(), BoxError> {
     let present = image_names().await?;
     let built = format!("docker.io/{}/", names::BUILD_REPOSITORY);
     for image in &present {
-        let Some(rest) = image.strip_prefix(&built) else { continue };
-        if let Some(name) = expected.iter().find(|name| base_and_tag(name) == rest) {
+        let Some(image_built) = ImageReference::parse(image).filter(|_| image.starts_with(&built)) else { continue };
+        let is_wanted = |name: &&String| {
+            ImageReference::parse(name).is_some_and(|wanted| {
+                (wanted.base_name(), wanted.tag()) == (image_built.base_name(), image_built.tag())
+            })
+        };
+        if let Some(name) = expected.iter().find(is_wanted) {
             ctr().args(["images", "tag", "--force", image, name]).capture().await?;
             // Synchronously: what the import discarded is collected with it.
             ctr().args(["images", "rm", "--sync", image]).capture().await?;
@@ -172,16 +177,9 @@ fn renamings(present: &[String], wanted: &BTreeMap<String, String>) -> Result<Ve
     Ok(renamings)
 }
 
-/// As containerd wants it: with registry and tag (Docker's rules for what may be left out).
+/// The name with registry and tag that kubelet looks for. A name that is not a reference stays as it is.
 fn full_name(name: &str) -> String {
-    let registry = name.split_once('/').map(|(registry, _)| registry).unwrap_or_default();
-    let has_registry = registry.contains(['.', ':']) || registry == "localhost";
-    let name = match (has_registry, name.contains('/')) {
-        (true, _) => name.to_owned(),
-        (false, true) => format!("docker.io/{name}"),
-        (false, false) => format!("docker.io/library/{name}"),
-    };
-    if base_and_tag(&name).contains([':', '@']) { name } else { format!("{name}:latest") }
+    ImageReference::parse(name).map_or_else(|| name.to_owned(), |reference| reference.canonical())
 }
 
 pub(super) async fn image_names() -> Result<Vec<String>, BoxError> {
@@ -206,16 +204,6 @@ fn archives(inbox: &Path) -> Result<Vec<PathBuf>, BoxError> {
     }
     archives.sort();
     Ok(archives)
-}
-
-/// `registry.k8s.io/coredns/coredns:v1` is `coredns:v1`.
-fn base_and_tag(image: &str) -> &str {
-    image.rsplit('/').next().unwrap_or(image)
-}
-
-fn base_name(image: &str) -> &str {
-    let last = base_and_tag(image);
-    last.split([':', '@']).next().unwrap_or(last)
 }
 
 #[cfg(test)]
@@ -249,12 +237,5 @@ mod tests {
             "unpacking docker.io/me/app:1 (sha256:00)...done\nunpacking import-2026-01-02:1.29 (sha256:01)...done\n";
         assert_eq!(nameless(output), Some("1.29"));
         assert_eq!(nameless("unpacking docker.io/me/import-20:1 (sha256:00)...done\n"), None);
-    }
-
-    #[test]
-    fn names_are_taken_apart() {
-        assert_eq!(base_and_tag("registry.k8s.io/coredns/coredns:v1.12.1"), "coredns:v1.12.1");
-        assert_eq!(base_name("registry.k8s.io/pause:3.10.2"), "pause");
-        assert_eq!(base_name("pause"), "pause");
     }
 }

@@ -10,9 +10,10 @@
 
 use std::path::{Path, PathBuf};
 
+use kubake_contract::ImageReference;
+
 use super::platform::Platform;
 use super::problem::Problem;
-use crate::image_reference::ImageReference;
 
 /// Prefix of an image that the engine must have.
 const LOCAL: &str = "docker://";

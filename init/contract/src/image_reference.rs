@@ -1,5 +1,5 @@
 //! Image references such as `registry.example:5000/team/app:1.0`, with Docker's rules for the parts that may be left out.
-//! `oci_spec` parses them; nothing else in this crate takes a reference apart. Pure: asks no engine and no registry.
+//! `oci_spec` parses them; nothing else in kubake takes a reference apart. Pure: asks no engine and no registry.
 
 use oci_spec::distribution::Reference;
 
@@ -10,7 +10,7 @@ const IPV6_STAND_IN: &str = "ipv6.invalid";
 
 /// A well-formed reference to an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ImageReference {
+pub struct ImageReference {
     text: String,
     parsed: Reference,
     /// The host in brackets for which [`IPV6_STAND_IN`] stands in `parsed`.
@@ -20,7 +20,7 @@ pub(crate) struct ImageReference {
 impl ImageReference {
     /// Parses a reference. Returns `None` if an engine would refuse it, or take it for an option.
     #[must_use]
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         // The library's `\w` takes letters of every language for a tag, and Docker's is ASCII.
         if !text.is_ascii() {
             return None;
@@ -39,20 +39,20 @@ impl ImageReference {
 
     /// Whether the text names the registry, so that the image can be pulled without guessing.
     #[must_use]
-    pub(crate) fn names_registry(&self) -> bool {
+    pub fn names_registry(&self) -> bool {
         let names = |registry: &str| self.text.strip_prefix(registry).is_some_and(|rest| rest.starts_with('/'));
         self.ipv6_host.is_some() || names(self.parsed.registry()) || self.text.starts_with(LEGACY_DOCKER_HUB)
     }
 
     /// Whether the text names a digest.
     #[must_use]
-    pub(crate) fn has_digest(&self) -> bool {
+    pub fn has_digest(&self) -> bool {
         self.parsed.digest().is_some()
     }
 
     /// The text, with `:latest` where it has neither tag nor digest.
     #[must_use]
-    pub(crate) fn with_tag(&self) -> String {
+    pub fn with_tag(&self) -> String {
         match self.parsed.tag() {
             Some(tag) if !self.has_digest() && !self.text.ends_with(&format!(":{tag}")) => {
                 format!("{}:{tag}", self.text)
@@ -64,21 +64,27 @@ impl ImageReference {
     /// `REGISTRY/REPOSITORY@DIGEST`, the name under which Kubernetes looks for an image by digest: a tag beside the digest
     /// does not count. `None` without a digest.
     #[must_use]
-    pub(crate) fn by_digest(&self) -> Option<String> {
+    pub fn by_digest(&self) -> Option<String> {
         let digest = self.parsed.digest()?;
         Some(self.with_host(self.parsed.clone_with_digest(digest.to_owned()).whole()))
     }
 
+    /// The name that kubelet looks for: with registry, repository, and tag or digest.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        self.with_host(self.parsed.whole())
+    }
+
     /// The last part of the repository: `coredns` of `registry.k8s.io/coredns/coredns:v1.14.1`.
     #[must_use]
-    pub(crate) fn base_name(&self) -> &str {
+    pub fn base_name(&self) -> &str {
         let repository = self.parsed.repository();
         repository.rsplit('/').next().unwrap_or(repository)
     }
 
     /// The tag; `latest` where the text has neither tag nor digest.
     #[must_use]
-    pub(crate) fn tag(&self) -> Option<&str> {
+    pub fn tag(&self) -> Option<&str> {
         self.parsed.tag()
     }
 
@@ -146,6 +152,19 @@ mod tests {
         ] {
             assert_eq!(parsed(text).by_digest(), None);
             assert_eq!(parsed(&format!("{text}@{digest}")).by_digest().unwrap(), format!("{name}@{digest}"));
+        }
+    }
+
+    #[test]
+    fn a_canonical_name_has_all_parts() {
+        for (text, name) in [
+            ("nginx:1.29", "docker.io/library/nginx:1.29"),
+            ("me/tool", "docker.io/me/tool:latest"),
+            ("localhost/y:2", "localhost/y:2"),
+            ("docker.io/kubake/by-digest:0", "docker.io/kubake/by-digest:0"),
+            ("[::1]:5000/app", "[::1]:5000/app:latest"),
+        ] {
+            assert_eq!(parsed(text).canonical(), name);
         }
     }
 
