@@ -1,6 +1,6 @@
-//! What containers are told about this machine's surroundings: registries, CAs, proxies. Owns where each of it is read, that
-//! `kubake-init` would understand it, and how it travels: variables by their names, files as a tar stream for a container
-//! that has not started, since the engine may run on a machine that has none of them. Runs nothing, and shows no secret.
+//! What a container receives of this host's context: registries, CAs, proxies. Owns where each is read, the check that
+//! `kubake-init` will accept it, and how it travels: variables by name, files as a tar stream into a container that has not
+//! started, since the engine may run on another machine. Runs nothing, and shows no secret.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,56 +17,56 @@ use crate::printer::{Printer, chain};
 use crate::private_tar::PrivateTar;
 use crate::settings::{Error, Key, Origin, Problem, Settings};
 
-/// The file about registries, as a container has it.
+/// Name of the registries file in a container.
 const REGISTRIES: &str = "registries.yaml";
-/// The CAs beside Debian's, as a container has them.
+/// Name in a container of the file with CAs besides Debian's.
 const EXTRA_CA_CERTS: &str = "extra-ca.crt";
-/// Variables that are handed on as they are, all three or none.
-const THREE: [&str; 3] = [env::REGISTRY, env::REGISTRY_USER, env::REGISTRY_PASSWORD];
+/// Variables of one registry's login, which a container receives unchanged: all three or none.
+const LOGIN_VARIABLES: [&str; 3] = [env::REGISTRY, env::REGISTRY_USER, env::REGISTRY_PASSWORD];
 
-/// What a container is told. By default nothing.
+/// What a container receives of this host; nothing by default.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct HostContext {
-    /// What the file about registries says, with what the files hold that it names; none without such a file.
+    /// The registries file, with the content of the files that it names; none without such a file.
     registries: Option<Vec<Registry>>,
-    /// CAs that it trusts beside Debian's, as PEM.
+    /// CAs that the container trusts besides Debian's, as PEM.
     authorities: Vec<String>,
-    /// One registry, as the environment has it.
-    three: Vec<(String, String)>,
-    /// Variables about proxies, in both spellings.
+    /// The variables of one registry's login, where the environment has them.
+    login: Vec<(String, String)>,
+    /// Proxy variables, in both spellings.
     proxies: Vec<(String, String)>,
-    /// Variables about proxies that no container reaches.
+    /// Proxy variables whose proxy no container reaches.
     unreachable: Vec<&'static str>,
 }
 
 impl fmt::Debug for HostContext {
-    // Values may be secrets, a proxy's URL as well as a password.
+    // Values may be secrets: a password, or a proxy's URL with one.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = |variables: &[(String, String)]| variables.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
         formatter
             .debug_struct("HostContext")
             .field("registries", &self.registries)
             .field("authorities", &self.authorities.len())
-            .field("variables", &[names(&self.three), names(&self.proxies)].concat())
+            .field("variables", &[names(&self.login), names(&self.proxies)].concat())
             .finish_non_exhaustive()
     }
 }
 
 impl HostContext {
-    /// For a build container: whom hooks trust and how they reach the world.
+    /// Collects what the hooks of a build container need: CAs and proxies.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// All problems at once.
     pub fn for_bake(settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let host_context = Self::begin(settings, &variable, &mut problems);
         if problems.is_empty() { Ok(host_context) } else { Err(Error::Problems(problems)) }
     }
 
-    /// For a cluster: the same and what is known of registries.
+    /// Collects what a cluster needs: CAs, proxies and registries.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// All problems at once.
     pub fn for_up(settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let mut host_context = Self::begin(settings, &variable, &mut problems);
@@ -80,17 +80,17 @@ impl HostContext {
                 Err(errors) => errors.iter().for_each(|error| add(origin(), error)),
             }
         }
-        // Alone it is a variable that many CI systems and scripts set for themselves.
+        // Many CI systems and scripts set REGISTRY alone, for purposes of their own.
         let is_set = |name: &str| variable(name).is_some_and(|value| !value.trim().is_empty());
         let is_login = is_set(env::REGISTRY_USER) || is_set(env::REGISTRY_PASSWORD);
         match request::from_three(|name: &str| variable(name).filter(|_| is_login)) {
-            Ok(three) => {
-                if three.is_some() {
+            Ok(login) => {
+                if login.is_some() {
                     let value = |name: &str| Some((name.to_owned(), variable(name)?));
-                    host_context.three = THREE.into_iter().filter_map(value).collect();
+                    host_context.login = LOGIN_VARIABLES.into_iter().filter_map(value).collect();
                 }
                 let mut all = host_context.registries.clone().unwrap_or_default();
-                if let Err(error) = request::together(&mut all, three) {
+                if let Err(error) = request::together(&mut all, login) {
                     add(origin(), &error);
                 }
             }
@@ -113,7 +113,7 @@ impl HostContext {
             problems.extend(errors.iter().map(problem));
             return host_context;
         }
-        // In the host's own network its loopback is the container's, too.
+        // In the host's network, the host's loopback interface is the container's.
         let has_own_loopback = settings.container.network.as_deref() != Some("host");
         for spellings in proxies::UNDERSTOOD {
             let set = |name: &'static str| Some((name, variable(name)?)).filter(|(_, value)| !value.trim().is_empty());
@@ -122,37 +122,38 @@ impl HostContext {
                 host_context.unreachable.push(name);
                 continue;
             }
-            // In both, because the engine's client completes the one that is missing from its user's configuration.
+            // Both spellings, because the engine's client takes a missing one from its user's configuration.
             host_context.proxies.extend(spellings.map(|name| (name.to_owned(), value.clone())));
         }
         host_context
     }
 
-    /// Says what is not handed on.
+    /// Warns about proxies that containers do not receive.
     pub fn warn(&self, printer: &Printer) {
         let [first, rest @ ..] = self.unreachable.as_slice() else { return };
         let (names, what) = match rest {
             [] => ((*first).to_owned(), "leads to"),
             rest => (format!("{first} and {}", rest.join(" and ")), "lead to"),
         };
-        printer
-            .warn(format_args!("{names} {what} a loopback address, where no container finds a proxy: not handed on"));
+        printer.warn(format_args!(
+            "{names} {what} a loopback address, which containers cannot reach; they do not receive it"
+        ));
         printer.hint("name the proxy by an address of this machine that its containers reach");
     }
 
-    /// CAs that are trusted beside Debian's, a block of PEM each.
+    /// CAs that containers trust besides Debian's, one PEM block each.
     #[must_use]
     pub fn authorities(&self) -> &[String] {
         &self.authorities
     }
 
-    /// Variables about proxies, whose values may hold passwords.
+    /// Proxy variables; their values may hold passwords.
     #[must_use]
     pub fn proxies(&self) -> &[(String, String)] {
         &self.proxies
     }
 
-    /// Variables whose values may be told: where the files are.
+    /// Variables whose values may be shown: the paths of the files in the container.
     #[must_use]
     pub fn variables(&self) -> Vec<(String, String)> {
         let files = [
@@ -166,13 +167,13 @@ impl HostContext {
     /// Variables whose values may be secrets.
     #[must_use]
     pub fn secret_variables(&self) -> Vec<(String, String)> {
-        self.three.iter().chain(&self.proxies).cloned().collect()
+        self.login.iter().chain(&self.proxies).cloned().collect()
     }
 
-    /// A tar stream of the files, for root alone, to be unpacked at `/`; none where there are none.
+    /// Packs the files, readable by root alone, into a tar stream to unpack at `/`; none without files.
     ///
     /// # Errors
-    /// When there is no memory left.
+    /// When the stream cannot be written into memory.
     pub fn pack(&self) -> io::Result<Option<Vec<u8>>> {
         let mut files = Vec::new();
         if let Some(registries) = &self.registries {
@@ -197,14 +198,14 @@ impl HostContext {
         archive.finish().map(Some)
     }
 
-    /// What a new container is told and how large it may be, by what it is called, each with what may be known of it: enough
-    /// to see whether a container was made with the same, as far as that is no secret.
+    /// What a new container receives and its limits, as name and comparable value. Values hold no secret: they show whether
+    /// another container received the same, as far as that can be known without one.
     #[must_use]
     pub fn marks(&self, settings: &Settings) -> BTreeMap<String, String> {
         let mut marks = BTreeMap::new();
         let mut add = |name: String, value: String| marks.insert(name, value);
         if let Some(registries) = &self.registries {
-            // A hash of a password is a help to whoever wants to guess it.
+            // A hash of a password would help to guess it.
             let mut open = registries.clone();
             for login in open.iter_mut().filter_map(|registry| registry.login.as_mut()) {
                 *login = Login { user: login.user.clone(), password: "-".to_owned() };
@@ -224,7 +225,7 @@ impl HostContext {
         if let Some(memory) = settings.container.memory {
             add(Key::MEMORY.path().to_owned(), memory.to_string());
         }
-        if let Some((name, host)) = self.three.first() {
+        if let Some((name, host)) = self.login.first() {
             add(name.clone(), host.clone());
         }
         for (name, _) in self.proxies.iter().filter(|(name, _)| name == "HTTP_PROXY" || name == "HTTPS_PROXY") {
@@ -234,7 +235,7 @@ impl HostContext {
     }
 }
 
-/// Where a container has a file.
+/// The path of a file in the container.
 fn place(file: &str) -> String {
     format!("{}/{file}", paths::HANDED_ON)
 }
@@ -244,184 +245,4 @@ fn short(parts: &[&str]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::io::Read;
-
-    use super::*;
-    use crate::printer::Verbosity;
-    use crate::settings::Sources;
-
-    fn settings(env: &[(&str, &str)]) -> Settings {
-        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Settings::resolve(&Sources { env, ..Sources::default() }).unwrap()
-    }
-
-    fn environment<'a>(variables: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
-        |name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-    }
-
-    fn certificate() -> String {
-        // Of nobody: its key was never written anywhere.
-        include_str!("../tests/fixtures/ca.pem").to_owned()
-    }
-
-    /// What is in a tar stream: path, mode and content.
-    fn unpacked(archive: &[u8]) -> Vec<(String, u32, String)> {
-        let mut archive = tar::Archive::new(archive);
-        let entries = archive.entries().unwrap().map(|entry| {
-            let mut entry = entry.unwrap();
-            let mut text = String::new();
-            entry.read_to_string(&mut text).unwrap();
-            (format!("/{}", entry.path().unwrap().display()), entry.header().mode().unwrap(), text)
-        });
-        entries.collect()
-    }
-
-    #[test]
-    fn a_file_about_registries_brings_along_what_it_names_and_means_the_same_there() {
-        let directory = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
-        write(
-            "registries.yaml",
-            "registries:\n- {host: a.example, user: ci, passwordFile: secret, caFile: ca.pem, insecure: true}\n\
-             - {host: docker.io, mirrors: [https://m.example]}\n- {host: b.example, user: u, password: hunter23}\n",
-        );
-        write("secret", "hunter22\n");
-        write("ca.pem", &certificate());
-        let file = directory.path().join("registries.yaml").display().to_string();
-        let settings = settings(&[("KUBAKE_REGISTRIES_FILE", &file)]);
-        let host_context = HostContext::for_up(&settings, |_| None).unwrap();
-
-        let variable = ("KUBAKE_REGISTRIES_FILE".to_owned(), "/etc/kubake/handed-on/registries.yaml".to_owned());
-        assert_eq!(host_context.variables(), [variable]);
-        assert!(host_context.secret_variables().is_empty());
-        let files = unpacked(&host_context.pack().unwrap().unwrap());
-        let shown: Vec<(&str, u32)> = files.iter().map(|(path, mode, _)| (path.as_str(), *mode)).collect();
-        let expected = [
-            ("/etc/kubake/handed-on", 0o700),
-            ("/etc/kubake/handed-on/registries.yaml", 0o600),
-            ("/etc/kubake/handed-on/registry-0.crt", 0o600),
-        ];
-        assert_eq!(shown, expected);
-        // As kubake-init reads it: nothing leads to this machine any more.
-        let root = tempfile::tempdir().unwrap();
-        for (path, _, text) in &files[1..] {
-            let text = text.replace(paths::HANDED_ON, &root.path().display().to_string());
-            fs::write(root.path().join(Path::new(path).file_name().unwrap()), text).unwrap();
-        }
-        let there = request::from_file(&root.path().join("registries.yaml"), None).unwrap();
-        assert_eq!(Some(there), host_context.registries);
-        assert_eq!(host_context.registries.as_ref().unwrap()[0].login.as_ref().unwrap().password, "hunter22");
-        let told = format!("{host_context:?} {:?}", host_context.marks(&settings));
-        assert!(!told.contains("hunter2"), "{told}");
-    }
-
-    #[test]
-    fn every_mistake_is_told_with_where_it_comes_from_and_no_secret() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("registries.yaml");
-        fs::write(&file, "registries:\n- {host: registry, user: ci, password: hunter22}\n- {hosts: a.example}\n")
-            .unwrap();
-        let file = file.display().to_string();
-        let settings = settings(&[("KUBAKE_REGISTRIES_FILE", &file), ("KUBAKE_EXTRA_CA_CERTS", "/dev/null")]);
-        let variables =
-            [("REGISTRY", "ghcr.io"), ("REGISTRY_PASSWORD", "hunter22"), ("https_proxy", "http://me:hunter22@x:port")];
-        let told = HostContext::for_up(&settings, environment(&variables)).unwrap_err().to_string();
-        assert_eq!(
-            told,
-            format!(
-                "6 problems with the settings:\
-                 \n  KUBAKE_EXTRA_CA_CERTS: `/dev/null`: there is no certificate in it; it takes one or more in PEM \
-                 (-----BEGIN CERTIFICATE-----)\
-                 \n  the environment: https_proxy: this is not the URL of a proxy; give one such as \
-                 http://proxy.example:3128, or leave it out\
-                 \n  KUBAKE_REGISTRIES_FILE: `{file}` registries[0].host: `registry` cannot be the registry of an image; \
-                 give a host with a dot or a port, such as registry.example:5000\
-                 \n  KUBAKE_REGISTRIES_FILE: `{file}` registries[1].hosts: is unknown; there are host, user, password, \
-                 passwordFile, mirrors, insecure, plainHttp, caFile\
-                 \n  KUBAKE_REGISTRIES_FILE: `{file}` registries[1].host: is missing\
-                 \n  the environment: REGISTRY and REGISTRY_PASSWORD are set and REGISTRY_USER is not, or empty; set all \
-                 three or none"
-            )
-        );
-        // What a bake does not hand on is none of its business.
-        let told = HostContext::for_bake(&settings, environment(&variables[..2])).unwrap_err().to_string();
-        assert!(told.starts_with("1 problem ") && told.contains("KUBAKE_EXTRA_CA_CERTS"), "{told}");
-    }
-
-    #[test]
-    fn a_registry_of_the_environment_goes_by_its_variables_and_contradicts_no_file() {
-        let three = [("REGISTRY", "a.example"), ("REGISTRY_USER", "ci"), ("REGISTRY_PASSWORD", "hunter22")];
-        let host_context = HostContext::for_up(&settings(&[]), environment(&three)).unwrap();
-        let expected = three.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(host_context.secret_variables(), expected);
-        assert!(host_context.variables().is_empty() && host_context.pack().unwrap().is_none());
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("registries.yaml");
-        fs::write(&file, "registries:\n- {host: a.example, user: u, password: p}\n").unwrap();
-        let settings = settings(&[("KUBAKE_REGISTRIES_FILE", &file.display().to_string())]);
-        let told = HostContext::for_up(&settings, environment(&three)).unwrap_err().to_string();
-        assert!(told.contains("both tell how to log in at a.example; do so once"), "{told}");
-        assert!(HostContext::for_up(&settings, environment(&[("REGISTRY", ""), ("REGISTRY_USER", " ")])).is_ok());
-        let host_context = HostContext::for_up(&settings, environment(&[("REGISTRY", "a.example")])).unwrap();
-        assert!(host_context.secret_variables().is_empty(), "somebody's variable and no login");
-    }
-
-    #[test]
-    fn proxies_are_handed_on_unless_only_this_machine_reaches_them() {
-        let variables = [
-            ("http_proxy", "http://127.0.0.1:3128"),
-            ("HTTPS_PROXY", "http://me:hunter22@proxy.example:3128"),
-            ("https_proxy", "http://other.example:1"),
-            ("no_proxy", "localhost"),
-        ];
-        let host_context = HostContext::for_bake(&settings(&[]), environment(&variables)).unwrap();
-        let names: Vec<&str> = host_context.proxies().iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"]);
-        assert_eq!(host_context.proxies()[1].1, variables[1].1, "of two spellings the first counts");
-        let printer = Printer::capturing(Verbosity::Normal);
-        host_context.warn(&printer);
-        let told = printer.captured();
-        assert!(told.contains("http_proxy leads to a loopback address"), "{told}");
-        assert!(!format!("{told}{host_context:?}").contains("hunter22"), "{told}");
-
-        let in_the_hosts =
-            HostContext::for_bake(&settings(&[("KUBAKE_NETWORK", "host")]), environment(&variables)).unwrap();
-        assert_eq!(in_the_hosts.proxies()[0], ("HTTP_PROXY".to_owned(), variables[0].1.to_owned()));
-        let printer = Printer::capturing(Verbosity::Normal);
-        in_the_hosts.warn(&printer);
-        assert_eq!(printer.captured(), "");
-    }
-
-    #[test]
-    fn marks_tell_one_request_from_another_and_no_password() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name).display().to_string();
-        let (file, pem) = (path("registries.yaml"), path("ca.pem"));
-        fs::write(&pem, certificate()).unwrap();
-        let variables = [
-            ("KUBAKE_REGISTRIES_FILE", file.as_str()),
-            ("KUBAKE_EXTRA_CA_CERTS", pem.as_str()),
-            ("KUBAKE_CPUS", "2.0"),
-            ("KUBAKE_MEMORY", "2048m"),
-        ];
-        let settings = settings(&variables);
-        let outside = [
-            ("REGISTRY", "ghcr.io"),
-            ("REGISTRY_USER", "ci"),
-            ("REGISTRY_PASSWORD", "p"),
-            ("HTTP_PROXY", "proxy.example:1"),
-        ];
-        let marks = |text: &str| {
-            fs::write(&file, text).unwrap();
-            HostContext::for_up(&settings, environment(&outside)).unwrap().marks(&settings)
-        };
-        let one = marks("registries:\n- {host: a.example, user: u, password: one}\n");
-        let names: Vec<&str> = one.keys().map(String::as_str).collect();
-        assert_eq!(names, ["HTTP_PROXY", "REGISTRY", "cpus", "extraCaCerts", "memory", "registriesFile"]);
-        assert_eq!((one["cpus"].as_str(), one["memory"].as_str(), one["REGISTRY"].as_str()), ("2", "2g", "ghcr.io"));
-        assert_eq!(marks("registries:\n- {host: a.example, user: u, password: other}\n"), one);
-        assert_ne!(marks("registries:\n- {host: a.example, user: other, password: one}\n"), one);
-    }
-}
+mod tests;
