@@ -1,29 +1,28 @@
-//! Finds the source checkout that images are built from. Owns what a checkout looks like; reads nothing else in it but the
-//! names of its add-ons.
+//! Finds the source checkout that images are built from. Owns the layout of a checkout; reads only the names of its
+//! add-ons.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// What only a checkout has, relative to its top.
+/// Paths that every checkout has, and no other directory, relative to its top.
 const PARTS: [&str; 2] = ["Dockerfile", "builder/components"];
 
 /// The file that makes a directory an add-on.
 pub const ADDON_FILE: &str = "addon.yaml";
 
-/// Why there is no checkout.
+/// Why no checkout was found.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The current directory is gone.
+    /// The current directory was removed.
     #[error("read the current directory")]
     Current(#[source] io::Error),
-    /// There is none.
     #[error("find kubake's source: neither `{}` nor a directory above it, nor `{}`, holds `Dockerfile` and `builder/components`", .from.display(), .compiled.display())]
     NotFound {
-        /// Where the search began.
+        /// The directory where the search began.
         from: PathBuf,
-        /// Where the program was compiled.
+        /// The checkout where the program was compiled.
         compiled: PathBuf,
     },
 }
@@ -35,10 +34,10 @@ pub struct Checkout {
 }
 
 impl Checkout {
-    /// Looks from the current directory upwards, then where this program was compiled.
+    /// Searches from the current directory upwards, then where this program was compiled.
     ///
     /// # Errors
-    /// When there is none.
+    /// [`Error::NotFound`] when neither holds a checkout.
     pub fn find() -> Result<Self, Error> {
         let current = std::env::current_dir().map_err(Error::Current)?;
         let compiled = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -54,36 +53,34 @@ impl Checkout {
             .ok_or_else(|| Error::NotFound { from: current.to_owned(), compiled: compiled.to_owned() })
     }
 
-    /// The current directory, whatever it is: for what takes nothing from a checkout but the places where people look
-    /// for their own files.
+    /// The current directory as if it were a checkout: for work that only needs the places of the user's own files.
     #[must_use]
     pub fn here() -> Self {
         Self { root: PathBuf::new() }
     }
 
-    /// Its top directory.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Archives and lists of images to bake in.
+    /// The directory of archives and lists of images to bake in.
     #[must_use]
     pub fn images_dir(&self) -> PathBuf {
         self.root.join("images.d")
     }
 
-    /// Add-ons, each a directory.
+    /// The directory with a directory for each add-on.
     #[must_use]
     pub fn addons_dir(&self) -> PathBuf {
         self.root.join("builder/addons")
     }
 
-    /// Names of the add-ons, in order.
+    /// Names of the add-ons, sorted.
     #[must_use]
     pub fn addons(&self) -> Vec<String> {
         let directory = self.addons_dir();
-        // A checkout of an earlier version has none.
+        // A checkout of an earlier version has no add-ons.
         let entries = std::fs::read_dir(&directory).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries
             .filter(|entry| entry.path().join(ADDON_FILE).is_file())
@@ -93,7 +90,7 @@ impl Checkout {
         names
     }
 
-    /// Hooks that the bake runs.
+    /// The directory of hooks that the bake runs.
     #[must_use]
     pub fn hooks_dir(&self) -> PathBuf {
         self.root.join("hooks")

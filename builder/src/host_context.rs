@@ -71,7 +71,7 @@ impl HostContext {
         let mut problems = Vec::new();
         let mut host_context = Self::begin(settings, &variable, &mut problems);
         let origin = || settings.origin(Key::REGISTRIES_FILE).clone();
-        let mut add = |origin: Origin, error: &dyn std::error::Error| {
+        let mut add = |origin: Origin, error: &(dyn std::error::Error + 'static)| {
             problems.push(Problem { origin, message: chain(error) });
         };
         if let Some(path) = &settings.container.registries_file {

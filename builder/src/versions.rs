@@ -1,5 +1,5 @@
-//! Which versions of Kubernetes can be baked from source. Owns their list and how one is named; what each consists of is
-//! pinned in `builder/components/versions`, a directory each.
+//! The versions of Kubernetes that can be baked from source. Owns their list and their spellings; a directory of
+//! `builder/components/versions` pins the parts of each.
 
 use std::path::PathBuf;
 
@@ -8,45 +8,40 @@ use thiserror::Error;
 use crate::advice::Advice;
 use crate::checkout::Checkout;
 
-/// Those of this checkout, newest first; the first is the default.
+/// The versions that this checkout pins, newest first; the first is the default.
 pub const PINNED: [&str; 3] = ["v1.36.3", "v1.35.4", "v1.34.4"];
 
-/// Where they are pinned, relative to a checkout's top.
+/// The directory with a directory for each version, relative to the top of a checkout.
 const DIRECTORY: &str = "builder/components/versions";
 
 /// Why a version cannot be baked.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// It is not pinned.
     #[error("Kubernetes {version} cannot be built: there is no `{}`", .path.display())]
     NotPinned {
-        /// The version.
         version: String,
-        /// Where it would be pinned.
+        /// The directory that would pin it.
         path: PathBuf,
-        /// Those that are.
+        /// All versions that the checkout pins.
         pinned: Vec<String>,
     },
-    /// What kubeadm asks for is not what is pinned.
+    /// kubeadm asks for another tag than the checkout pins.
     #[error("kubeadm {version} wants {component} {wanted}, and `{}` pins {}", .path.display(), .pinned.as_deref().unwrap_or("none"))]
     Mismatch {
         /// The version of Kubernetes.
         version: String,
-        /// etcd or CoreDNS.
+        /// `etcd` or `coredns`.
         component: &'static str,
         /// The tag that kubeadm asks for.
         wanted: String,
-        /// What there is.
         pinned: Option<String>,
         /// The file that pins it.
         path: PathBuf,
     },
-    /// What is pinned cannot be read.
+    /// A `go.mod` cannot be read.
     #[error("read `{}`", .path.display())]
     Read {
-        /// The file.
         path: PathBuf,
-        /// The system's reason.
         #[source]
         source: std::io::Error,
     },
@@ -64,8 +59,8 @@ impl Advice for Error {
     }
 }
 
-/// The version that is meant by `1.36`, `v1.36`, `1.36.3` or `v1.36.3`: a minor release means the one that is pinned. What
-/// is none of these is left as it is, for whoever checks it.
+/// Completes `1.36`, `v1.36`, `1.36.3` and `v1.36.3` to a full version: a minor release becomes its pinned patch release.
+/// Returns any other text unchanged, for a later check.
 #[must_use]
 pub fn complete(text: &str) -> String {
     let number = text.strip_prefix('v').unwrap_or(text);
@@ -76,17 +71,17 @@ pub fn complete(text: &str) -> String {
     }
 }
 
-/// `1.36` of `v1.36.3`.
+/// The minor release of a version: `1.36` for `v1.36.3`.
 #[must_use]
 pub fn minor(kubernetes_version: &str) -> String {
     let version = kubernetes_version.trim_start_matches('v');
     version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".")
 }
 
-/// That the checkout pins a version.
+/// Checks that the checkout pins a version.
 ///
 /// # Errors
-/// [`Error::NotPinned`].
+/// [`Error::NotPinned`], with the versions that it pins.
 pub fn check(checkout: &Checkout, version: &str) -> Result<(), Error> {
     let directory = checkout.root().join(DIRECTORY);
     let path = directory.join(version);
@@ -100,8 +95,8 @@ pub fn check(checkout: &Checkout, version: &str) -> Result<(), Error> {
     Err(Error::NotPinned { version: version.to_owned(), path, pinned })
 }
 
-/// That etcd or CoreDNS is pinned in the version whose tag kubeadm asks for. Nothing is to be checked of other images,
-/// which are Kubernetes' own or have no version.
+/// Checks that etcd or CoreDNS is pinned in the version whose tag kubeadm asks for. Other images need no check: they are
+/// Kubernetes' own or have no version.
 ///
 /// # Errors
 /// [`Error::Mismatch`], or when the file cannot be read.
@@ -169,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_pinned_is_told_with_what_is() {
+    fn a_version_that_is_not_pinned_is_reported_with_those_that_are() {
         check(&checkout(), PINNED[1]).unwrap();
         let error = check(&checkout(), "v1.20.0").unwrap_err();
         assert!(error.to_string().starts_with("Kubernetes v1.20.0 cannot be built"), "{error}");
