@@ -32,7 +32,7 @@ fn count(problems: usize) -> String {
 
 /// Names and values. `Debug` shows the names only.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct HookSecrets(BTreeMap<String, String>);
+pub(crate) struct HookSecrets(BTreeMap<String, String>);
 
 impl fmt::Debug for HookSecrets {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,7 +45,7 @@ impl HookSecrets {
     ///
     /// # Errors
     /// All mistakes in the arguments.
-    pub fn load(arguments: &[String], variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
+    pub(crate) fn load(arguments: &[String], variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
         let mut secrets = BTreeMap::new();
         let mut problems = Vec::new();
         for item in arguments {
@@ -67,12 +67,12 @@ impl HookSecrets {
     }
 
     /// The names, which are not secret.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }

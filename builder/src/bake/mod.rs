@@ -36,8 +36,8 @@ mod step;
 mod tags;
 mod user_images;
 
-pub use error::Error;
+pub(crate) use error::Error;
 pub(crate) use error::differences_text;
-pub use hook_secrets::{Error as HookSecretsError, HookSecrets};
-pub use options::Options;
-pub use run::bake;
+pub(crate) use hook_secrets::{Error as HookSecretsError, HookSecrets};
+pub(crate) use options::Options;
+pub(crate) use run::bake;

@@ -5,7 +5,7 @@ use crate::host_context::HostContext;
 
 /// Options of a bake beside the settings.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub(crate) struct Options {
     /// Bake although an image with the same inputs exists.
     pub force: bool,
     /// Keep a build container that failed.
@@ -21,7 +21,7 @@ pub struct Options {
 /// The image that a bake made or found unchanged; printed as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Baked {
+pub(crate) struct Baked {
     pub image: String,
     /// Further names of the image.
     pub tags: Vec<String>,

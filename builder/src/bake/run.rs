@@ -11,7 +11,7 @@ use crate::settings::Settings;
 ///
 /// # Errors
 /// See [`Error`].
-pub fn bake(engine: &Engine, settings: &Settings, options: Options, printer: &Printer) -> Result<Baked, Error> {
+pub(crate) fn bake(engine: &Engine, settings: &Settings, options: Options, printer: &Printer) -> Result<Baked, Error> {
     match options.from.clone() {
         None => from_source::bake(engine, settings, options, printer),
         Some(from) => custom::bake(engine, settings, &from, options, printer),

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 /// The setting `--base-image`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum BaseImage {
+pub(crate) enum BaseImage {
     /// `auto`: the image that the engine has, otherwise the published one, otherwise a created one.
     #[default]
     Auto,

@@ -17,7 +17,11 @@ const PULL_TIMEOUT: Duration = Duration::from_secs(90);
 ///
 /// # Errors
 /// See [`BaseImageError`].
-pub fn ensure(engine: &Engine, choice: &BaseImage, mut report: impl FnMut(&str)) -> Result<String, BaseImageError> {
+pub(crate) fn ensure(
+    engine: &Engine,
+    choice: &BaseImage,
+    mut report: impl FnMut(&str),
+) -> Result<String, BaseImageError> {
     let present = |image: &str| {
         let found = engine.image(image).map_err(|source| BaseImageError::Engine { image: image.to_owned(), source })?;
         Ok::<_, BaseImageError>(found.is_some())

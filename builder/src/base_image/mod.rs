@@ -7,8 +7,8 @@ mod ensure;
 mod error;
 mod names;
 
-pub use choice::BaseImage;
-pub use ensure::ensure;
+pub(crate) use choice::BaseImage;
+pub(crate) use ensure::ensure;
 #[cfg(test)]
 pub(crate) use ensure::for_tests;
-pub use error::BaseImageError;
+pub(crate) use error::BaseImageError;

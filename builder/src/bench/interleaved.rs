@@ -12,7 +12,7 @@ use crate::printer::Printer;
 
 /// The plan of a measurement.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Options {
+pub(crate) struct Options {
     /// Names of the images; the first is the one to compare with.
     pub images: Vec<String>,
     /// Number of runs of each image.
@@ -27,7 +27,7 @@ pub struct Options {
 ///
 /// # Errors
 /// See [`Error`]; all containers are removed.
-pub fn bench(engine: &Engine, options: &Options, printer: &Printer) -> Result<Report, Error> {
+pub(crate) fn bench(engine: &Engine, options: &Options, printer: &Printer) -> Result<Report, Error> {
     let date = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let machine = Machine::new(engine.facts(), sysinfo::System::load_average().one);
     let subjects = subjects(engine, &options.images)?;

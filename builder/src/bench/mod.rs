@@ -5,11 +5,11 @@
 mod error;
 mod interleaved;
 mod parallel;
-pub mod report;
-pub mod run;
-pub mod statistics;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod statistics;
 mod subjects;
-pub mod timeline;
+pub(crate) mod timeline;
 
-pub use error::Error;
-pub use interleaved::{Options, bench};
+pub(crate) use error::Error;
+pub(crate) use interleaved::{Options, bench};

@@ -5,7 +5,7 @@ use serde::Serialize;
 /// Median and spread of several values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Summary {
+pub(crate) struct Summary {
     /// The middle value; for an even count the mean of the two middle ones.
     pub median: f64,
     pub minimum: f64,
@@ -16,7 +16,7 @@ pub struct Summary {
 impl Summary {
     /// Summarizes values; `None` if there are none.
     #[must_use]
-    pub fn of(values: &[f64]) -> Option<Self> {
+    pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let sorted = sorted(values);
         let (minimum, maximum) = (*sorted.first()?, *sorted.last()?);
         let (lower, upper) = (sorted.get((sorted.len() - 1) / 2)?, sorted.get(sorted.len() / 2)?);
@@ -25,14 +25,14 @@ impl Summary {
 
     /// This median as a multiple of the other; `None` if the other is zero.
     #[must_use]
-    pub fn ratio_to(&self, other: &Self) -> Option<f64> {
+    pub(crate) fn ratio_to(&self, other: &Self) -> Option<f64> {
         (other.median > 0.0).then(|| self.median / other.median)
     }
 }
 
 /// The index of the middle value; for an even count the lower of the two, because it must be one of the values.
 #[must_use]
-pub fn median_index(values: &[f64]) -> Option<usize> {
+pub(crate) fn median_index(values: &[f64]) -> Option<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
     order.get(values.len().checked_sub(1)? / 2).copied()

@@ -24,7 +24,7 @@ const STYLE: &str = "text{font-family:sans-serif;font-size:12px;fill:#222}.title
     .milestone{fill:#e07b39}.ready{stroke:#2e8b57;stroke-width:2}.readytext{fill:#2e8b57;text-anchor:middle}";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Timeline {
+pub(crate) struct Timeline {
     pub title: String,
     /// When the cluster was ready, on the clock of phases and milestones.
     pub ready_ms: Option<u64>,
@@ -51,7 +51,7 @@ impl Timeline {
 
 /// Draws boots below each other on the same scale.
 #[must_use]
-pub fn svg(timelines: &[Timeline]) -> String {
+pub(crate) fn svg(timelines: &[Timeline]) -> String {
     let end = timelines.iter().map(Timeline::end_ms).max().unwrap_or_default().max(1);
     let scale = Scale { end: seconds(end) };
     let height = timelines.iter().map(Timeline::height).sum::<f64>() + LANE;

@@ -5,5 +5,5 @@ mod facts;
 mod judge;
 mod report;
 
-pub use judge::Verdict;
-pub use report::Report;
+pub(crate) use judge::Verdict;
+pub(crate) use report::Report;

@@ -8,7 +8,7 @@ use crate::engine::Runner;
 
 /// Findings and the facts behind them: the JSON of `kubake doctor --json`, for bug reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// The worst verdict of all findings.
     pub verdict: Verdict,
     pub findings: Vec<Finding>,
@@ -17,20 +17,20 @@ pub struct Report {
 
 impl Report {
     #[must_use]
-    pub fn new(facts: Facts) -> Self {
+    pub(crate) fn new(facts: Facts) -> Self {
         let findings = judge::judge(&facts);
         Self { verdict: judge::worst(&findings), findings, facts }
     }
 
     /// Gathers facts from the engine and this host, and judges them.
     #[must_use]
-    pub fn here(runner: &Runner) -> Self {
+    pub(crate) fn here(runner: &Runner) -> Self {
         Self::new(facts::gather(runner))
     }
 
     /// The findings as lines for people, with a summary at the end. The marks differ in shape, so they need no colour.
     #[must_use]
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let width = self.findings.iter().map(|finding| finding.name.chars().count()).max().unwrap_or(0);
         let mut lines = Vec::new();
         for finding in &self.findings {
@@ -53,7 +53,7 @@ impl Report {
 }
 
 #[must_use]
-pub fn mark(verdict: Verdict) -> char {
+pub(super) fn mark(verdict: Verdict) -> char {
     match verdict {
         Verdict::Ok => '✓',
         Verdict::Warning => '!',

@@ -6,7 +6,7 @@ use super::error::Error;
 
 /// Cluster and user of a cluster, and the name that both get in the user's file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entries {
+pub(crate) struct Entries {
     pub(super) name: String,
     pub(super) cluster: Value,
     pub(super) user: Value,
@@ -18,7 +18,7 @@ impl Entries {
     ///
     /// # Errors
     /// [`Error::Served`] if the document has no cluster or no user.
-    pub fn from_served(text: &str, name: &str, server: Option<&str>) -> Result<Self, Error> {
+    pub(crate) fn from_served(text: &str, name: &str, server: Option<&str>) -> Result<Self, Error> {
         let tree: Value = serde_yaml::from_str(text).map_err(|error| Error::Served(error.to_string()))?;
         let take = |list: &str, inner: &str| {
             tree.get(list)

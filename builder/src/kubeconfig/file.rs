@@ -16,7 +16,7 @@ use super::merge::{merge, strip};
 ///
 /// # Errors
 /// Those of [`add`].
-pub fn check(path: &Path, name: &str) -> Result<(), Error> {
+pub(crate) fn check(path: &Path, name: &str) -> Result<(), Error> {
     let path = &resolve(path);
     let empty = || Value::Mapping(Mapping::new());
     let entries = Entries { name: name.to_owned(), cluster: empty(), user: empty() };
@@ -27,7 +27,7 @@ pub fn check(path: &Path, name: &str) -> Result<(), Error> {
 ///
 /// # Errors
 /// See [`Error`]; the file is then as it was.
-pub fn add(path: &Path, entries: &Entries, set_context: bool) -> Result<(), Error> {
+pub(crate) fn add(path: &Path, entries: &Entries, set_context: bool) -> Result<(), Error> {
     change(path, |tree| merge(tree, entries, set_context).map(|()| true)).map(drop)
 }
 
@@ -35,7 +35,7 @@ pub fn add(path: &Path, entries: &Entries, set_context: bool) -> Result<(), Erro
 ///
 /// # Errors
 /// See [`Error`]; the file is then as it was.
-pub fn remove(path: &Path, name: &str) -> Result<bool, Error> {
+pub(crate) fn remove(path: &Path, name: &str) -> Result<bool, Error> {
     if !path.exists() {
         return Ok(false);
     }

@@ -6,7 +6,7 @@ use super::entries::Entries;
 use super::error::Wrong;
 
 /// Name of the extension on entries of kubake.
-pub const MARK: &str = "kubake.io";
+pub(super) const MARK: &str = "kubake.io";
 
 const LISTS: [(&str, &str); 3] = [("clusters", "cluster"), ("users", "user"), ("contexts", "context")];
 

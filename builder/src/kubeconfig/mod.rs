@@ -13,6 +13,6 @@ mod merge;
 #[cfg(test)]
 mod tests;
 
-pub use entries::Entries;
-pub use error::Error;
-pub use file::{add, check, remove};
+pub(crate) use entries::Entries;
+pub(crate) use error::Error;
+pub(crate) use file::{add, check, remove};

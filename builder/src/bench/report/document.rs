@@ -9,7 +9,7 @@ use crate::engine::{EngineFacts, Flavour, Location};
 /// The result of `kubake bench`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub(crate) struct Report {
     /// Start of the measurement (RFC 3339).
     pub date: String,
     pub machine: Machine,
@@ -23,7 +23,7 @@ pub struct Report {
 /// The machine, as the engine describes it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Machine {
+pub(crate) struct Machine {
     pub cores: u64,
     pub memory_bytes: u64,
     pub architecture: String,
@@ -45,7 +45,7 @@ pub struct Machine {
 
 impl Machine {
     #[must_use]
-    pub fn new(facts: &EngineFacts, load: f64) -> Self {
+    pub(crate) fn new(facts: &EngineFacts, load: f64) -> Self {
         let flavour = match facts.flavour {
             Flavour::Docker => "docker",
             Flavour::Podman => "podman",
@@ -83,7 +83,7 @@ impl Machine {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Plan {
+pub(crate) struct Plan {
     pub runs: usize,
     /// How long each idle cluster was observed.
     pub idle_seconds: u64,
@@ -94,7 +94,7 @@ pub struct Plan {
 /// Clusters of one image that booted in parallel.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Parallel {
+pub(crate) struct Parallel {
     pub image: String,
     pub clusters: usize,
     /// Seconds from the common start until each was ready, ascending.

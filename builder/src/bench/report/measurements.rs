@@ -14,7 +14,7 @@ use super::units::Millis;
 /// All runs of one image and their summaries.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Measurements {
+pub(crate) struct Measurements {
     /// Name from the command line.
     pub image: String,
     pub id: String,
@@ -36,7 +36,7 @@ pub struct Measurements {
 impl Measurements {
     /// Summarizes runs. [`compare`] adds the ratios.
     #[must_use]
-    pub fn new(image: String, id: String, size_bytes: u64, runs: Vec<Measured>) -> Self {
+    pub(crate) fn new(image: String, id: String, size_bytes: u64, runs: Vec<Measured>) -> Self {
         let summaries = MEASURES
             .iter()
             .filter_map(|measure| {
@@ -57,7 +57,7 @@ impl Measurements {
 
     /// The boot of the run with the median time to ready.
     #[must_use]
-    pub fn timeline(&self) -> Option<Timeline> {
+    pub(crate) fn timeline(&self) -> Option<Timeline> {
         let times: Vec<f64> = self.runs.iter().map(|run| run.ready_seconds).collect();
         let index = median_index(&times)?;
         let run = self.runs.get(index)?;
@@ -82,7 +82,7 @@ impl Measurements {
 }
 
 /// Sets the ratios of each image to the first.
-pub fn compare(images: &mut [Measurements]) {
+pub(crate) fn compare(images: &mut [Measurements]) {
     let Some((first, others)) = images.split_first_mut() else { return };
     for other in others {
         other.ratios = MEASURES

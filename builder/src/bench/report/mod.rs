@@ -9,5 +9,5 @@ mod tests;
 mod text;
 mod units;
 
-pub use document::{Machine, Parallel, Plan, Report};
-pub use measurements::{Measurements, compare};
+pub(crate) use document::{Machine, Parallel, Plan, Report};
+pub(crate) use measurements::{Measurements, compare};

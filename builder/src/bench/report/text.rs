@@ -14,7 +14,7 @@ const THE_REST: &str = "ended, or too little";
 impl Report {
     /// All tables, separated by empty lines.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let runs = if self.plan.runs == 1 { "one run".to_owned() } else { format!("{} runs", self.plan.runs) };
         let each = if self.images.len() > 1 { " of each image, interleaved" } else { "" };
         let median = if self.plan.runs == 1 { "" } else { "; median (least–greatest)" };

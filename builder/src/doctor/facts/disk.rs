@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Disk {
+pub(crate) struct Disk {
     /// The data directory of the engine.
     pub path: String,
     /// For example `ext4`.

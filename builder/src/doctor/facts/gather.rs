@@ -11,14 +11,14 @@ use crate::engine::{Engine, EngineError, EngineFacts, Location, Runner};
 /// Facts about the engine, or the error that it returns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum EngineState {
+pub(crate) enum EngineState {
     Answers(Box<EngineFacts>),
     Fails(String),
 }
 
 /// Everything that `doctor` judges.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facts {
+pub(crate) struct Facts {
     pub engine: EngineState,
     /// Facts about this host; `None` if the engine runs on another machine, so that this host does not matter.
     pub host: Option<Host>,

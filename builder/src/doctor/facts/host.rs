@@ -16,7 +16,7 @@ use super::procfs::{
 
 /// Facts about a host.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Host {
+pub(crate) struct Host {
     pub kernel: Option<String>,
     pub cgroup_version: Option<u8>,
     /// Controllers of the root cgroup.
@@ -49,7 +49,7 @@ pub struct Host {
 impl Host {
     /// Reads everything except the disk below `root`.
     #[must_use]
-    pub fn read(root: &Path) -> Self {
+    pub(crate) fn read(root: &Path) -> Self {
         let text = |path: &str| fs::read_to_string(root.join(path)).ok();
         let number = |path: &str| text(path).and_then(|text| text.trim().parse().ok());
         let kernel = text("proc/sys/kernel/osrelease").map(|text| text.trim().to_owned());

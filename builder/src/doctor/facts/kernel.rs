@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Support of a feature in the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Support {
+pub(crate) enum Support {
     /// The feature is built in, or its module is loaded.
     Present,
     /// The module is installed and not loaded.

@@ -10,6 +10,6 @@ mod procfs;
 #[cfg(test)]
 pub(super) use disk::Disk;
 pub(super) use gather::gather;
-pub use gather::{EngineState, Facts};
-pub use host::Host;
+pub(super) use gather::{EngineState, Facts};
+pub(super) use host::Host;
 pub(super) use kernel::{FEATURES, Feature, Support};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Result of a check, from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The requirement is met.
     Ok,
     /// A cluster works with restrictions, or the fact is unknown.
@@ -16,7 +16,7 @@ pub enum Verdict {
 
 /// One checked fact with its verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     pub name: String,
     pub verdict: Verdict,
     /// The fact as text.

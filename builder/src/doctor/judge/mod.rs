@@ -10,4 +10,5 @@ mod machine;
 mod tests;
 
 pub(super) use facts::{judge, worst};
-pub use finding::{Finding, Verdict};
+pub(super) use finding::Finding;
+pub(crate) use finding::Verdict;
