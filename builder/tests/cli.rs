@@ -587,7 +587,7 @@ fn bench_for_people() {
     let test = measured_engine(Test::new(&["bench", "--runs", "1", "--idle", "0", "--no-restart"]), 0);
     let (code, stdout, stderr) = test.outcome();
     assert_eq!(code, 0, "{stderr}");
-    assert!(stdout.contains("docker run to ready") && stdout.contains("kubake:latest-1.36"), "{stdout}");
+    assert!(stdout.contains("container start to ready") && stdout.contains("kubake:latest-1.36"), "{stdout}");
     assert!(!stdout.contains("idle:") && !stdout.contains("docker start"), "{stdout}");
     assert!(stderr.contains("next:\n  kubake bench --runs 1 --idle 0 --no-restart --plot boot.svg"), "{stderr}");
 }

@@ -55,7 +55,7 @@ pub enum Error {
     Hook {
         hook: String,
         /// Name of the build container if it was kept.
-        retained: Option<String>,
+        retained: Option<Box<Retained>>,
         #[source]
         source: RunError,
     },
@@ -85,8 +85,16 @@ pub enum Error {
         reason: String,
         log: Vec<String>,
         /// Name of the build container if it was kept.
-        retained: Option<String>,
+        retained: Option<Box<Retained>>,
     },
+}
+
+/// A build container that was kept after a failure.
+#[derive(Debug)]
+pub struct Retained {
+    pub(super) container: String,
+    /// Command of the engine that has the container.
+    pub(super) engine: &'static str,
 }
 
 /// One line for each setting that differs, each after a line break.
@@ -98,8 +106,8 @@ fn log_text(log: &[String]) -> String {
     log.iter().map(|line| format!("\n  | {line}")).collect()
 }
 
-fn retained_text(container: Option<&str>) -> String {
-    container.map_or_else(String::new, |name| format!("\nthe build container `{name}` was kept"))
+fn retained_text(retained: Option<&Retained>) -> String {
+    retained.map_or_else(String::new, |kept| format!("\nthe build container `{}` was kept", kept.container))
 }
 
 impl Advice for Error {
@@ -121,8 +129,11 @@ impl Advice for Error {
                     .to_owned(),
             ),
             Self::NoSource { .. } => Some("add-ons are built from the source of kubake; run kubake in a checkout".to_owned()),
-            Self::Container { retained: Some(name), .. } => Some(format!(
-                "look with `docker logs {name}`, then remove it with `docker rm --force --volumes {name}`"
+            Self::Container { retained: Some(kept), .. } => Some(format!(
+                "read its log with `{engine} logs {container}`, then remove it with \
+                 `{engine} rm --force --volumes {container}`",
+                engine = kept.engine,
+                container = kept.container,
             )),
             Self::Container { retained: None, .. } => {
                 Some("keep the build container for inspection with `--retain`".to_owned())
@@ -148,7 +159,7 @@ impl Advice for Error {
 
 impl Error {
     /// Keeps the build container of a failed hook with `keep`, which returns its name, unless the user interrupted.
-    pub(super) fn retained_by(mut self, keep: impl FnOnce() -> Option<String>) -> Self {
+    pub(super) fn retained_by(mut self, keep: impl FnOnce() -> Option<Box<Retained>>) -> Self {
         if let Self::Hook { source, retained, .. } = &mut self {
             if !source.is_interrupted() {
                 *retained = keep();

@@ -17,6 +17,15 @@ pub enum Flavour {
 }
 
 impl Flavour {
+    /// Name of the command, for messages.
+    #[must_use]
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
+
     /// The oldest major version that works: Docker 20.10 cannot run privileged containers without
     /// CAP_SYS_RESOURCE and has no BuildKit as default, podman 3 has no cgroup namespaces on cgroup v1.
     #[must_use]

@@ -8,7 +8,7 @@ use kubake_contract::proxies::VARIABLES;
 use kubake_contract::{labels, moments, names, paths};
 
 use super::super::context::Context;
-use super::super::error::{Error, failed_to};
+use super::super::error::{Error, Retained, failed_to};
 use super::super::hook_secrets::{self, HookSecrets};
 use super::super::host_hooks;
 use super::super::inputs;
@@ -64,9 +64,9 @@ pub(in super::super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Reci
         if !context.options.retain {
             return None;
         }
-        let kept = guard.take().map(ContainerGuard::keep)?;
+        let container = guard.take().map(ContainerGuard::keep)?;
         overwrite_secrets(engine, context, &copy("-".into(), "/".to_owned()));
-        Some(kept)
+        Some(Box::new(Retained { container, engine: engine.facts().flavour.command() }))
     };
     let on_host = |moment: &str| -> Result<(), Error> {
         if context.hooks.host.is_empty() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kubake_contract::Event;
 
-use super::super::error::Error;
+use super::super::error::{Error, Retained};
 use crate::engine::RunError;
 use crate::printer::Phase;
 
@@ -61,7 +61,7 @@ impl<'a> Follower<'a> {
         self.log.push_back(line.to_owned());
     }
 
-    pub(super) fn failure(self, role: &'static str, ended: &RunError, retained: Option<String>) -> Error {
+    pub(super) fn failure(self, role: &'static str, ended: &RunError, retained: Option<Box<Retained>>) -> Error {
         let reason = self.reason.unwrap_or_else(|| match ended.code() {
             Some(code) => format!("it ended with status {code} and gave no reason"),
             None => "it was killed".to_owned(),

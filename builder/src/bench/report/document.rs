@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::measurements::Measurements;
 use super::units::{Bytes, Unit};
-use crate::engine::{EngineFacts, Flavour, Location};
+use crate::engine::{EngineFacts, Location};
 
 /// The result of `kubake bench`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,17 +46,13 @@ pub(crate) struct Machine {
 impl Machine {
     #[must_use]
     pub(crate) fn new(facts: &EngineFacts, load: f64) -> Self {
-        let flavour = match facts.flavour {
-            Flavour::Docker => "docker",
-            Flavour::Podman => "podman",
-        };
         Self {
             cores: facts.cpus,
             memory_bytes: facts.memory,
             architecture: facts.arch.clone(),
             operating_system: facts.operating_system.clone(),
             kernel: facts.kernel.clone(),
-            engine: format!("{flavour} {}", facts.version),
+            engine: format!("{} {}", facts.flavour.command(), facts.version),
             cgroup_version: facts.cgroup_version,
             cgroup_driver: facts.cgroup_driver.clone(),
             storage_driver: facts.storage_driver.clone(),

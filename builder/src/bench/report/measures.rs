@@ -19,7 +19,7 @@ pub(super) struct Measure {
 pub(super) const MEASURES: [Measure; 13] = [
     Measure {
         key: "readySeconds",
-        name: "docker run to ready",
+        name: "container start to ready",
         unit: Unit::Seconds,
         main: true,
         value: |run| Some(run.ready_seconds),
@@ -33,7 +33,7 @@ pub(super) const MEASURES: [Measure; 13] = [
     },
     Measure {
         key: "dockerReadySeconds",
-        name: "docker run to Docker ready",
+        name: "container start to Docker ready",
         unit: Unit::Seconds,
         main: false,
         value: |run| Some(run.docker_ready_seconds),
@@ -94,16 +94,10 @@ pub(super) const MEASURES: [Measure; 13] = [
         main: false,
         value: |run| run.layer_bytes.map(|bytes| Bytes(bytes).into()),
     },
-    Measure {
-        key: "stopSeconds",
-        name: "docker stop",
-        unit: Unit::Seconds,
-        main: true,
-        value: |run| Some(run.stop_seconds),
-    },
+    Measure { key: "stopSeconds", name: "stop", unit: Unit::Seconds, main: true, value: |run| Some(run.stop_seconds) },
     Measure {
         key: "restartReadySeconds",
-        name: "docker start to ready",
+        name: "restart to ready",
         unit: Unit::Seconds,
         main: true,
         value: |run| run.restart_ready_seconds,

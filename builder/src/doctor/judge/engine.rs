@@ -2,20 +2,16 @@
 
 use super::finding::{FINE, Finding, Verdict, finding};
 use super::machine::{gibibytes, judge_cgroup_version, judge_kernel, judge_memory};
-use crate::engine::{EngineFacts, Flavour, Location};
+use crate::engine::{EngineFacts, Location};
 
 /// The minimum of kubeadm.
 const CPUS: u64 = 2;
 
 pub(super) fn judge_engine(engine: &EngineFacts) -> Vec<Finding> {
-    let product = match engine.flavour {
-        Flavour::Docker => "docker",
-        Flavour::Podman => "podman",
-    };
     let mut findings = vec![
         finding(
             "engine",
-            format!("{product} {}", engine.version),
+            format!("{} {}", engine.flavour.command(), engine.version),
             match engine.major() {
                 Some(major) if major < engine.flavour.oldest_version() => {
                     (Verdict::Problem, format!("upgrade it to {} or newer", engine.flavour.oldest_version()))

@@ -44,7 +44,7 @@ pub(super) fn judge_host(host: &Host, engine: Option<&EngineFacts>) -> Vec<Findi
                 disk.path,
                 disk.filesystem
             ),
-            judge_disk(disk.free),
+            judge_disk(disk.free, engine.map_or("docker", |engine| engine.flavour.command())),
         ),
         None => finding(
             "disk",
@@ -162,13 +162,16 @@ fn judge_iptables(host: &Host) -> Finding {
     }
 }
 
-fn judge_disk(free: u64) -> (Verdict, &'static str) {
+fn judge_disk(free: u64, command: &str) -> (Verdict, String) {
     if free < DISK_TO_RUN {
-        (Verdict::Problem, "free at least 3 GB (`docker system prune`); pods are evicted when the disk runs full")
+        (
+            Verdict::Problem,
+            format!("free at least 3 GB (`{command} system prune`); pods are evicted when the disk is full"),
+        )
     } else if free < DISK_TO_BUILD {
-        (Verdict::Warning, "enough to run a cluster; free 15 GB to build an image")
+        (Verdict::Warning, "enough to run a cluster; free 15 GB to build an image".to_owned())
     } else {
-        FINE
+        (Verdict::Ok, String::new())
     }
 }
 
