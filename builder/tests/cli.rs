@@ -124,7 +124,7 @@ fn mistakes_end_with_64_before_anything_runs() {
 fn a_settings_file_that_was_named_has_to_be_there() {
     let (code, _, stderr) = Test::new(&["settings", "--settings", "none.yaml"]).outcome();
     assert_eq!(code, 64);
-    assert!(stderr.contains("error: read the settings file `none.yaml`: No such file"), "{stderr}");
+    assert!(stderr.contains("error: failed to read the settings file `none.yaml`: No such file"), "{stderr}");
 }
 
 #[test]

@@ -34,7 +34,11 @@ fn unknown() -> Result<()> {
     for command in ["bake", "up"] {
         let arguments = [command, "--addon", "metrics", "--addon", "helm"];
         let output = lab()?.run(directory.path(), PATIENCE, arguments)?;
-        refusal(output, exit::USAGE, &["--addon: `metrics` is no add-on; there are helm, ingress, metrics-server"])?;
+        refusal(
+            output,
+            exit::USAGE,
+            &["--addon: `metrics` is not an add-on; choose from helm, ingress, metrics-server"],
+        )?;
     }
     Ok(())
 }

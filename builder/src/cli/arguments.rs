@@ -13,16 +13,15 @@ pub struct UpArgs {
     /// Install and start a container engine if there is none (Debian and Ubuntu, as root)
     #[arg(short, long)]
     pub yes: bool,
-    /// Keep a container that does not become ready
+    /// Keep the container if it does not become ready
     #[arg(long)]
     pub retain: bool,
     /// Whether the cluster's context becomes the current one
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub set_context: bool,
-    /// Hand a value to the hooks if an image is baked, from a file or from the variable NAME; it is in no layer and no log
+    /// Give hooks a secret if an image is baked: a file's content or the variable NAME; no layer and no log holds it
     #[arg(long, value_name = "NAME[=FILE]")]
     pub hook_secret: Vec<String>,
-    /// The settings.
     #[command(flatten)]
     pub settings: SettingFlags<All>,
 }
@@ -30,7 +29,6 @@ pub struct UpArgs {
 /// Arguments of `kubake down`.
 #[derive(Debug, Args)]
 pub struct DownArgs {
-    /// The settings.
     #[command(flatten)]
     pub settings: SettingFlags<Naming>,
 }
@@ -41,22 +39,21 @@ pub struct BakeArgs {
     /// Install and start a container engine if there is none (Debian and Ubuntu, as root)
     #[arg(short, long)]
     pub yes: bool,
-    /// Bake although an image with the same inputs exists
+    /// Bake even if an image with the same inputs exists
     #[arg(short, long)]
     pub force: bool,
-    /// Keep a build container that failed
+    /// Keep the build container if the bake fails
     #[arg(long)]
     pub retain: bool,
-    /// Hand a value to the hooks in the build container, from a file or from the variable NAME; it is in no layer and no log
+    /// Give hooks a secret in the build container: a file's content or the variable NAME; no layer and no log holds it
     #[arg(long, value_name = "NAME[=FILE]")]
     pub hook_secret: Vec<String>,
-    /// Start from a baked image and add to it, instead of making one from source; give the new one a name with `-t`
+    /// Start from a baked image and add to it, instead of baking from source; name the new image with `-t`
     #[arg(long, value_name = "BAKED")]
     pub from: Option<String>,
-    /// Bake every version of Kubernetes that can be built, an image each; it goes by its minor release and by its version
+    /// Bake one image for each version of Kubernetes that can be built, tagged with its minor release and its version
     #[arg(long, conflicts_with_all = ["from", "image", "kubernetes-version"])]
     pub all_versions: bool,
-    /// The settings.
     #[command(flatten)]
     pub settings: SettingFlags<Baking>,
 }
@@ -64,25 +61,24 @@ pub struct BakeArgs {
 /// Arguments of `kubake bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// Baked images, measured in turn and compared with the first [default: the one that `up` runs]
+    /// Baked images, measured in turn and compared with the first [default: the image that `up` runs]
     #[arg(value_name = "IMAGE")]
     pub images: Vec<String>,
-    /// How often each image is run
+    /// Number of runs of each image
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub runs: u32,
-    /// How long each cluster is watched while it has nothing to do; 0 skips it
+    /// How long to measure each cluster while it is idle; 0 skips it
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub idle: u64,
-    /// Do not start each container once more after its stop
+    /// Do not restart each container after its stop
     #[arg(long)]
     pub no_restart: bool,
-    /// Afterwards boot this many clusters of the first image at once; 0 skips it
+    /// Afterwards boot this many clusters of the first image in parallel; 0 skips it
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub parallel: u32,
-    /// Draw the median boot of each image into this file
+    /// Draw the median boot of each image into a file
     #[arg(long, value_name = "FILE.svg")]
     pub plot: Option<PathBuf>,
-    /// The settings.
     #[command(flatten)]
     pub settings: SettingFlags<Benching>,
 }
@@ -94,10 +90,9 @@ pub struct DoctorArgs {}
 /// Arguments of `kubake settings`.
 #[derive(Debug, Args)]
 pub struct SettingsArgs {
-    /// Print what can be set instead, as a Markdown table
+    /// Print the reference of all settings instead, as a Markdown table
     #[arg(long, conflicts_with = "json")]
     pub reference: bool,
-    /// The settings.
     #[command(flatten)]
     pub settings: SettingFlags<All>,
 }
@@ -105,7 +100,7 @@ pub struct SettingsArgs {
 /// Arguments of `kubake completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
-    /// The shell
+    /// Shell to print the script for
     #[arg(value_name = "SHELL")]
     pub shell: Shell,
 }
@@ -113,17 +108,16 @@ pub struct CompletionsArgs {
 /// Arguments of `kubake engine`.
 #[derive(Debug, Args)]
 pub struct EngineArgs {
-    /// What to do.
     #[command(subcommand)]
     pub action: EngineAction,
 }
 
-/// What to do with the engine.
+/// Actions of `kubake engine`.
 #[derive(Debug, Subcommand)]
 pub enum EngineAction {
     /// Install an engine from Debian's packages if there is none, and start it
     Install {
-        /// Change this machine
+        /// Allow changes to this machine
         #[arg(short, long)]
         yes: bool,
     },

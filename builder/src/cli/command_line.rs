@@ -12,10 +12,8 @@ use crate::settings::FILE_VARIABLE;
 #[derive(Debug, Parser)]
 #[command(name = "kubake", version, max_term_width = 120, disable_help_subcommand = true, propagate_version = false)]
 pub struct Cli {
-    /// Options that every subcommand has.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -23,7 +21,7 @@ pub struct Cli {
 /// Options that every subcommand has.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
-    /// Show every command that is run, and what it says
+    /// Show every command that is run, with its output
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
     /// Show warnings and errors only
@@ -32,13 +30,13 @@ pub struct Global {
     /// Print the result as JSON on stdout
     #[arg(long, global = true)]
     pub json: bool,
-    /// Settings file [default: kubake.yaml, where it exists]
+    /// Settings file [default: kubake.yaml, if it exists]
     #[arg(long, global = true, value_name = "FILE", env = FILE_VARIABLE, hide_env_values = true)]
     pub settings: Option<PathBuf>,
 }
 
 impl Global {
-    /// The printer that they ask for.
+    /// Builds the printer for these options.
     #[must_use]
     pub fn printer(&self) -> Printer {
         let verbosity = match (self.quiet, self.verbose) {
@@ -50,20 +48,20 @@ impl Global {
     }
 }
 
-/// What can be done.
+/// The subcommands; their first lines are the help text.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Bring a cluster up: bake its image if there is none, run it, wait until it is ready, add its context
     Up(UpArgs),
-    /// Remove a cluster with its data, and its context; the image stays
+    /// Remove a cluster, its data and its context; keep its image
     Down(DownArgs),
     /// Bake the image of a cluster from source
     Bake(BakeArgs),
-    /// Measure what a boot costs: time, processor, memory, disk; of several images side by side
+    /// Measure the time, processor, memory and disk that a boot costs; compare several images
     Bench(BenchArgs),
-    /// Look at this machine: what would keep a cluster from working, and what to do about it
+    /// Check this machine for what would keep a cluster from working, with a remedy for each finding
     Doctor(DoctorArgs),
-    /// Print the settings in effect and where each comes from
+    /// Print the settings in effect, each with its source
     Settings(SettingsArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),

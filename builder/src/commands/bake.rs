@@ -33,7 +33,7 @@ pub(super) fn run(args: &BakeArgs, global: &Global, printer: &Printer) -> Result
         return if printer.is_json() { printer.json(&baked).map_err(Error::Output) } else { Ok(()) };
     }
     let baked = bake::bake(&engine, &settings, options, printer)?;
-    // From the file or the environment `up` reads them, too.
+    // `up` reads the file and the environment, too; only flags must be repeated.
     let flag = |key: Key, value: &str| match settings.origin(key) {
         Origin::Flag(name) => format!(" {name} {value}"),
         _ => String::new(),

@@ -16,7 +16,7 @@ use crate::printer::Printer;
 pub(super) fn run(args: &BenchArgs, global: &Global, printer: &Printer) -> Result<(), Error> {
     let settings = resolve(&args.settings, global)?;
     if let Some(path) = &args.plot {
-        // Before an hour of measurements, and not after it.
+        // Checked before an hour of measurements and not after it.
         check_plot(path).map_err(|source| Error::Plot { path: path.clone(), source })?;
     }
     let engine = find_engine(printer, false)?;
@@ -36,13 +36,13 @@ pub(super) fn run(args: &BenchArgs, global: &Global, printer: &Printer) -> Resul
     if let Some(path) = &args.plot {
         let timelines: Vec<_> = report.images.iter().filter_map(bench::report::Measurements::timeline).collect();
         write_plot(path, &timeline::svg(&timelines)).map_err(|source| Error::Plot { path: path.clone(), source })?;
-        printer.line(format_args!("the median boot is drawn in `{}`", path.display()));
+        printer.line(format_args!("`{}` shows the median boot of each image", path.display()));
     }
     printer.next(&next_commands(args));
     Ok(())
 }
 
-/// What to type when all is measured.
+/// The commands to type after a measurement.
 fn next_commands(args: &BenchArgs) -> Vec<String> {
     let images: String = args.images.iter().map(|image| format!(" {image}")).collect();
     let mut commands = Vec::new();

@@ -1,10 +1,10 @@
-//! Leads from what was typed to the subcommand that does it.
+//! Dispatches the command line to the subcommand's function.
 
 use super::{Error, bake, bench, completions, doctor, down, engine, settings, up};
 use crate::cli::{Cli, Command};
 use crate::printer::Printer;
 
-/// Runs what was typed.
+/// Runs the subcommand of the command line.
 ///
 /// # Errors
 /// See [`Error`].

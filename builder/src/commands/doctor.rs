@@ -8,7 +8,7 @@ use crate::printer::Printer;
 
 pub(super) fn run(_: &DoctorArgs, printer: &Printer) -> Result<(), Error> {
     let report = Report::here(&runner(printer)?);
-    // The report is what was asked for: data, on stdout.
+    // The report is the command's result: data, on stdout.
     if printer.is_json() {
         printer.json(&report).map_err(Error::Output)?;
     } else {

@@ -12,56 +12,42 @@ use crate::install::InstallError;
 /// Why a subcommand failed.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// What was asked for makes no sense.
     #[error(transparent)]
     Settings(#[from] crate::settings::Error),
-    /// The token cannot be used.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// Secrets for hooks cannot be used.
     #[error(transparent)]
     HookSecrets(#[from] crate::bake::HookSecretsError),
-    /// A custom image would take the name of the image that everybody starts from.
+    /// A custom image would take the name of the default image.
     #[error("an image that starts from `{from}` needs a name of its own; give it one with `-t NAME`")]
     NoName {
-        /// What it starts from.
+        /// The image that it starts from.
         from: String,
     },
-    /// Several images would take one name.
-    #[error("images of several versions cannot all be called `{image}`; leave the setting `image` out")]
-    OneName {
-        /// The name.
-        image: String,
-    },
-    /// There is no engine.
+    /// The images of several versions would take one name.
+    #[error("images of several versions cannot all have the name `{image}`; leave the setting `image` out")]
+    OneName { image: String },
     #[error(transparent)]
     Install(#[from] InstallError),
-    /// The bake failed.
     #[error(transparent)]
     Bake(#[from] crate::bake::Error),
     /// The cluster is not up, or not down.
     #[error(transparent)]
     Up(#[from] crate::up::Error),
-    /// Nothing was measured.
     #[error(transparent)]
     Bench(#[from] crate::bench::Error),
-    /// The picture cannot be written.
-    #[error("write the picture `{}`", .path.display())]
+    #[error("failed to write the picture `{}`", .path.display())]
     Plot {
-        /// Where.
         path: PathBuf,
-        /// The system's reason.
         #[source]
         source: io::Error,
     },
-    /// The doctor found something; the report says what.
+    /// `doctor` found a problem; its report was printed.
     #[error("kubake does not work on this machine yet")]
     Unhealthy,
-    /// The result cannot be written.
-    #[error("write the result to stdout")]
+    #[error("failed to write the result to stdout")]
     Output(#[source] io::Error),
-    /// Ctrl-C cannot be caught.
-    #[error("install the signal handlers")]
+    #[error("failed to install the signal handlers")]
     Signals(#[source] io::Error),
 }
 

@@ -5,17 +5,17 @@ use crate::advice::Advice;
 use crate::printer::{Printer, chain};
 use crate::versions::Error as VersionError;
 
-/// How the program ends.
+/// Exit codes of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitCode {
-    /// It did what it was asked to.
+    /// Success.
     Ok = 0,
-    /// It could not.
+    /// The command failed.
     Failed = 1,
-    /// What was asked for makes no sense; nothing was touched (`EX_USAGE`).
+    /// The arguments or settings are wrong; nothing was touched (`EX_USAGE`).
     Usage = 64,
-    /// The user asked to stop (128 + SIGINT).
+    /// The user interrupted the command (128 + SIGINT).
     Interrupted = 130,
 }
 
@@ -40,18 +40,18 @@ impl From<&Error> for ExitCode {
     }
 }
 
-/// Tells why it failed; answers with the exit code.
+/// Prints why the command failed; returns the exit code.
 #[must_use]
 pub fn report(error: &Error, printer: &Printer) -> ExitCode {
     let code = ExitCode::from(error);
     if code == ExitCode::Interrupted {
-        // The user knows why; which command it hit is for `-v`.
+        // The user knows the reason; `-v` shows the command that was interrupted.
         printer.detail(chain(error));
-        printer.line("interrupted; what had begun was undone");
+        printer.line("interrupted; changes were rolled back");
         return code;
     }
     if matches!(error, Error::Unhealthy) {
-        // The report was the message.
+        // The report of `doctor` is the message.
         return code;
     }
     printer.error(error);

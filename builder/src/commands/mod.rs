@@ -1,5 +1,5 @@
-//! What each subcommand does with what was typed: settings first, then the work, then the result on stdout. Owns the
-//! mapping of every failure to an exit code and a hint. Does no work itself.
+//! The subcommands: each resolves the settings, calls the room that does the work, and prints the result to stdout. Owns
+//! the mapping of every failure to an exit code. Does no work itself.
 
 mod bake;
 mod bench;

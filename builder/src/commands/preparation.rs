@@ -1,4 +1,4 @@
-//! What several subcommands begin with: the resolved settings, a runner that Ctrl-C ends, the container engine.
+//! The first steps of subcommands: resolve the settings, create a runner that Ctrl-C ends, find the container engine.
 
 use super::Error;
 use crate::cli::{Global, SettingFlags, Subset};
@@ -12,14 +12,14 @@ pub(super) fn resolve<S: Subset>(flags: &SettingFlags<S>, global: &Global) -> Re
     Ok(Settings::resolve(&sources)?)
 }
 
-/// A runner whose commands Ctrl-C ends, and which `-v` shows.
+/// Creates a runner whose commands Ctrl-C ends and `-v` shows.
 pub(super) fn runner(printer: &Printer) -> Result<Runner, Error> {
     let cancel = Cancel::on_signals().map_err(Error::Signals)?;
     let shown = printer.clone();
     Ok(Runner::new(cancel).on_command(move |line| shown.detail(format_args!("+ {line}"))))
 }
 
-/// The engine, installed and started first where that is allowed.
+/// Finds the engine; installs and starts it first where the user allows that.
 pub(super) fn find_engine(printer: &Printer, allowed: bool) -> Result<Engine, Error> {
     let runner = runner(printer)?;
     let phase = printer.phase("engine");

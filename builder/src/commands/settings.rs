@@ -1,4 +1,4 @@
-//! `kubake settings`: what is in effect, as a settings file that could be used as it is.
+//! `kubake settings`: the settings in effect, as a settings file that can be used unchanged.
 
 use std::fmt::Write as _;
 
@@ -44,7 +44,7 @@ fn list(settings: &Settings) -> Vec<Shown> {
     settings.effective().into_iter().map(shown).collect()
 }
 
-/// The settings file that means the same, with the origin of each value as a comment.
+/// Prints the settings as a file with the same meaning, with the origin of each value as a comment.
 fn file(settings: &Settings) -> String {
     let mut text = String::from("version: 1\n");
     let mut section = "";
@@ -56,7 +56,7 @@ fn file(settings: &Settings) -> String {
             let _ = writeln!(text, "{section}:");
         }
         let indent = if own_section.is_some() { "  " } else { "" };
-        // Writing to a String cannot fail. JSON is YAML, and quotes where YAML would guess.
+        // Writing to a String cannot fail. JSON is YAML, and its quotes keep YAML from guessing a type.
         let _ = match value {
             None => writeln!(text, "{indent}# {name}: {}", declaration.default),
             Some(Value::One(value)) => {

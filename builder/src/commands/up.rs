@@ -32,16 +32,16 @@ pub(super) fn run(args: &UpArgs, global: &Global, printer: &Printer) -> Result<(
     if let Some(millis) = cluster.ready_after_ms {
         let name = &cluster.name;
         let took = seconds(std::time::Duration::from_millis(millis));
-        printer.line(format_args!("the cluster `{name}` was ready after {took}; {} tells its state", cluster.endpoint));
+        printer.line(format_args!("the cluster `{name}` was ready after {took}; {} shows its state", cluster.endpoint));
     }
     let has_kubectl = which::which("kubectl").is_ok();
     printer.next(&up::next_commands(&cluster, &settings, has_kubectl, token.is_some()));
     if printer.is_json() { printer.json(&cluster).map_err(Error::Output) } else { Ok(()) }
 }
 
-/// The token in effect. `variable` is KUBAKE_TOKEN's value; beside the setting it has the place of a variable: a flag goes
-/// before it, it goes before the file, and two variables that say different things are a mistake. It is no setting
-/// itself, because settings are printed.
+/// The token in effect. `variable` is the value of KUBAKE_TOKEN, which ranks as the variable of a setting: below the flag
+/// `--token-file`, above the file; it may not contradict KUBAKE_TOKEN_FILE. The token is no setting itself, because settings
+/// are printed.
 fn token(settings: &Settings, variable: Option<OsString>) -> Result<Option<Token>, TokenError> {
     // An empty variable is how a CI system says "not set".
     let variable = variable.filter(|value| !value.is_empty());

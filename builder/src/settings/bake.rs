@@ -106,7 +106,7 @@ pub(super) const SETTINGS: &[Setting<BakeSettings>] = &[
             env: &["KUBAKE_HOOK_TIMEOUT"],
             placeholder: "DURATION",
             default: "30m",
-            about: "how long one hook of the bake may take",
+            about: "how long each hook of the bake may take",
             subcommands: &[Subcommand::Bake],
             ..Declaration::BASE
         },
@@ -120,7 +120,7 @@ pub(super) const SETTINGS: &[Setting<BakeSettings>] = &[
             env: &["KUBAKE_HOOK_FAILURE"],
             placeholder: "fail|report",
             default: "fail",
-            about: "what a failed hook means: `fail` ends the bake, `report` tells it and goes on",
+            about: "effect of a failed hook: `fail` ends the bake, `report` prints a warning and goes on",
             subcommands: &[Subcommand::Bake],
             ..Declaration::BASE
         },
@@ -134,7 +134,7 @@ pub(super) const SETTINGS: &[Setting<BakeSettings>] = &[
             env: &["KUBAKE_PACKED_LAYERS"],
             placeholder: "on|off",
             default: "off",
-            about: "`on` keeps the layers of images.d packed, too, at twice the space: `docker build` in the node can start from them",
+            about: "`on` also keeps the packed layers of images.d, at twice the space, so that `docker build` in the node can start from them",
             subcommands: &[Subcommand::Bake],
             ..Declaration::BASE
         },
@@ -147,7 +147,7 @@ pub(super) const SETTINGS: &[Setting<BakeSettings>] = &[
             flag: "--addon",
             env: &["KUBAKE_ADDONS"],
             placeholder: "NAME",
-            about: "what is built and baked in beside the cluster, by the names of the directories in builder/addons",
+            about: "add-ons to build and bake in beside the cluster: names of directories in builder/addons",
             subcommands: &[Subcommand::Bake],
             ..Declaration::BASE
         },
@@ -203,11 +203,11 @@ const fn print_failure(failure: Failure) -> &'static str {
 fn parse_addon(text: &str, known: Option<&[String]>) -> Result<String, String> {
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if text.is_empty() || !text.bytes().all(is_inner) {
-        return Err(format!("`{text}` is no add-on's name: lower-case letters, digits and `-`"));
+        return Err(format!("`{text}` is not the name of an add-on: lower-case letters, digits and `-`"));
     }
     match known {
         Some(known) if !known.iter().any(|name| name == text) => {
-            Err(format!("`{text}` is no add-on; there are {}", known.join(", ")))
+            Err(format!("`{text}` is not an add-on; choose from {}", known.join(", ")))
         }
         _ => Ok(text.to_owned()),
     }

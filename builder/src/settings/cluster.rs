@@ -27,7 +27,7 @@ pub(super) const SETTINGS: &[Setting<ClusterSettings>] = &[
             env: &["KUBAKE_KUBERNETES_VERSION"],
             placeholder: "VERSION",
             default: versions::PINNED[0],
-            about: "version of Kubernetes; a minor release such as `1.35` is the patch release of it that can be built",
+            about: "version of Kubernetes; a minor release such as `1.35` means its patch release that can be built",
             subcommands: &[Subcommand::Bake, Subcommand::Bench],
             ..Declaration::BASE
         },
@@ -58,7 +58,7 @@ pub(super) const SETTINGS: &[Setting<ClusterSettings>] = &[
             env: &["KUBAKE_POD_SUBNET"],
             placeholder: "CIDR",
             default: "10.244.0.0/16",
-            about: "addresses of pods",
+            about: "range of pod addresses",
             subcommands: &[Subcommand::Bake],
             ..Declaration::BASE
         },
@@ -72,7 +72,7 @@ pub(super) const SETTINGS: &[Setting<ClusterSettings>] = &[
             env: &["KUBAKE_SERVICE_SUBNET"],
             placeholder: "CIDR",
             default: "10.96.0.0/12",
-            about: "addresses of services",
+            about: "range of service addresses",
             subcommands: &[Subcommand::Bake],
             ..Declaration::BASE
         },
@@ -103,7 +103,7 @@ pub(super) const SETTINGS: &[Setting<ClusterSettings>] = &[
             env: &["KUBAKE_ETCD_SYNC"],
             placeholder: "on|off",
             default: "off",
-            about: "`on` makes etcd wait for the disk at every write, so that the cluster outlives a power cut of its host",
+            about: "`on` makes etcd wait for the disk at every write, so that the cluster survives a power cut of its host",
             subcommands: &[Subcommand::Bake],
             ..Declaration::BASE
         },

@@ -52,7 +52,7 @@ pub(super) const SETTINGS: &[Setting<ContainerSettings>] = &[
             env: &["KUBAKE_NETWORK"],
             placeholder: "NAME",
             default: "the engine's",
-            about: "network of the engine that the container joins",
+            about: "the engine's network that the container joins",
             subcommands: &[Subcommand::Bake, Subcommand::Bench],
             ..Declaration::BASE
         },
@@ -65,7 +65,7 @@ pub(super) const SETTINGS: &[Setting<ContainerSettings>] = &[
             flag: "--registries-file",
             env: &["KUBAKE_REGISTRIES_FILE"],
             placeholder: "FILE",
-            about: "file about registries (logins, mirrors, CAs) for a new container; what it names is read on this machine",
+            about: "file with logins, mirrors and CAs of registries for a new container; the files that it names are read on this machine",
             ..Declaration::BASE
         },
         |container, text| store(&mut container.registries_file, Ok(PathBuf::from(text))),
@@ -77,7 +77,7 @@ pub(super) const SETTINGS: &[Setting<ContainerSettings>] = &[
             flag: "--extra-ca-certs",
             env: &["KUBAKE_EXTRA_CA_CERTS"],
             placeholder: "FILE",
-            about: "PEM file with CAs that a new container trusts beside Debian's, and the hooks of a bake",
+            about: "PEM file with CAs that a new container and the hooks of a bake trust besides Debian's",
             subcommands: &[Subcommand::Bake],
             ..Declaration::BASE
         },
@@ -91,7 +91,7 @@ pub(super) const SETTINGS: &[Setting<ContainerSettings>] = &[
             env: &["KUBAKE_CPUS"],
             placeholder: "NUMBER",
             default: "the host's",
-            about: "how many processors a new container may use, such as `2.5`; the node is no larger",
+            about: "number of processors that a new container may use, such as `2.5`; the node is no larger",
             ..Declaration::BASE
         },
         |container, text| store(&mut container.cpus, Cpus::parse(text)),
@@ -104,7 +104,7 @@ pub(super) const SETTINGS: &[Setting<ContainerSettings>] = &[
             env: &["KUBAKE_MEMORY"],
             placeholder: "SIZE",
             default: "the host's",
-            about: "how much memory a new container may use, such as `4g`, at least `1g`; the node has no more",
+            about: "amount of memory that a new container may use, such as `4g`, at least `1g`; the node has no more",
             ..Declaration::BASE
         },
         |container, text| store(&mut container.memory, Memory::parse(text)),

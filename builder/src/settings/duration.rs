@@ -41,9 +41,6 @@ const DAY: u64 = 24 * 3600;
 pub const DEFAULT_VALIDITY: Duration = CERT_LIFETIME;
 
 /// Reads how long a certificate is valid: `24h`, `30d`, `1y`.
-///
-/// # Errors
-/// What is wrong with it, naming it.
 pub(super) fn parse_validity(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
         .map_err(|_| format!("`{text}` is not a duration such as `24h`, `30d` or `3650d`"))?;

@@ -9,22 +9,21 @@ use super::setting::{Key, Value};
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody gave one.
+    /// No source has a value.
     Default,
-    /// A file.
+    /// The settings file.
     File {
-        /// Which.
         path: PathBuf,
         /// Line from 1, where it is known.
         line: Option<usize>,
-        /// The key; empty when the file as a whole is meant.
+        /// The key; empty where the message is about the whole file.
         key: String,
     },
-    /// An environment variable.
+    /// The environment variable of a setting.
     Env(&'static str),
-    /// The environment: variables that are no settings, and that are named by what is wrong with them.
+    /// Variables that belong to no setting; the message names them.
     Environment,
-    /// A flag.
+    /// The flag of a setting, with its dashes.
     Flag(&'static str),
 }
 
@@ -49,11 +48,8 @@ impl fmt::Display for Origin {
 /// A value for a setting, from one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Which setting.
     pub key: Key,
-    /// Its value.
     pub value: Value,
-    /// Where it stands.
     pub origin: Origin,
 }
 

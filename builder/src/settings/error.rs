@@ -9,12 +9,11 @@ use thiserror::Error;
 use super::entry::Origin;
 use crate::advice::Advice;
 
-/// One thing that is wrong with the settings.
+/// A mistake in the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it stands.
+    /// The source of the value at fault.
     pub origin: Origin,
-    /// What is wrong.
     pub message: String,
 }
 
@@ -24,19 +23,16 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Why there are no settings.
+/// Why the settings cannot be used.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The settings file cannot be read.
-    #[error("read the settings file `{}`", .path.display())]
+    #[error("failed to read the settings file `{}`", .path.display())]
     Read {
-        /// Which.
         path: PathBuf,
-        /// The system's reason.
         #[source]
         source: io::Error,
     },
-    /// Something is wrong with them: everything that is.
+    /// All mistakes of all sources.
     #[error("{} with the settings:{}", count(.0.len()), lines(.0))]
     Problems(Vec<Problem>),
 }

@@ -7,18 +7,18 @@ use std::net::{IpAddr, Ipv4Addr};
 /// Where a port of the container appears on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostPort {
-    /// Nowhere.
+    /// Not published.
     Off,
-    /// On this address.
+    /// Published on an address of the host.
     On {
-        /// The host's address.
         ip: IpAddr,
-        /// The port; none takes a free one.
+        /// The host port; none takes a free one.
         port: Option<u16>,
     },
 }
 
-/// Whoever reaches the API server with the kubeconfig is root on the host, hence not on all addresses.
+/// The default address: a client that reaches the API server with the kubeconfig is root on the host, so the port is not
+/// published on all addresses.
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 impl HostPort {
@@ -28,10 +28,10 @@ impl HostPort {
         Self::On { ip: LOOPBACK, port: Some(port) }
     }
 
-    /// Reads `off`, `auto`, `8443`, `0.0.0.0:8443`, `[::1]:auto`.
+    /// Parses `off`, `auto`, `8443`, `0.0.0.0:8443`, `[::1]:auto`.
     ///
     /// # Errors
-    /// What is wrong with it, naming it.
+    /// The problem, with the text quoted.
     pub fn parse(text: &str) -> Result<Self, String> {
         if matches!(text, "off" | "false" | "none") {
             return Ok(Self::Off);
@@ -70,22 +70,20 @@ pub enum Protocol {
     Udp,
 }
 
-/// One more port to publish.
+/// A further port to publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Publish {
-    /// Where on the host; never [`HostPort::Off`].
+    /// The place on the host; never [`HostPort::Off`].
     pub host: HostPort,
-    /// Which port of the container.
     pub container: u16,
-    /// Its protocol.
     pub protocol: Protocol,
 }
 
 impl Publish {
-    /// Reads `[IP:]HOST:CONTAINER[/udp]`.
+    /// Parses `[IP:]HOST:CONTAINER[/udp]`.
     ///
     /// # Errors
-    /// What is wrong with it, naming it.
+    /// The problem, with the text quoted.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (ports, protocol) = match text.rsplit_once('/') {
             None | Some((_, "tcp")) => (text.trim_end_matches("/tcp"), Protocol::Tcp),

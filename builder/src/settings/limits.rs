@@ -9,10 +9,10 @@ use kubake_contract::CONTROL_PLANE_CPU;
 pub struct Cpus(u64);
 
 impl Cpus {
-    /// Reads `2`, `2.5`.
+    /// Parses `2` or `2.5`.
     ///
     /// # Errors
-    /// What is wrong with it, naming it.
+    /// The problem, with the text quoted.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong =
             || format!("`{text}` is not a number of processors such as `2` or `2.5`, with three decimals at most");
@@ -26,7 +26,7 @@ impl Cpus {
         Ok(Self(millis))
     }
 
-    /// Whether a machine with this many has them.
+    /// Whether a machine with so many processors has enough.
     #[must_use]
     pub fn fits(self, processors: u64) -> bool {
         self.0 <= processors.saturating_mul(1000)
@@ -51,13 +51,13 @@ pub struct Memory(u64);
 impl Memory {
     /// Less than this, and the kernel kills parts of the control plane while it boots.
     const LEAST: Self = Self(1 << 30);
-    /// What stands behind a number, and how often it doubles.
+    /// Unit letters, each with the exponent of its power of two.
     const UNITS: [(char, u32); 5] = [('b', 0), ('k', 10), ('m', 20), ('g', 30), ('t', 40)];
 
-    /// Reads `4g`, `1536m`, `1.5Gi`, `4GiB`: all of them powers of 1024, as the engine has it.
+    /// Parses `4g`, `1536m`, `1.5Gi` or `4GiB`; every unit is a power of 1024, as in the engine.
     ///
     /// # Errors
-    /// What is wrong with it, naming it.
+    /// The problem, with the text quoted.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is not an amount of memory such as `4g` or `1536m`");
         let lower = text.to_ascii_lowercase();
@@ -75,7 +75,7 @@ impl Memory {
         };
         let memory = Self(decimal(number, 9, 1 << shift).ok_or_else(wrong)?);
         if memory < Self::LEAST {
-            // Who writes a bare number rarely means bytes.
+            // A bare number is bytes, which is rarely what the user means.
             let unit = if unit.is_empty() { "; without a unit it is bytes" } else { "" };
             return Err(format!("`{text}` is too little: Kubernetes needs about {} to boot{unit}", Self::LEAST));
         }
@@ -91,7 +91,7 @@ impl fmt::Display for Memory {
     }
 }
 
-/// A decimal number times `scale`, rounded down; none for what is none or too large, or has too many decimals.
+/// A decimal number times `scale`, rounded down; none for any other text, too many decimals or too large a number.
 fn decimal(text: &str, decimals: usize, scale: u64) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -116,8 +116,8 @@ mod tests {
             assert_eq!(Cpus::parse(printed).unwrap(), cpus);
         }
         for text in ["", "two", "-1", "2,5", ".5", "2.", "1e3", "1.2345", "1.2.3", "99999999999999999999"] {
-            let told = Cpus::parse(text).unwrap_err();
-            assert!(told.starts_with(&format!("`{text}` is not a number of processors")), "{told}");
+            let message = Cpus::parse(text).unwrap_err();
+            assert!(message.starts_with(&format!("`{text}` is not a number of processors")), "{message}");
         }
         assert!(Cpus::parse("0").unwrap_err().contains("too little"));
         let cpus = Cpus::parse("2.5").unwrap();
@@ -143,8 +143,8 @@ mod tests {
             assert_eq!(Memory::parse(printed).unwrap(), memory);
         }
         for text in ["", "g", "4 g", "4x", "4gg", "-4g", "4.g", "4bb", "4iB", "ä", "4ä", "9999999999t"] {
-            let told = Memory::parse(text).unwrap_err();
-            assert_eq!(told, format!("`{text}` is not an amount of memory such as `4g` or `1536m`"));
+            let message = Memory::parse(text).unwrap_err();
+            assert_eq!(message, format!("`{text}` is not an amount of memory such as `4g` or `1536m`"));
         }
         assert_eq!(Memory::parse("1023m").unwrap_err(), "`1023m` is too little: Kubernetes needs about 1g to boot");
         assert!(Memory::parse("4").unwrap_err().ends_with("to boot; without a unit it is bytes"));

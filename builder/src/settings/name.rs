@@ -5,7 +5,7 @@ use kubake_contract::ImageReference;
 /// Checks a cluster's name: it becomes a container's name, a kubeconfig context and part of file names.
 ///
 /// # Errors
-/// What is wrong with it, naming it.
+/// The problem, with the text quoted.
 pub(super) fn parse_name(text: &str) -> Result<String, String> {
     let inner =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.' || byte == b'_';
@@ -21,14 +21,14 @@ pub(super) fn parse_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// Checks an image's name as far as no engine is needed for it; adds `:latest` where there is no tag.
+/// Checks an image's name as far as possible without an engine; adds `:latest` where the tag is missing.
 ///
 /// # Errors
-/// What is wrong with it, naming it.
+/// The problem, with the text quoted.
 pub(super) fn parse_image(text: &str) -> Result<String, String> {
     let wrong = || format!("`{text}` is not an image name such as `registry.example/team/kubake:1.0`");
     if text.contains('@') {
-        return Err(format!("`{text}` names a digest; an image is made and run by its tag"));
+        return Err(format!("`{text}` names a digest; kubake makes and runs images by tag, so give a tag"));
     }
     ImageReference::parse(text).map(|reference| reference.with_tag()).ok_or_else(wrong)
 }

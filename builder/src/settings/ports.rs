@@ -75,7 +75,7 @@ pub(super) const SETTINGS: &[Setting<HostPorts>] = &[
             env: &["KUBAKE_DOCKER_PORT"],
             placeholder: "PORT",
             default: "off",
-            about: "host port of the node's Docker API (plain TCP, whoever reaches it is root on the node)",
+            about: "host port of the node's Docker API over plain TCP; everyone who reaches it is root on the node",
             ..Declaration::BASE
         },
         |ports, text| store(&mut ports.docker, HostPort::parse(text)),
@@ -88,7 +88,7 @@ pub(super) const SETTINGS: &[Setting<HostPorts>] = &[
             env: &["KUBAKE_DOCKER_TLS_PORT"],
             placeholder: "PORT",
             default: "off",
-            about: "host port of the same with TLS, for clients with the certificate of /docker-client.tar",
+            about: "host port of the node's Docker API with TLS, for clients with the certificate of /docker-client.tar",
             ..Declaration::BASE
         },
         |ports, text| store(&mut ports.docker_tls, HostPort::parse(text)),
@@ -101,7 +101,7 @@ pub(super) const SETTINGS: &[Setting<HostPorts>] = &[
             short: Some('p'),
             env: &["KUBAKE_PUBLISH"],
             placeholder: "PORTS",
-            about: "more ports as `[IP:]HOST:CONTAINER[/udp]`, for NodePort services",
+            about: "more ports to publish, as `[IP:]HOST:CONTAINER[/udp]`, for NodePort services",
             ..Declaration::BASE
         },
         |ports| ports.extra.clear(),

@@ -47,7 +47,7 @@ pub struct Settings {
     pub bake: BakeSettings,
     /// How long to wait for readiness.
     pub ready_timeout: Duration,
-    /// The kubeconfig that gets the context; none where neither a variable nor a home directory names one.
+    /// The kubeconfig that receives the context; none without a variable and a home directory.
     pub kubeconfig: Option<PathBuf>,
     origins: Origins,
 }
@@ -76,7 +76,7 @@ const NAMES: &[Setting<Settings>] = &[
             env: &["KUBAKE_IMAGE"],
             placeholder: "IMAGE",
             default: "kubake:latest-1.NN",
-            about: "the baked image: what `bake` makes and `up` runs; 1.NN is kubernetesVersion's",
+            about: "the baked image that `bake` makes and `up` runs; 1.NN is the minor release of kubernetesVersion",
             subcommands: &[Subcommand::Bake],
             ..Declaration::BASE
         },
@@ -85,7 +85,7 @@ const NAMES: &[Setting<Settings>] = &[
     ),
 ];
 
-/// What a container does with the cluster's settings.
+/// The certificates that a container makes.
 const CERTIFICATES: &[Setting<Settings>] = &[Setting::one(
     Declaration {
         key: Key::CERT_VALIDITY,
@@ -93,14 +93,14 @@ const CERTIFICATES: &[Setting<Settings>] = &[Setting::one(
         env: &["KUBAKE_CERT_VALIDITY"],
         placeholder: "DURATION",
         default: "3650d",
-        about: "how long the certificates are valid that a container makes, from `1h` to `36500d`",
+        about: "validity of the certificates that a container makes, from `1h` to `36500d`",
         ..Declaration::BASE
     },
     |settings, text| store(&mut settings.cert_validity, parse_validity(text)),
     |settings| Some(print_validity(settings.cert_validity)),
 )];
 
-/// What the user waits for and gets.
+/// The wait of `up` and the kubeconfig.
 const CLIENT: &[Setting<Settings>] = &[
     Setting::one(
         Declaration {
@@ -123,7 +123,7 @@ const CLIENT: &[Setting<Settings>] = &[
             env: &["KUBAKE_KUBECONFIG", "KUBECONFIG"],
             placeholder: "FILE",
             default: "~/.kube/config",
-            about: "kubeconfig that gets the cluster's context",
+            about: "kubeconfig that receives the cluster's context",
             subcommands: &[Subcommand::Down],
             ..Declaration::BASE
         },

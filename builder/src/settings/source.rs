@@ -9,32 +9,32 @@ use super::entry::Entry;
 use super::error::Error;
 use crate::checkout::Checkout;
 
-/// The file that is read where none is named.
+/// The settings file where neither flag nor variable names one; it may be missing.
 const DEFAULT_FILE: &str = "kubake.yaml";
-/// Names the file where `--settings` does not.
+/// The variable that names the settings file where `--settings` does not.
 pub const FILE_VARIABLE: &str = "KUBAKE_SETTINGS";
 
-/// Where values come from, besides the defaults.
+/// All sources of values besides the defaults.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// The settings file's path and text, if there is one.
     pub file: Option<(PathBuf, String)>,
-    /// What the environment says.
+    /// The environment.
     pub env: BTreeMap<String, String>,
-    /// What the flags say; their origins are [`Origin::Flag`].
+    /// The values of the flags.
     pub flags: Vec<Entry>,
-    /// Which add-ons there are; none where no checkout says.
+    /// Names of the add-ons; none without a checkout.
     pub addons: Option<Vec<String>>,
 }
 
 impl Sources {
-    /// Reads the file (`named`, else what the environment names, else [`DEFAULT_FILE`] where it exists), the environment,
-    /// and which add-ons there are.
+    /// Reads the file (`named`, else the one that the environment names, else [`DEFAULT_FILE`] if it exists), the environment
+    /// and the names of the add-ons.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// [`Error::Read`] for a file that cannot be read, or that was named and does not exist.
     pub fn load(named: Option<&Path>, flags: Vec<Entry>) -> Result<Self, Error> {
-        // Variables that are not UTF-8 cannot hold a setting of ours.
+        // A variable that is not UTF-8 cannot hold a setting.
         let env: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();

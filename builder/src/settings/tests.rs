@@ -126,11 +126,13 @@ fn an_addon_is_one_that_there_is() {
 
     let unknown = Sources { addons: there(&["helm", "metrics-server"]), ..given("helm,metrics,../x") };
     let error = Settings::resolve(&unknown).unwrap_err().to_string();
-    for told in ["KUBAKE_ADDONS: `metrics` is no add-on; there are helm, metrics-server", "`../x` is no add-on's name"]
-    {
+    for told in [
+        "KUBAKE_ADDONS: `metrics` is not an add-on; choose from helm, metrics-server",
+        "`../x` is not the name of an add-on",
+    ] {
         assert!(error.contains(told), "{error}");
     }
-    // Without a checkout nobody knows them; a bake says then what it needs.
+    // Without a checkout the names are unknown; a bake then reports what it needs.
     assert_eq!(Settings::resolve(&given("metrics")).unwrap().bake.addons, ["metrics"]);
 }
 
