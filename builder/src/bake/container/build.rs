@@ -25,114 +25,162 @@ const UNFINISHED: &str = "kubake/unfinished";
 
 /// Runs the build container and commits it. Returns the id of the image.
 pub(in super::super) fn bake(context: &Context<'_>, phase: &Phase, recipe: &Recipe<'_>) -> Result<String, Error> {
-    let engine = context.engine;
-    let process = std::process::id().to_string();
-    let container = format!("kubake-{}-{process}", recipe.role);
-    let spec = ContainerSpec {
-        name: Some(container.clone()),
-        privileged: true,
-        // An argument instead of a variable, which a commit would keep.
-        command: vec![recipe.role.to_owned(), "--events=json".to_owned()],
-        labels: vec![(labels::BUILD.to_owned(), process)],
-        hostname: Some(names::CLUSTER.to_owned()),
-        network: context.settings.container.network.clone(),
-        pull: Some("never".to_owned()),
-        ..ContainerSpec::new(recipe.from)
-    };
-    let guard = create(engine, spec)?;
+    let mut container = BuildContainer::create(context, phase, recipe)?;
+    container.fill()?;
+    if recipe.has_hooks {
+        container.run_host_hooks(moments::BEFORE_SETUP)?;
+        // Last, so that only the first program of the container finds them.
+        container.copy_hook_secrets()?;
+    }
+    container.run()?;
+    if recipe.has_hooks {
+        container.run_host_hooks(moments::AFTER_SETUP)?;
+    }
+    container.commit()
+}
 
-    phase.message("filling the build container");
-    let packed = tempfile::tempfile_in(context.directory.path())
-        .map_err(|source| Error::Temporary { path: context.directory.path().to_owned(), source })?;
-    let packed = inputs::pack(&recipe.files, packed)?;
-    let copy =
-        |source: PathBuf, target: String| CopyInto { source, container: container.clone(), target, archive: false };
-    engine
-        .run_with_input(&copy("-".into(), "/".to_owned()), Input::File(packed))
-        .map_err(failed_to("copy the settings into the build container"))?;
-    for path in &recipe.trees {
-        let tree = File::open(path).map_err(|source| inputs::Error::Read { path: path.clone(), source })?;
-        engine
-            .run_with_input(&copy("-".into(), "/".to_owned()), Input::File(tree))
-            .map_err(failed_to("copy the programs of add-ons into the build container"))?;
+/// The container of one run. The guard removes it on every return, unless it is kept.
+struct BuildContainer<'a> {
+    context: &'a Context<'a>,
+    phase: &'a Phase,
+    recipe: &'a Recipe<'a>,
+    name: String,
+    guard: Option<ContainerGuard>,
+}
+
+impl<'a> BuildContainer<'a> {
+    fn create(context: &'a Context<'a>, phase: &'a Phase, recipe: &'a Recipe<'a>) -> Result<Self, Error> {
+        let process = std::process::id().to_string();
+        let name = format!("kubake-{}-{process}", recipe.role);
+        let spec = ContainerSpec {
+            name: Some(name.clone()),
+            privileged: true,
+            // An argument instead of a variable, which a commit would keep.
+            command: vec![recipe.role.to_owned(), "--events=json".to_owned()],
+            labels: vec![(labels::BUILD.to_owned(), process)],
+            hostname: Some(names::CLUSTER.to_owned()),
+            network: context.settings.container.network.clone(),
+            pull: Some("never".to_owned()),
+            ..ContainerSpec::new(recipe.from)
+        };
+        let guard = Some(create(context.engine, spec)?);
+        Ok(Self { context, phase, recipe, name, guard })
     }
-    for (archive, name) in &recipe.archives {
-        copy_archive(engine, phase, archive, name, &copy("-".into(), paths::INBOX_IMAGES.to_owned()))?;
-    }
-    let mut guard = Some(guard);
-    let mut keep = || {
-        if !context.options.retain {
-            return None;
+
+    /// A copy of the tar stream on standard input into a directory of the container.
+    fn copy_into(&self, directory: &str) -> CopyInto {
+        CopyInto {
+            source: PathBuf::from("-"),
+            container: self.name.clone(),
+            target: directory.to_owned(),
+            archive: false,
         }
-        let container = guard.take().map(ContainerGuard::keep)?;
-        overwrite_secrets(engine, context, &copy("-".into(), "/".to_owned()));
-        Some(Box::new(Retained { container, engine: engine.facts().flavour.command() }))
-    };
-    let on_host = |moment: &str| -> Result<(), Error> {
-        if context.hooks.host.is_empty() {
+    }
+
+    fn fill(&self) -> Result<(), Error> {
+        let engine = self.context.engine;
+        self.phase.message("filling the build container");
+        let directory = self.context.directory.path();
+        let packed = tempfile::tempfile_in(directory)
+            .map_err(|source| Error::Temporary { path: directory.to_owned(), source })?;
+        let packed = inputs::pack(&self.recipe.files, packed)?;
+        engine
+            .run_with_input(&self.copy_into("/"), Input::File(packed))
+            .map_err(failed_to("copy the settings into the build container"))?;
+        for path in &self.recipe.trees {
+            let tree = File::open(path).map_err(|source| inputs::Error::Read { path: path.clone(), source })?;
+            engine
+                .run_with_input(&self.copy_into("/"), Input::File(tree))
+                .map_err(failed_to("copy the programs of add-ons into the build container"))?;
+        }
+        for (archive, name) in &self.recipe.archives {
+            copy_archive(engine, self.phase, archive, name, &self.copy_into(paths::INBOX_IMAGES))?;
+        }
+        Ok(())
+    }
+
+    fn run_host_hooks(&mut self, moment: &str) -> Result<(), Error> {
+        if self.context.hooks.host.is_empty() {
             return Ok(());
         }
-        let found = engine.container(&container).map_err(failed_to("look up the build container"))?;
-        let id = found.map_or_else(|| container.clone(), |container| container.id);
-        let given = host_hooks::HookContext {
-            directory: &context.hooks.directory,
-            settings: &context.settings.cluster,
+        let engine = self.context.engine;
+        let found = engine.container(&self.name).map_err(failed_to("look up the build container"))?;
+        let id = found.map_or_else(|| self.name.clone(), |container| container.id);
+        let hook_context = host_hooks::HookContext {
+            directory: &self.context.hooks.directory,
+            settings: &self.context.settings.cluster,
             engine: engine.program(),
-            timeout: context.settings.bake.hook_timeout,
-            failure: context.settings.bake.hook_failure,
+            timeout: self.context.settings.bake.hook_timeout,
+            failure: self.context.settings.bake.hook_failure,
         };
-        host_hooks::run(engine.runner(), moment, &id, &given, phase)
-    };
-    if recipe.has_hooks {
-        on_host(moments::BEFORE_SETUP).map_err(|error| error.retained_by(&mut keep))?;
-        // Last, so that only the first program of the container finds them.
-        let (secrets, proxies) = (&context.options.secrets, context.options.host_context.proxies());
-        if !(secrets.is_empty() && proxies.is_empty()) {
-            copy_secrets(engine, secrets, proxies, &copy("-".into(), "/".to_owned()))?;
-        }
+        host_hooks::run(engine.runner(), moment, &id, &hook_context, self.phase)
+            .map_err(|error| error.retained_by(|| self.keep()))
     }
 
-    phase.message("starting");
-    let mut follower = Follower::new(phase);
-    let ended = engine.stream(&Start { container: container.clone(), attach: true }, |line| {
-        match line.stream {
-            Stream::Stdout => follower.event(line.text),
-            Stream::Stderr => follower.log(line.text),
+    fn copy_hook_secrets(&self) -> Result<(), Error> {
+        let (secrets, proxies) = (&self.context.options.secrets, self.context.options.host_context.proxies());
+        if secrets.is_empty() && proxies.is_empty() {
+            return Ok(());
         }
-        ControlFlow::Continue(())
-    });
-    if let Err(source) = ended {
-        return Err(match source {
-            source @ RunError::Failed { .. } => follower.failure(recipe.role, &source, keep()),
-            source => failed_to(format!("follow the build container of {}", recipe.role))(source),
+        copy_secrets(self.context.engine, secrets, proxies, &self.copy_into("/"))
+    }
+
+    /// Starts the container and follows it to its end.
+    fn run(&mut self) -> Result<(), Error> {
+        self.phase.message("starting");
+        let mut follower = Follower::new(self.phase);
+        let start = Start { container: self.name.clone(), attach: true };
+        let ended = self.context.engine.stream(&start, |line| {
+            match line.stream {
+                Stream::Stdout => follower.event(line.text),
+                Stream::Stderr => follower.log(line.text),
+            }
+            ControlFlow::Continue(())
         });
+        match ended {
+            Ok(_) => Ok(()),
+            Err(source @ RunError::Failed { .. }) => Err(follower.failure(self.recipe.role, &source, self.keep())),
+            Err(source) => Err(failed_to(format!("follow the build container of {}", self.recipe.role))(source)),
+        }
     }
 
-    if recipe.has_hooks {
-        on_host(moments::AFTER_SETUP).map_err(|error| error.retained_by(&mut keep))?;
+    /// Keeps the container after a failure, without secrets, if the user wants to retain it.
+    fn keep(&mut self) -> Option<Box<Retained>> {
+        if !self.context.options.retain {
+            return None;
+        }
+        let engine = self.context.engine;
+        let container = self.guard.take().map(ContainerGuard::keep)?;
+        overwrite_secrets(engine, self.context, &self.copy_into("/"));
+        Some(Box::new(Retained { container, engine: engine.facts().flavour.command() }))
     }
-    phase.message(format_args!("committing {}", recipe.name));
-    // Ctrl-C ends the command but not the work of the engine: the image would appear a moment later. So the commit runs
-    // to its end under a temporary name, and the image gets its final name only if the user has not interrupted.
-    let unfinished = ImageGuard::new(engine, &format!("{UNFINISHED}:{}", std::process::id()));
-    let id = engine
-        .for_cleanup()
-        .run_captured(&Commit {
-            container,
-            image: unfinished.name().to_owned(),
-            changes: changes(recipe, &context.settings.cluster.kubernetes_version),
-            message: Some(format!("kubake {}", recipe.role)),
-            // The container has ended.
-            pause: false,
-        })
-        .map_err(failed_to(format!("commit the build container as `{}`", recipe.name)))?;
-    engine
-        .run(&Tag { image: unfinished.name().to_owned(), name: recipe.name.to_owned() })
-        .map_err(failed_to(format!("tag the image as `{}`", recipe.name)))?;
-    if let Some(guard) = guard {
-        guard.remove().map_err(failed_to("remove the build container"))?;
+
+    /// Commits the container and removes it. Returns the id of the image.
+    fn commit(self) -> Result<String, Error> {
+        let (engine, recipe) = (self.context.engine, self.recipe);
+        self.phase.message(format_args!("committing {}", recipe.name));
+        // Ctrl-C ends the command but not the work of the engine: the image would appear a moment later. So the commit runs
+        // to its end under a temporary name, and the image gets its final name only if the user has not interrupted.
+        let unfinished = ImageGuard::new(engine, &format!("{UNFINISHED}:{}", std::process::id()));
+        let id = engine
+            .for_cleanup()
+            .run_captured(&Commit {
+                container: self.name,
+                image: unfinished.name().to_owned(),
+                changes: changes(recipe, &self.context.settings.cluster.kubernetes_version),
+                message: Some(format!("kubake {}", recipe.role)),
+                // The container has ended.
+                pause: false,
+            })
+            .map_err(failed_to(format!("commit the build container as `{}`", recipe.name)))?;
+        engine
+            .run(&Tag { image: unfinished.name().to_owned(), name: recipe.name.to_owned() })
+            .map_err(failed_to(format!("tag the image as `{}`", recipe.name)))?;
+        if let Some(guard) = self.guard {
+            guard.remove().map_err(failed_to("remove the build container"))?;
+        }
+        Ok(id)
     }
-    Ok(id)
 }
 
 /// Creates the build container. The engine's client may add proxy variables from its user's configuration, and an image
