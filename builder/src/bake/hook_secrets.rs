@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_and_no_value_with_it() {
+    fn all_mistakes_are_reported_without_any_value() {
         let directory = tempfile::tempdir().unwrap();
         let empty = directory.path().join("empty");
         std::fs::write(&empty, "\n").unwrap();

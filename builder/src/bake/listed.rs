@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listed_image_that_is_absent_or_for_another_machine_is_told_with_its_line() {
+    fn an_absent_or_unfit_image_is_reported_with_its_line() {
         let platform = Platform::new("linux", "amd64");
         let listed = |is_local| Listed {
             reference: "me/app".to_owned(),

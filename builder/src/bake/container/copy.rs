@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_is_told_in_bytes() {
+    fn progress_is_shown_in_megabytes() {
         assert_eq!(progress("a.tar", 120_500_000, 1_800_000_000), "copying a.tar: 120 of 1800 MB (6 %)");
         assert_eq!(progress("a.tar", 3000, 2000), "copying a.tar: 0 of 1 MB (100 %)");
     }

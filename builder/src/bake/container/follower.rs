@@ -76,7 +76,7 @@ mod tests {
     use crate::printer::{Printer, Verbosity};
 
     #[test]
-    fn events_become_lines_and_a_failure_tells_its_phase() {
+    fn events_become_lines_and_a_failure_names_its_phase() {
         let printer = Printer::capturing(Verbosity::Normal);
         let phase = printer.phase("cluster");
         let mut follower = Follower::new(&phase);
