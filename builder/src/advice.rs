@@ -4,7 +4,7 @@
 
 /// Advice that an error gives. An error that only passes another one on names it in [`Advice::cause`] and inherits the
 /// rest.
-pub trait Advice {
+pub(crate) trait Advice {
     /// The error below this one whose advice counts where this one has none of its own.
     fn cause(&self) -> Option<&dyn Advice> {
         None

@@ -10,7 +10,7 @@ use thiserror::Error;
 const PARTS: [&str; 2] = ["Dockerfile", "builder/components"];
 
 /// The file that makes a directory an add-on.
-pub const ADDON_FILE: &str = "addon.yaml";
+pub(crate) const ADDON_FILE: &str = "addon.yaml";
 
 /// Why no checkout was found.
 #[derive(Debug, Error)]
@@ -29,7 +29,7 @@ pub enum Error {
 
 /// A source checkout.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checkout {
+pub(crate) struct Checkout {
     root: PathBuf,
 }
 
@@ -38,7 +38,7 @@ impl Checkout {
     ///
     /// # Errors
     /// [`Error::NotFound`] when neither holds a checkout.
-    pub fn find() -> Result<Self, Error> {
+    pub(crate) fn find() -> Result<Self, Error> {
         let current = std::env::current_dir().map_err(Error::Current)?;
         let compiled = Path::new(env!("CARGO_MANIFEST_DIR"));
         Self::find_from(&current, compiled.parent().unwrap_or(compiled))
@@ -55,30 +55,30 @@ impl Checkout {
 
     /// The current directory as if it were a checkout: for work that only needs the places of the user's own files.
     #[must_use]
-    pub fn here() -> Self {
+    pub(crate) fn here() -> Self {
         Self { root: PathBuf::new() }
     }
 
     #[must_use]
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// The directory of archives and lists of images to bake in.
     #[must_use]
-    pub fn images_dir(&self) -> PathBuf {
+    pub(crate) fn images_dir(&self) -> PathBuf {
         self.root.join("images.d")
     }
 
     /// The directory with a directory for each add-on.
     #[must_use]
-    pub fn addons_dir(&self) -> PathBuf {
+    pub(crate) fn addons_dir(&self) -> PathBuf {
         self.root.join("builder/addons")
     }
 
     /// Names of the add-ons, sorted.
     #[must_use]
-    pub fn addons(&self) -> Vec<String> {
+    pub(crate) fn addons(&self) -> Vec<String> {
         let directory = self.addons_dir();
         // A checkout of an earlier version has no add-ons.
         let entries = std::fs::read_dir(&directory).into_iter().flatten().flatten();
@@ -92,7 +92,7 @@ impl Checkout {
 
     /// The directory of hooks that the bake runs.
     #[must_use]
-    pub fn hooks_dir(&self) -> PathBuf {
+    pub(crate) fn hooks_dir(&self) -> PathBuf {
         self.root.join("hooks")
     }
 }

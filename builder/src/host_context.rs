@@ -26,7 +26,7 @@ const LOGIN_VARIABLES: [&str; 3] = [env::REGISTRY, env::REGISTRY_USER, env::REGI
 
 /// What a container receives of this host; nothing by default.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct HostContext {
+pub(crate) struct HostContext {
     /// The registries file, with the content of the files that it names; none without such a file.
     registries: Option<Vec<Registry>>,
     /// CAs that the container trusts besides Debian's, as PEM.
@@ -57,7 +57,7 @@ impl HostContext {
     ///
     /// # Errors
     /// All problems at once.
-    pub fn for_bake(settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+    pub(crate) fn for_bake(settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let host_context = Self::begin(settings, &variable, &mut problems);
         if problems.is_empty() { Ok(host_context) } else { Err(Error::Problems(problems)) }
@@ -67,7 +67,7 @@ impl HostContext {
     ///
     /// # Errors
     /// All problems at once.
-    pub fn for_up(settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+    pub(crate) fn for_up(settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let mut host_context = Self::begin(settings, &variable, &mut problems);
         let origin = || settings.origin(Key::REGISTRIES_FILE).clone();
@@ -129,7 +129,7 @@ impl HostContext {
     }
 
     /// Warns about proxies that containers do not receive.
-    pub fn warn(&self, printer: &Printer) {
+    pub(crate) fn warn(&self, printer: &Printer) {
         let [first, rest @ ..] = self.unreachable.as_slice() else { return };
         let (names, what) = match rest {
             [] => ((*first).to_owned(), "leads to"),
@@ -143,19 +143,19 @@ impl HostContext {
 
     /// CAs that containers trust besides Debian's, one PEM block each.
     #[must_use]
-    pub fn authorities(&self) -> &[String] {
+    pub(crate) fn authorities(&self) -> &[String] {
         &self.authorities
     }
 
     /// Proxy variables; their values may hold passwords.
     #[must_use]
-    pub fn proxies(&self) -> &[(String, String)] {
+    pub(crate) fn proxies(&self) -> &[(String, String)] {
         &self.proxies
     }
 
     /// Variables whose values may be shown: the paths of the files in the container.
     #[must_use]
-    pub fn variables(&self) -> Vec<(String, String)> {
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let files = [
             (env::REGISTRIES_FILE, REGISTRIES, self.registries.is_some()),
             (env::EXTRA_CA_CERTS, EXTRA_CA_CERTS, !self.authorities.is_empty()),
@@ -166,7 +166,7 @@ impl HostContext {
 
     /// Variables whose values may be secrets.
     #[must_use]
-    pub fn secret_variables(&self) -> Vec<(String, String)> {
+    pub(crate) fn secret_variables(&self) -> Vec<(String, String)> {
         self.login.iter().chain(&self.proxies).cloned().collect()
     }
 
@@ -174,7 +174,7 @@ impl HostContext {
     ///
     /// # Errors
     /// When the stream cannot be written into memory.
-    pub fn pack(&self) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn pack(&self) -> io::Result<Option<Vec<u8>>> {
         let mut files = Vec::new();
         if let Some(registries) = &self.registries {
             let ca_file = |index: usize| format!("registry-{index}.crt");
@@ -201,7 +201,7 @@ impl HostContext {
     /// What a new container receives and its limits, as name and comparable value. Values hold no secret: they show whether
     /// another container received the same, as far as that can be known without one.
     #[must_use]
-    pub fn marks(&self, settings: &Settings) -> BTreeMap<String, String> {
+    pub(crate) fn marks(&self, settings: &Settings) -> BTreeMap<String, String> {
         let mut marks = BTreeMap::new();
         let mut add = |name: String, value: String| marks.insert(name, value);
         if let Some(registries) = &self.registries {

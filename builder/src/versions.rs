@@ -9,7 +9,7 @@ use crate::advice::Advice;
 use crate::checkout::Checkout;
 
 /// The versions that this checkout pins, newest first; the first is the default.
-pub const PINNED: [&str; 3] = ["v1.36.3", "v1.35.4", "v1.34.4"];
+pub(crate) const PINNED: [&str; 3] = ["v1.36.3", "v1.35.4", "v1.34.4"];
 
 /// The directory with a directory for each version, relative to the top of a checkout.
 const DIRECTORY: &str = "builder/components/versions";
@@ -62,7 +62,7 @@ impl Advice for Error {
 /// Completes `1.36`, `v1.36`, `1.36.3` and `v1.36.3` to a full version: a minor release becomes its pinned patch release.
 /// Returns any other text unchanged, for a later check.
 #[must_use]
-pub fn complete(text: &str) -> String {
+pub(crate) fn complete(text: &str) -> String {
     let number = text.strip_prefix('v').unwrap_or(text);
     match PINNED.iter().find(|version| minor(version) == number) {
         Some(version) => (*version).to_owned(),
@@ -73,7 +73,7 @@ pub fn complete(text: &str) -> String {
 
 /// The minor release of a version: `1.36` for `v1.36.3`.
 #[must_use]
-pub fn minor(kubernetes_version: &str) -> String {
+pub(crate) fn minor(kubernetes_version: &str) -> String {
     let version = kubernetes_version.trim_start_matches('v');
     version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".")
 }
@@ -82,7 +82,7 @@ pub fn minor(kubernetes_version: &str) -> String {
 ///
 /// # Errors
 /// [`Error::NotPinned`], with the versions that it pins.
-pub fn check(checkout: &Checkout, version: &str) -> Result<(), Error> {
+pub(crate) fn check(checkout: &Checkout, version: &str) -> Result<(), Error> {
     let directory = checkout.root().join(DIRECTORY);
     let path = directory.join(version);
     if path.is_dir() {
@@ -100,7 +100,7 @@ pub fn check(checkout: &Checkout, version: &str) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::Mismatch`], or when the file cannot be read.
-pub fn check_tag(checkout: &Checkout, version: &str, target: &str, tag: &str) -> Result<(), Error> {
+pub(crate) fn check_tag(checkout: &Checkout, version: &str, target: &str, tag: &str) -> Result<(), Error> {
     let (component, module) = match target {
         "etcd" => ("etcd", "go.etcd.io/etcd/server/v3"),
         "coredns" => ("coredns", "github.com/coredns/coredns"),

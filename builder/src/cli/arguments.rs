@@ -9,7 +9,7 @@ use super::setting_flags::{All, Baking, Benching, Naming, SettingFlags};
 
 /// Arguments of `kubake up`.
 #[derive(Debug, Args)]
-pub struct UpArgs {
+pub(crate) struct UpArgs {
     /// Install and start a container engine if there is none (Debian and Ubuntu, as root)
     #[arg(short, long)]
     pub yes: bool,
@@ -28,14 +28,14 @@ pub struct UpArgs {
 
 /// Arguments of `kubake down`.
 #[derive(Debug, Args)]
-pub struct DownArgs {
+pub(crate) struct DownArgs {
     #[command(flatten)]
     pub settings: SettingFlags<Naming>,
 }
 
 /// Arguments of `kubake bake`.
 #[derive(Debug, Args)]
-pub struct BakeArgs {
+pub(crate) struct BakeArgs {
     /// Install and start a container engine if there is none (Debian and Ubuntu, as root)
     #[arg(short, long)]
     pub yes: bool,
@@ -60,7 +60,7 @@ pub struct BakeArgs {
 
 /// Arguments of `kubake bench`.
 #[derive(Debug, Args)]
-pub struct BenchArgs {
+pub(crate) struct BenchArgs {
     /// Baked images, measured in turn and compared with the first [default: the image that `up` runs]
     #[arg(value_name = "IMAGE")]
     pub images: Vec<String>,
@@ -85,11 +85,11 @@ pub struct BenchArgs {
 
 /// Arguments of `kubake doctor`.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {}
+pub(crate) struct DoctorArgs {}
 
 /// Arguments of `kubake settings`.
 #[derive(Debug, Args)]
-pub struct SettingsArgs {
+pub(crate) struct SettingsArgs {
     /// Print the reference of all settings instead, as a Markdown table
     #[arg(long, conflicts_with = "json")]
     pub reference: bool,
@@ -99,7 +99,7 @@ pub struct SettingsArgs {
 
 /// Arguments of `kubake completions`.
 #[derive(Debug, Args)]
-pub struct CompletionsArgs {
+pub(crate) struct CompletionsArgs {
     /// Shell to print the script for
     #[arg(value_name = "SHELL")]
     pub shell: Shell,
@@ -107,14 +107,14 @@ pub struct CompletionsArgs {
 
 /// Arguments of `kubake engine`.
 #[derive(Debug, Args)]
-pub struct EngineArgs {
+pub(crate) struct EngineArgs {
     #[command(subcommand)]
     pub action: EngineAction,
 }
 
 /// Actions of `kubake engine`.
 #[derive(Debug, Subcommand)]
-pub enum EngineAction {
+pub(crate) enum EngineAction {
     /// Install an engine from Debian's packages if there is none, and start it
     Install {
         /// Allow changes to this machine

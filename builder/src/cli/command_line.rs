@@ -11,7 +11,7 @@ use crate::settings::FILE_VARIABLE;
 /// Bakes a kubeadm cluster into one container image and runs it.
 #[derive(Debug, Parser)]
 #[command(name = "kubake", version, max_term_width = 120, disable_help_subcommand = true, propagate_version = false)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(flatten)]
     pub global: Global,
     #[command(subcommand)]
@@ -20,7 +20,7 @@ pub struct Cli {
 
 /// Options that every subcommand has.
 #[derive(Debug, Clone, Args)]
-pub struct Global {
+pub(crate) struct Global {
     /// Show every command that is run, with its output
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
@@ -38,7 +38,7 @@ pub struct Global {
 impl Global {
     /// Builds the printer for these options.
     #[must_use]
-    pub fn printer(&self) -> Printer {
+    pub(crate) fn printer(&self) -> Printer {
         let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
             (_, true) => Verbosity::Verbose,
@@ -50,7 +50,7 @@ impl Global {
 
 /// The subcommands; their first lines are the help text.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Bring a cluster up: bake its image if there is none, run it, wait until it is ready, add its context
     Up(UpArgs),
     /// Remove a cluster, its data and its context; keep its image

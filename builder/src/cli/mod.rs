@@ -7,8 +7,8 @@ mod setting_flags;
 #[cfg(test)]
 mod tests;
 
-pub use arguments::{
+pub(crate) use arguments::{
     BakeArgs, BenchArgs, CompletionsArgs, DoctorArgs, DownArgs, EngineAction, EngineArgs, SettingsArgs, UpArgs,
 };
-pub use command_line::{Cli, Command, Global};
-pub use setting_flags::{SettingFlags, Subset};
+pub(crate) use command_line::{Cli, Command, Global};
+pub(crate) use setting_flags::{SettingFlags, Subset};

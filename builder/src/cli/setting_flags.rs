@@ -9,14 +9,14 @@ use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
 use crate::settings::{Declaration, Entry, Origin, Shape, Subcommand, Value, declarations};
 
 /// The settings that a subcommand has flags for.
-pub trait Subset: Debug + Clone + Send + Sync + 'static {
+pub(crate) trait Subset: Debug + Clone + Send + Sync + 'static {
     /// The subcommand as the declarations name it; none has the flags of all settings.
     const SUBCOMMAND: Option<Subcommand>;
 }
 
 /// All settings, for `up` and `settings`.
 #[derive(Debug, Clone)]
-pub struct All;
+pub(crate) struct All;
 
 impl Subset for All {
     const SUBCOMMAND: Option<Subcommand> = None;
@@ -24,7 +24,7 @@ impl Subset for All {
 
 /// Settings that determine the content of an image.
 #[derive(Debug, Clone)]
-pub struct Baking;
+pub(crate) struct Baking;
 
 impl Subset for Baking {
     const SUBCOMMAND: Option<Subcommand> = Some(Subcommand::Bake);
@@ -32,7 +32,7 @@ impl Subset for Baking {
 
 /// Settings for the clusters of a measurement.
 #[derive(Debug, Clone)]
-pub struct Benching;
+pub(crate) struct Benching;
 
 impl Subset for Benching {
     const SUBCOMMAND: Option<Subcommand> = Some(Subcommand::Bench);
@@ -40,7 +40,7 @@ impl Subset for Benching {
 
 /// Settings that name a cluster.
 #[derive(Debug, Clone)]
-pub struct Naming;
+pub(crate) struct Naming;
 
 impl Subset for Naming {
     const SUBCOMMAND: Option<Subcommand> = Some(Subcommand::Down);
@@ -61,7 +61,7 @@ fn long(declaration: &Declaration) -> &'static str {
 /// The flags of a subset of the settings, as they were typed: mistakes in them are reported together with those in the
 /// file and the environment.
 #[derive(Debug, Clone)]
-pub struct SettingFlags<S> {
+pub(crate) struct SettingFlags<S> {
     /// A value for each setting whose flag was given.
     pub entries: Vec<Entry>,
     subset: PhantomData<S>,

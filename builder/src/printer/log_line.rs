@@ -15,7 +15,7 @@ impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Printer {
 
 /// A log line that is being written; printed when it is dropped, complete.
 #[derive(Debug)]
-pub struct LogLine {
+pub(crate) struct LogLine {
     printer: Printer,
     bytes: Vec<u8>,
 }

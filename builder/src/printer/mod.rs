@@ -19,7 +19,7 @@ mod style;
 mod tests;
 mod verbosity;
 
-pub use kubake_contract::error_chain::chain;
-pub use output::{Phase, Printer};
-pub use seconds::seconds;
-pub use verbosity::Verbosity;
+pub(crate) use kubake_contract::error_chain::chain;
+pub(crate) use output::{Phase, Printer};
+pub(crate) use seconds::seconds;
+pub(crate) use verbosity::Verbosity;

@@ -18,7 +18,7 @@ const QUIET_INTERVAL: Duration = Duration::from_secs(20);
 
 /// Writes to the terminal; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Printer {
+pub(crate) struct Printer {
     inner: Arc<Inner>,
 }
 
@@ -36,7 +36,7 @@ struct Inner {
 impl Printer {
     /// A printer for this process's streams.
     #[must_use]
-    pub fn new(verbosity: Verbosity, json: bool) -> Self {
+    pub(crate) fn new(verbosity: Verbosity, json: bool) -> Self {
         let terminal = io::stderr().is_terminal();
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let colour = terminal && !dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -60,47 +60,47 @@ impl Printer {
 
     /// Whether the caller asked for JSON on stdout.
     #[must_use]
-    pub fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         self.inner.json
     }
 
     /// Whether commands and their output are to be shown.
     #[must_use]
-    pub fn is_verbose(&self) -> bool {
+    pub(crate) fn is_verbose(&self) -> bool {
         self.inner.verbosity == Verbosity::Verbose
     }
 
     /// A line of progress or result for people (stderr; hidden by `-q`).
-    pub fn line(&self, text: impl Display) {
+    pub(crate) fn line(&self, text: impl Display) {
         if self.inner.verbosity > Verbosity::Quiet {
             self.write(&text.to_string());
         }
     }
 
     /// A line that only `-v` shows: a command, a log line.
-    pub fn detail(&self, text: impl Display) {
+    pub(crate) fn detail(&self, text: impl Display) {
         if self.is_verbose() {
             self.write(&self.paint(DIM, &text.to_string()));
         }
     }
 
     /// A warning: the command goes on.
-    pub fn warn(&self, text: impl Display) {
+    pub(crate) fn warn(&self, text: impl Display) {
         self.write(&format!("{} {text}", self.paint(YELLOW, "warning:")));
     }
 
     /// The action to take about the line before it.
-    pub fn hint(&self, text: impl Display) {
+    pub(crate) fn hint(&self, text: impl Display) {
         self.write(&format!("{} {text}", self.paint(CYAN, "hint:")));
     }
 
     /// The error that ends the command, with its causes in one line.
-    pub fn error(&self, error: &(dyn std::error::Error + 'static)) {
+    pub(crate) fn error(&self, error: &(dyn std::error::Error + 'static)) {
         self.write(&format!("{} {}", self.paint(RED, "error:"), chain(error)));
     }
 
     /// The commands to type next, after a success.
-    pub fn next(&self, commands: &[String]) {
+    pub(crate) fn next(&self, commands: &[String]) {
         if self.inner.verbosity == Verbosity::Quiet || self.inner.json {
             return;
         }
@@ -114,7 +114,7 @@ impl Printer {
     ///
     /// # Errors
     /// When stdout cannot be written; a closed pipe (`kubake … | head`) is no error.
-    pub fn data(&self, text: &str) -> io::Result<()> {
+    pub(crate) fn data(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         let written = stdout
             .write_all(text.as_bytes())
@@ -129,13 +129,13 @@ impl Printer {
     ///
     /// # Errors
     /// As [`Printer::data`].
-    pub fn json(&self, value: &impl Serialize) -> io::Result<()> {
+    pub(crate) fn json(&self, value: &impl Serialize) -> io::Result<()> {
         self.data(&serde_json::to_string_pretty(value).map_err(io::Error::other)?)
     }
 
     /// Starts to show a piece of work that takes long.
     #[must_use = "the phase counts as failed when it is dropped without `done`"]
-    pub fn phase(&self, name: impl Into<String>) -> Phase {
+    pub(crate) fn phase(&self, name: impl Into<String>) -> Phase {
         let name = name.into();
         let bar = self.inner.bars.as_ref().map(|bars| {
             let bar = bars.add(ProgressBar::new_spinner());
@@ -180,7 +180,7 @@ impl Printer {
 
 /// A piece of work while it runs. It ends with [`Phase::done`]; dropped without, it counts as failed.
 #[derive(Debug)]
-pub struct Phase {
+pub(crate) struct Phase {
     printer: Printer,
     name: String,
     bar: Option<ProgressBar>,
@@ -197,7 +197,7 @@ struct Reported {
 
 impl Phase {
     /// Shows the current step. On a terminal it replaces the message before it; elsewhere it is a line now and then.
-    pub fn message(&self, text: impl Display) {
+    pub(crate) fn message(&self, text: impl Display) {
         let text = text.to_string();
         if let Some(bar) = &self.bar {
             bar.set_message(text);
@@ -212,27 +212,27 @@ impl Phase {
     }
 
     /// Prints a line for a finished part of the work.
-    pub fn step(&self, name: impl Display, elapsed: Duration) {
+    pub(crate) fn step(&self, name: impl Display, elapsed: Duration) {
         self.printer.line(format_args!("  {} {name} {}", self.printer.paint(GREEN, "✓"), seconds(elapsed)));
     }
 
     /// A warning: the work goes on.
-    pub fn warn(&self, text: impl Display) {
+    pub(crate) fn warn(&self, text: impl Display) {
         self.printer.warn(text);
     }
 
     /// A line of the work's output, shown with `-v`.
-    pub fn detail(&self, text: impl Display) {
+    pub(crate) fn detail(&self, text: impl Display) {
         self.printer.detail(format_args!("  {text}"));
     }
 
     /// Ends the work as done.
-    pub fn done(self) {
+    pub(crate) fn done(self) {
         self.done_with("");
     }
 
     /// Ends the work as done and prints `detail` after the time it took.
-    pub fn done_with(mut self, detail: impl Display) {
+    pub(crate) fn done_with(mut self, detail: impl Display) {
         let detail = detail.to_string();
         let separator = if detail.is_empty() { "" } else { "  " };
         let mark = self.printer.paint(GREEN, "✓");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Prints a duration as `0.3s`, `42s` or `3m07s`.
 #[must_use]
-pub fn seconds(duration: Duration) -> String {
+pub(crate) fn seconds(duration: Duration) -> String {
     let whole = duration.as_secs();
     if whole >= 60 {
         format!("{}m{:02}s", whole / 60, whole % 60)

@@ -2,7 +2,7 @@
 
 /// How much reaches the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verbosity {
+pub(crate) enum Verbosity {
     /// `-q`: warnings and errors only.
     Quiet,
     /// Phases and results.
