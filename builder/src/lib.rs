@@ -8,21 +8,22 @@ mod base_image;
 mod bench;
 mod checkout;
 mod cli;
+mod cluster;
 mod commands;
 mod digest;
 mod doctor;
-#[allow(clippy::allow_attributes, dead_code, unused_imports, reason = "the room is being split; goes with it")]
 mod engine;
+mod host;
 mod host_context;
 mod install;
 mod kubeconfig;
+mod node;
+mod port;
 mod printer;
 mod private_tar;
-#[allow(clippy::allow_attributes, dead_code, unused_imports, reason = "the room is being split; goes with it")]
 mod process;
 mod program;
 mod settings;
-mod up;
 mod versions;
 
 pub use program::run;

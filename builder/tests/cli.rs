@@ -154,7 +154,7 @@ fn a_container_of_somebody_else_is_left_alone() {
         let (code, _, stderr) = test.outcome();
         assert_eq!(code, 1, "{stderr}");
         assert!(
-            stderr.contains("error: a container named `kubake` exists, and it is not a cluster of kubake's\nhint:"),
+            stderr.contains("error: a container named `kubake` exists, and it was not created by kubake\nhint:"),
             "{stderr}"
         );
         assert!(!test.calls().contains("rm --force"), "{}", test.calls());
@@ -246,7 +246,7 @@ fn a_build_that_fails_is_told_with_its_output() {
 
 #[test]
 fn down_without_a_cluster_says_so_and_succeeds() {
-    let body = "case \"$*\" in 'volume ls'*) exit;; *) echo 'Error: No such container' >&2; exit 1;; esac";
+    let body = "case \"$*\" in ps*|'volume ls'*) exit;; *) echo 'Error: No such container' >&2; exit 1;; esac";
     let (code, stdout, stderr) = Test::new(&["down", "--json"]).docker(body).outcome();
     assert_eq!(code, 0, "{stderr}");
     assert!(stderr.contains("there is no cluster `kubake`"), "{stderr}");
@@ -289,20 +289,20 @@ fn measured_engine(test: Test, stopped: i32) -> Test {
     let up = test.path().join("up").display().to_string();
     let image = r#"[{"Id":"sha256:1","Size":1234000000,"Config":{"Labels":{"io.kubake.stage":"baked"}}}]"#;
     let container = format!(
-        r#"[{{"Id":"abc","Name":"/c","State":{{"Running":RUNNING,"ExitCode":{stopped}}},"Mounts":[{{"Type":"volume","Destination":"/var/lib/containerd"}}],"NetworkSettings":{{"Ports":{{"10080/tcp":[{{"HostIp":"127.0.0.1","HostPort":"{port}"}}]}}}}}}]"#
+        r#"[{{"Id":"abc","Name":"/c","State":{{"Status":"STATUS","Running":RUNNING,"ExitCode":{stopped}}},"Mounts":[{{"Type":"volume","Destination":"/var/lib/containerd"}}],"NetworkSettings":{{"Ports":{{"10080/tcp":[{{"HostIp":"127.0.0.1","HostPort":"{port}"}}]}}}}}}]"#
     );
     test.docker(&format!(
         r#"case "$*" in
         'image inspect plain') echo '[{{"Id":"sha256:2"}}]';;
         'image inspect none') echo 'Error: No such image' >&2; exit 1;;
         'image inspect'*) echo '{image}';;
-        run*|start*) touch '{up}';;
+        run*|start*) touch '{up}'; echo abc;;
         stop*) rm '{up}';;
         wait*) exec sleep 60;;
         exec*) printf '412\t/var/lib/containerd\n';;
         logs*) echo 'the last words';;
         *--size*) echo 1500000;;
-        'container inspect'*) if [ -e '{up}' ]; then echo '{container}' | sed s/RUNNING/true/; else echo '{container}' | sed s/RUNNING/false/; fi;;
+        'container inspect'*) if [ -e '{up}' ]; then echo '{container}' | sed 's/RUNNING/true/; s/STATUS/running/'; else echo '{container}' | sed 's/RUNNING/false/; s/STATUS/exited/'; fi;;
         rm*) ;;
         *) echo "what is $*?" >&2; exit 1;;
         esac"#
@@ -505,6 +505,7 @@ fn a_bake_hands_on_proxies_and_authorities_and_commits_neither() {
         r#"case "$*" in
         'image inspect baked'|'image inspect sha256:1') echo '{image}';;
         'image inspect'*) echo 'Error: No such image' >&2; exit 1;;
+        create*) echo abc;;
         cp*) cat >> '{tars}';;
         'container inspect'*) echo '{container}';;
         commit*) echo sha256:2;;
@@ -614,7 +615,7 @@ fn a_run_that_does_not_stop_in_order_is_told_with_the_last_words() {
     assert_eq!((code, stdout.as_str()), (1, ""));
     assert!(stderr.contains("error: run 1 of `a` failed: `docker stop kubake-bench-"), "{stderr}");
     assert!(stderr.contains("ended it with status 137 and not with 0\n  | the last words\nhint:"), "{stderr}");
-    assert!(test.calls().lines().last().unwrap().starts_with("rm --force --volumes kubake-bench-"), "{}", test.calls());
+    assert!(test.calls().lines().last().unwrap().starts_with("rm --force --volumes abc"), "{}", test.calls());
 }
 
 #[test]
@@ -629,5 +630,5 @@ fn an_interrupted_bench_leaves_nothing() {
     }
     kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(test.calls().lines().last().unwrap().starts_with("rm --force --volumes kubake-bench-"), "{}", test.calls());
+    assert!(test.calls().lines().last().unwrap().starts_with("rm --force --volumes abc"), "{}", test.calls());
 }

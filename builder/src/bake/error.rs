@@ -9,7 +9,8 @@ use thiserror::Error;
 use super::inputs;
 use crate::advice::Advice;
 use crate::base_image::BaseImageError;
-use crate::engine::{EngineError, RunError};
+use crate::engine::EngineError;
+use crate::process::RunError;
 use crate::{checkout, versions};
 
 /// Why a bake failed. The bake has removed its containers from the engine, except one that the user wants to retain.

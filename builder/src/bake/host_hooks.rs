@@ -11,8 +11,8 @@ use kubake_contract::{ClusterSettings, hook_env, moments};
 
 use super::error::Error;
 use crate::advice::Advice;
-use crate::engine::{Call, Runner};
 use crate::printer::{Phase, chain};
+use crate::process::{Call, Runner};
 
 /// What the hooks on the host have in common.
 #[derive(Debug)]
@@ -70,8 +70,8 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::engine::Cancel;
     use crate::printer::{Printer, Verbosity};
+    use crate::process::Cancel;
 
     fn script(path: &Path, text: &str) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();

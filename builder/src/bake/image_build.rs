@@ -13,7 +13,7 @@ use super::built::Built;
 use super::context::{Context, find_image};
 use super::error::Error;
 use super::image_cleanup::remove_replaced_image;
-use crate::engine::command::{Build, EngineCommand, SecretSource};
+use crate::engine::command::{Build, EngineCommand};
 use crate::printer::Phase;
 
 /// The target that is the root file system of every cluster.
@@ -77,7 +77,7 @@ fn command(context: &Context<'_>, target: &str) -> Result<Build, Error> {
             .filter(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
             .map(|name| (*name).to_owned())
             .collect(),
-        secrets: ca_bundle().map(|path| ("ca".to_owned(), SecretSource::File(path))).into_iter().collect(),
+        secrets: ca_bundle().map(|path| ("ca".to_owned(), path)).into_iter().collect(),
         labels: labels_of(target, version),
         ..Build::new(context.engine.builder()?, context.source()?.root().to_owned())
     })

@@ -9,10 +9,11 @@ use kubake_contract::labels;
 
 use super::error::BaseImageError;
 use super::names::SUITE;
+use crate::engine::Engine;
 use crate::engine::command::Import;
-use crate::engine::{Engine, Stream};
 use crate::install::apt::{self, Mirrors};
 use crate::process::Call;
+use crate::process::Stream;
 
 /// Value of the stage label of a created base image.
 pub(super) const STAGE: &str = "base";
@@ -126,9 +127,10 @@ fn debian_architecture(arch: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Runner;
+    use crate::engine::ContainerGuard;
     use crate::engine::command::{ContainerSpec, CopyFrom, Run};
     use crate::engine::guard::{ImageGuard, unique_name};
+    use crate::process::Runner;
 
     #[test]
     fn arguments_name_the_hosts_mirror_and_nothing_else_of_it() {
@@ -163,7 +165,7 @@ mod tests {
         assert!(image.labels[CREATED_LABEL].ends_with('Z'));
         assert!(image.size < 150_000_000, "{} bytes", image.size);
         // In a running container the engine mounts its own files here, so the files come from one that never ran.
-        let created = engine.create(ContainerSpec::new(guard.name())).unwrap();
+        let created = ContainerGuard::create(&engine, ContainerSpec::new(guard.name())).unwrap();
         let directory = tempfile::tempdir().unwrap();
         for file in ["hostname", "resolv.conf"] {
             let target = directory.path().join(file);

@@ -2,10 +2,10 @@
 
 use thiserror::Error;
 
-use super::run;
+use super::run_error;
 use crate::advice::Advice;
-use crate::engine::RunError;
-use crate::up::wait;
+use crate::node;
+use crate::process::RunError;
 
 /// Why a measurement failed.
 #[derive(Debug, Error)]
@@ -26,7 +26,7 @@ pub enum Error {
         number: usize,
         image: String,
         #[source]
-        source: Box<run::Error>,
+        source: Box<run_error::Error>,
     },
     /// One of the clusters that booted in parallel failed.
     #[error("cluster {number} of {clusters} parallel clusters of `{image}` failed")]
@@ -36,7 +36,7 @@ pub enum Error {
         clusters: usize,
         image: String,
         #[source]
-        source: Box<run::Error>,
+        source: Box<run_error::Error>,
     },
 }
 
@@ -71,6 +71,6 @@ impl Advice for Error {
     }
 }
 
-fn is_late(error: &run::Error) -> bool {
-    matches!(error, run::Error::Wait(wait::Error::TimedOut { .. }) | run::Error::Docker { .. })
+fn is_late(error: &run_error::Error) -> bool {
+    matches!(error, run_error::Error::Wait(node::Error::TimedOut { .. }) | run_error::Error::Docker { .. })
 }

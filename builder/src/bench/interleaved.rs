@@ -3,9 +3,10 @@
 use std::time::SystemTime;
 
 use super::error::Error;
+use super::measured::{Course, Measured};
 use super::parallel::boot_in_parallel;
 use super::report::{self, Machine, Measurements, Plan, Report};
-use super::run::{self, Course, Measured};
+use super::run;
 use super::subjects::subjects;
 use crate::engine::Engine;
 use crate::printer::Printer;

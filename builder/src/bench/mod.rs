@@ -2,14 +2,18 @@
 //! arithmetic, [`report`] and [`timeline`] render. Changes nothing on the machine: it removes every container, also after a
 //! failure.
 
+mod boot;
 mod error;
 mod interleaved;
+mod measured;
 mod parallel;
 pub(crate) mod report;
-pub(crate) mod run;
+mod run;
+mod run_error;
 pub(crate) mod statistics;
 mod subjects;
 pub(crate) mod timeline;
 
 pub(crate) use error::Error;
 pub(crate) use interleaved::{Options, bench};
+pub(crate) use measured::Course;

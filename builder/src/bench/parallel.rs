@@ -4,13 +4,16 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::boot::Boot;
 use super::error::Error;
+use super::measured::Course;
 use super::report::Parallel;
-use super::run::{self, Boot, Course};
+use super::run_error::Error as RunError;
 use super::subjects::Subject;
 use crate::engine::Engine;
+use crate::host::Host;
+use crate::node::{Show, wait_until_ready};
 use crate::printer::{Printer, seconds};
-use crate::up::wait::{self, Show};
 
 /// Interval of checks for an interrupt.
 const INTERRUPT_POLL: Duration = Duration::from_millis(200);
@@ -25,7 +28,7 @@ pub(super) fn boot_in_parallel(
 ) -> Result<Parallel, Error> {
     let phase = printer.phase(format!("{clusters} clusters of {} at once", subject.name));
     // All guards exist before the first container: they outlive the threads, and remove the containers on every return.
-    let boots: Vec<Boot<'_>> = (0..clusters).map(|_| Boot::new(engine)).collect();
+    let boots: Vec<Boot> = (0..clusters).map(|_| Boot::new(engine)).collect();
     // Has its own cancellation, so that the first failure ends all other boots, too.
     let abandoned = engine.for_cleanup();
     let began = Instant::now();
@@ -33,10 +36,10 @@ pub(super) fn boot_in_parallel(
     let mut failure = None;
     let mut ready_seconds = thread::scope(|scope| {
         for (index, boot) in boots.iter().enumerate() {
-            let (sender, engine, id) = (sender.clone(), abandoned.clone(), &subject.image.id);
+            let (sender, host, id) = (sender.clone(), Host::new(&abandoned), &subject.image.id);
             scope.spawn(move || {
-                let outcome = boot.run(&engine, id, course).and_then(|server| {
-                    Ok(wait::ready(&engine, boot.name(), &server, course.ready_timeout, Show::Nothing)?.at)
+                let outcome = boot.run(&host, id, course).and_then(|server| {
+                    Ok(wait_until_ready(&host, &boot.node(), &server, course.ready_timeout, Show::Nothing)?.at)
                 });
                 // The receiver outlives the scope.
                 drop(sender.send((index + 1, outcome)));
@@ -56,7 +59,7 @@ pub(super) fn boot_in_parallel(
                     abandoned.runner().cancel().cancel();
                 }
                 Err(RecvTimeoutError::Timeout) if engine.runner().cancel().is_cancelled() => {
-                    failure.get_or_insert((1, run::Error::Interrupted));
+                    failure.get_or_insert((1, RunError::Interrupted));
                     abandoned.runner().cancel().cancel();
                 }
                 Err(RecvTimeoutError::Timeout) => {}

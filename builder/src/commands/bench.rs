@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Error;
 use super::preparation::{find_engine, resolve};
-use crate::bench::run::Course;
+use crate::bench::Course;
 use crate::bench::{self, Options, timeline};
 use crate::cli::{BenchArgs, Global};
 use crate::engine::TempFile;

@@ -33,7 +33,7 @@ pub enum Error {
     Bake(#[from] crate::bake::Error),
     /// The cluster is not up, or not down.
     #[error(transparent)]
-    Up(#[from] crate::up::Error),
+    Cluster(#[from] crate::cluster::Error),
     #[error(transparent)]
     Bench(#[from] crate::bench::Error),
     #[error("failed to write the picture `{}`", .path.display())]
@@ -57,7 +57,7 @@ impl Advice for Error {
             Self::Settings(error) => Some(error),
             Self::Install(error) => Some(error),
             Self::Bake(error) => Some(error),
-            Self::Up(error) => Some(error),
+            Self::Cluster(error) => Some(error),
             Self::Bench(error) => Some(error),
             _ => None,
         }

@@ -2,9 +2,10 @@
 
 use super::Error;
 use crate::cli::{Global, SettingFlags, Subset};
-use crate::engine::{Cancel, Engine, Runner};
+use crate::engine::Engine;
 use crate::install;
 use crate::printer::Printer;
+use crate::process::{Cancel, Runner};
 use crate::settings::{Settings, Sources};
 
 pub(super) fn resolve<S: Subset>(flags: &SettingFlags<S>, global: &Global) -> Result<Settings, Error> {

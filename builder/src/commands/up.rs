@@ -9,10 +9,10 @@ use super::Error;
 use super::preparation::{find_engine, resolve};
 use crate::bake::HookSecrets;
 use crate::cli::{Global, UpArgs};
+use crate::cluster;
 use crate::host_context::HostContext;
 use crate::printer::{Printer, seconds};
 use crate::settings::{Key, Origin, Settings};
-use crate::up;
 
 pub(super) fn run(args: &UpArgs, global: &Global, printer: &Printer) -> Result<(), Error> {
     let settings = resolve(&args.settings, global)?;
@@ -21,21 +21,21 @@ pub(super) fn run(args: &UpArgs, global: &Global, printer: &Printer) -> Result<(
     let host_context = HostContext::for_up(&settings, |name| std::env::var(name).ok())?;
     host_context.warn(printer);
     let engine = find_engine(printer, args.yes)?;
-    let options = up::Options {
+    let options = cluster::Options {
         retain: args.retain,
         set_context: args.set_context,
         token: token.as_ref(),
         hook_secrets: &hook_secrets,
         host_context: &host_context,
     };
-    let cluster = up::up(&engine, &settings, options, printer)?;
+    let cluster = cluster::up(&engine, &settings, options, printer)?;
     if let Some(millis) = cluster.ready_after_ms {
         let name = &cluster.name;
         let took = seconds(std::time::Duration::from_millis(millis));
         printer.line(format_args!("the cluster `{name}` was ready after {took}; {} shows its state", cluster.endpoint));
     }
     let has_kubectl = which::which("kubectl").is_ok();
-    printer.next(&up::next_commands(&cluster, &settings, has_kubectl, token.is_some()));
+    printer.next(&cluster::next_commands(&cluster, &settings, has_kubectl, token.is_some()));
     if printer.is_json() { printer.json(&cluster).map_err(Error::Output) } else { Ok(()) }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{self, Facts};
 use super::judge::{self, Finding, Verdict};
-use crate::engine::Runner;
+use crate::process::Runner;
 
 /// Findings and the facts behind them: the JSON of `kubake doctor --json`, for bug reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

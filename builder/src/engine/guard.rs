@@ -4,11 +4,13 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Engine;
-use super::command::{RemoveContainer, RemoveImage};
+use super::cli::Engine;
+use super::command::{ContainerSpec, Create, RemoveContainer, RemoveImage};
+use crate::process::RunError;
 
 /// A name that nothing else has: prefix, process, time, count.
 #[must_use]
@@ -18,20 +20,60 @@ pub fn unique_name(prefix: &str) -> String {
     format!("{prefix}-{}-{nanos:08x}{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Removes a container with its anonymous volumes unless it is kept. To be armed before the call that creates the
-/// container: that call can be interrupted after the engine has done its part.
+/// Removes a container with its anonymous volumes unless it is kept. Knows the container by its id, so that it never
+/// removes another one that has the same name.
+///
+/// To be made before the command that creates the container, because that command can be interrupted after the engine
+/// has done its part: until the id is known, the guard finds it in the file that the engine's CLI writes.
 #[derive(Debug)]
 #[must_use = "a guard that is dropped at once removes the container at once"]
 pub struct ContainerGuard {
     engine: Engine,
     name: String,
+    id: OnceLock<String>,
+    id_file: PathBuf,
     armed: bool,
 }
 
 impl ContainerGuard {
-    /// Guards the container of this name, which need not exist yet.
+    /// Guards the container that will be created with this name and with [`Self::id_file`]. Creates nothing.
     pub fn new(engine: &Engine, name: &str) -> Self {
-        Self { engine: engine.clone(), name: name.to_owned(), armed: true }
+        // In the directory for temporary files; the CLI refuses a file that exists.
+        let id_file = std::env::temp_dir().join(unique_name("kubake-container-id"));
+        Self { engine: engine.clone(), name: name.to_owned(), id: OnceLock::new(), id_file, armed: true }
+    }
+
+    /// Creates a container and guards it. A name that another container has is an error, and removes nothing.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn create(engine: &Engine, spec: ContainerSpec) -> Result<Self, RunError> {
+        let name = spec.name.clone().unwrap_or_else(|| unique_name("kubake"));
+        let guard = Self::new(engine, &name);
+        let id_file = Some(guard.id_file().to_owned());
+        let create = Create(ContainerSpec { name: Some(name), id_file, ..spec });
+        guard.created(engine.run_captured(&create)?);
+        Ok(guard)
+    }
+
+    /// Where the engine's CLI has to write the id (`--cidfile`).
+    #[must_use]
+    pub fn id_file(&self) -> &Path {
+        &self.id_file
+    }
+
+    /// Notes the id that the engine returned.
+    pub fn created(&self, id: String) {
+        if !id.is_empty() {
+            // A second call would mean a second container; the first one is what is guarded.
+            let _ = self.id.set(id);
+        }
+    }
+
+    /// The container's id; its name until it is created.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.id.get().unwrap_or(&self.name)
     }
 
     /// The container's name.
@@ -49,29 +91,35 @@ impl ContainerGuard {
     /// Removes the container now, so that a failure is an error and not a warning.
     ///
     /// # Errors
-    /// See [`super::RunError`]; the guard does not try again.
-    pub fn remove(mut self) -> Result<(), super::RunError> {
+    /// See [`RunError`]; the guard does not try again.
+    pub fn remove(mut self) -> Result<(), RunError> {
         self.armed = false;
-        remove_container(&self.engine, &self.name)
+        self.remove_created()
+    }
+
+    fn remove_created(&self) -> Result<(), RunError> {
+        let written = || fs::read_to_string(&self.id_file).ok().map(|id| id.trim().to_owned());
+        let Some(id) = self.id.get().cloned().or_else(written).filter(|id| !id.is_empty()) else { return Ok(()) };
+        match self.engine.for_cleanup().run(&RemoveContainer { containers: vec![id] }) {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
     }
 }
 
 impl Drop for ContainerGuard {
     fn drop(&mut self) {
-        if !self.armed {
-            return;
+        if self.armed {
+            if let Err(error) = self.remove_created() {
+                let engine = self.engine.program().display();
+                tracing::warn!(
+                    "failed to remove the container `{}`: {error}; remove it with `{engine} rm -f -v {0}`",
+                    self.name
+                );
+            }
         }
-        if let Err(error) = remove_container(&self.engine, &self.name) {
-            tracing::warn!("container `{}` is left over: {error}; remove it with `docker rm -f -v {0}`", self.name);
-        }
-    }
-}
-
-fn remove_container(engine: &Engine, name: &str) -> Result<(), super::RunError> {
-    let command = RemoveContainer { containers: vec![name.to_owned()] };
-    match engine.for_cleanup().run(&command) {
-        Err(error) if !error.is_not_found() => Err(error),
-        _ => Ok(()),
+        // Absent where the container was never created.
+        let _ = fs::remove_file(&self.id_file);
     }
 }
 
@@ -94,12 +142,6 @@ impl ImageGuard {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// Leaves the image where it is and returns its name.
-    pub fn keep(mut self) -> String {
-        self.armed = false;
-        std::mem::take(&mut self.name)
     }
 }
 

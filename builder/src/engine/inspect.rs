@@ -6,6 +6,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::port::Protocol;
+
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Image {
@@ -71,8 +73,8 @@ pub struct Health {
 pub struct Published {
     /// The container's port.
     pub container_port: u16,
-    /// `tcp` or `udp`.
-    pub protocol: String,
+    /// Its protocol.
+    pub protocol: Protocol,
     /// The host's address; none where the engine does not say (podman).
     pub host_ip: Option<IpAddr>,
     /// The host's port.
@@ -132,14 +134,6 @@ pub struct Container {
     pub privileged: bool,
     /// The names of its variables that are not empty; values may be secrets.
     pub variables: Vec<String>,
-}
-
-impl Container {
-    /// Where the host shows a TCP port of the container; the first where there are several.
-    #[must_use]
-    pub fn published(&self, container_port: u16) -> Option<&Published> {
-        self.ports.iter().find(|port| port.container_port == container_port && port.protocol == "tcp")
-    }
 }
 
 /// `null` means the same as absence.
@@ -301,37 +295,15 @@ fn published(ports: BTreeMap<String, Option<Vec<RawBinding>>>) -> Vec<Published>
     let mut published = Vec::new();
     for (key, bindings) in ports {
         let (port, protocol) = key.split_once('/').unwrap_or((&key, "tcp"));
-        let Ok(container_port) = port.parse() else { continue };
+        let (Ok(container_port), Some(protocol)) = (port.parse(), Protocol::parse(protocol)) else { continue };
         for binding in bindings.unwrap_or_default() {
             let Ok(host_port) = binding.host_port.parse() else { continue };
             let host_ip = binding.host_ip.parse().ok();
-            published.push(Published { container_port, protocol: protocol.to_owned(), host_ip, host_port });
+            published.push(Published { container_port, protocol, host_ip, host_port });
         }
     }
     published.sort_by_key(|port| (port.container_port, port.host_port));
     published
-}
-
-/// A network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Network {
-    /// Its name.
-    #[serde(alias = "Name")]
-    pub name: String,
-    /// Its id.
-    #[serde(alias = "Id", alias = "id", default)]
-    pub id: String,
-    /// Labels.
-    #[serde(alias = "Labels", default, deserialize_with = "or_default")]
-    pub labels: BTreeMap<String, String>,
-}
-
-/// Parses `network inspect`.
-///
-/// # Errors
-/// When the text is not that.
-pub fn parse_networks(text: &str) -> serde_json::Result<Vec<Network>> {
-    serde_json::from_str(text)
 }
 
 #[cfg(test)]
@@ -354,9 +326,9 @@ mod tests {
         assert!(container.privileged && container.state.oom_killed);
         assert_eq!(container.state.exit_code, 137);
         assert_eq!(container.state.health.as_ref().unwrap().status, "unhealthy");
-        assert_eq!(container.published(8443).unwrap().host_port, 32769);
-        assert_eq!(container.published(10080).unwrap().host_ip.unwrap().to_string(), "127.0.0.1");
-        assert_eq!(container.published(2375), None);
+        let published: Vec<_> = container.ports.iter().map(|port| (port.container_port, port.host_port)).collect();
+        assert_eq!(published, [(8443, 32769), (8443, 32769), (10080, 10080)]);
+        assert_eq!(container.ports[2].host_ip.unwrap().to_string(), "127.0.0.1");
         assert_eq!(container.networks["bridge"].ip_address, "172.17.0.2");
         assert_eq!(container.mounts[0].kind, "volume");
         assert_eq!(container.variables, ["PATH", "A"]);
@@ -371,12 +343,5 @@ mod tests {
         assert_eq!((images[0].size, images[0].labels.len(), images[0].layers.len()), (7, 0, 1));
         assert_eq!(images[0].entrypoint, ["/a", "b"]);
         assert_eq!(images[1].id, "sha256:3");
-    }
-
-    #[test]
-    fn networks_of_both_engines() {
-        for text in [r#"[{"Name":"n","Id":"1","Labels":null}]"#, r#"[{"name":"n","id":"1","labels":{}}]"#] {
-            assert_eq!(parse_networks(text).unwrap()[0].name, "n");
-        }
     }
 }

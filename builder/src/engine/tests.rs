@@ -1,14 +1,22 @@
 //! Argument vectors of every command, and the engine against fakes and, where one runs, for real.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kubake_contract::labels;
 
 use crate::advice::Advice;
 use crate::base_image;
 use crate::install;
+use crate::port::Protocol;
+use crate::process::{Cancel, Input, Runner, Stream};
 
+use super::cli::call;
 use super::command::*;
+use super::find::find_program;
 use super::*;
 
 fn line(command: &impl EngineCommand) -> String {
@@ -27,18 +35,26 @@ fn argument_vectors() {
         secret_env: vec![("REGISTRY_PASSWORD".into(), "hunter2".into())],
         labels: vec![(labels::CLUSTER.into(), "dev".into())],
         ports: vec![
-            Publish { host_ip: Some([127, 0, 0, 1].into()), host_port: Some(8443), container_port: 8443 },
-            Publish { host_ip: Some([127, 0, 0, 1].into()), host_port: None, container_port: 10080 },
-            Publish { host_ip: Some("::1".parse().unwrap()), host_port: Some(1), container_port: 2 },
-            Publish { host_ip: None, host_port: None, container_port: 2375 },
-            Publish { host_ip: None, host_port: Some(5), container_port: 6 },
-        ],
-        mounts: vec![
-            Mount::Anonymous { target: "/var/lib/containerd".into() },
-            Mount::Volume { name: "v".into(), target: "/v".into() },
-            Mount::Bind { source: "/a,b".into(), target: "/t".into(), read_only: true },
-            Mount::Tmpfs { target: "/run".into(), options: Some("exec,size=64m".into()) },
-            Mount::Tmpfs { target: "/tmp".into(), options: None },
+            Publish {
+                host_ip: Some([127, 0, 0, 1].into()),
+                host_port: Some(8443),
+                container_port: 8443,
+                protocol: Protocol::Tcp,
+            },
+            Publish {
+                host_ip: Some([127, 0, 0, 1].into()),
+                host_port: None,
+                container_port: 10080,
+                protocol: Protocol::Tcp,
+            },
+            Publish {
+                host_ip: Some("::1".parse().unwrap()),
+                host_port: Some(1),
+                container_port: 2,
+                protocol: Protocol::Tcp,
+            },
+            Publish { host_ip: None, host_port: None, container_port: 2375, protocol: Protocol::Tcp },
+            Publish { host_ip: None, host_port: Some(5), container_port: 6, protocol: Protocol::Tcp },
         ],
         network: Some("n".into()),
         hostname: Some("kind".into()),
@@ -46,7 +62,7 @@ fn argument_vectors() {
         stop_timeout: Some(60),
         restart: Some("no".into()),
         pull: Some("never".into()),
-        extra: vec!["--ulimit=nofile=1".into()],
+        id_file: Some("/tmp/id".into()),
         ..ContainerSpec::new("kubake:v1")
     };
     let mut build = Build::new(Builder::Buildx, "/src");
@@ -56,22 +72,16 @@ fn argument_vectors() {
     build.args = vec![("KUBERNETES".into(), "v1.36.3".into())];
     build.args_of_environment = vec!["HTTPS_PROXY".into()];
     build.labels = vec![(labels::STAGE.into(), "appliance".into())];
-    build.secrets = vec![
-        ("ca".into(), SecretSource::File("/etc/ca.pem".into())),
-        ("token".into(), SecretSource::Env("TOKEN".into())),
-    ];
-    build.progress = ProgressMode::RawJson;
+    build.secrets = vec![("ca".into(), "/etc/ca.pem".into())];
     let builtin = Build { builder: Builder::BuiltIn, ..build.clone() };
     let podman = Build { builder: Builder::Podman, ..build.clone() };
     let tree =
         Build { target: Some("helm".into()), tree: Some("/t/helm.tar".into()), ..Build::new(Builder::Buildx, "/src") };
     let lines = [
         line(&Info),
-        line(&Version),
         line(&ContextInspect),
         line(&ImageInspect { images: vec!["a".into(), "b".into()] }),
         line(&ImageList { filters: vec![Filter::LabelIs(labels::STAGE.into(), "baked".into())] }),
-        line(&ImageList { filters: vec![Filter::Reference("kubake/*".into())] }),
         line(&Tag { image: "a".into(), name: "b".into() }),
         line(&RemoveImage { images: vec!["a".into()], force: true }),
         line(&Import {
@@ -98,7 +108,7 @@ fn argument_vectors() {
         line(&Wait { container: name(), timeout: None }),
         line(&ContainerInspect { containers: vec![name()] }),
         line(&ContainerSize { container: name() }),
-        line(&ContainerList { all: true, filters: vec![Filter::Label(labels::CLUSTER.into())] }),
+        line(&ContainerList { all: true, filters: vec![Filter::LabelIs(labels::CLUSTER.into(), "dev".into())] }),
         line(&Commit {
             container: name(),
             image: "a".into(),
@@ -113,26 +123,24 @@ fn argument_vectors() {
             env: vec![("A".into(), "b".into())],
             ..Exec::default()
         }),
-        line(&VolumeList { filters: vec![Filter::Label("a".into())] }),
+        line(&VolumeList { filters: vec![Filter::LabelIs("a".into(), "b".into())] }),
         line(&VolumeRemove { names: vec!["v".into()] }),
     ];
     insta::assert_snapshot!(lines.join("\n"), @r#"
     docker info --format '{{json .}}'
-    docker version --format '{{json .}}'
     docker context inspect --format '{{.Endpoints.docker.Host}}'
     docker image inspect a b
     docker image ls --quiet --no-trunc --filter label=io.kubake.stage=baked
-    docker image ls --quiet --no-trunc --filter 'reference=kubake/*'
     docker tag a b
     docker image rm --force a
     docker import --change 'CMD ["bash"]' --message m - a
     docker save --output a.tar a b
     docker pull --quiet a
-    docker buildx build --load --progress rawjson --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --secret id=ca,src=/etc/ca.pem --secret id=token,env=TOKEN /src
-    DOCKER_BUILDKIT=1 docker build --progress plain --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --secret id=ca,src=/etc/ca.pem --secret id=token,env=TOKEN /src
-    docker build --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --secret id=ca,src=/etc/ca.pem --secret id=token,env=TOKEN /src
+    docker buildx build --load --progress plain --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --secret id=ca,src=/etc/ca.pem /src
+    DOCKER_BUILDKIT=1 docker build --progress plain --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --secret id=ca,src=/etc/ca.pem /src
+    docker build --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --secret id=ca,src=/etc/ca.pem /src
     docker buildx build --output type=tar,dest=/t/helm.tar --progress plain --target helm /src
-    docker create --name kubake-dev --privileged --pull never --network n --hostname kind --cgroupns private --stop-timeout 60 --restart no --env 'A=1 2' --env REGISTRY_PASSWORD --label io.kubake.cluster=dev --publish 127.0.0.1:8443:8443 --publish 127.0.0.1::10080 --publish '[::1]:1:2' --publish 2375 --publish 5:6 --volume /var/lib/containerd --volume v:/v --mount 'type=bind,"source=/a,b",target=/t,readonly' --tmpfs /run:exec,size=64m --tmpfs /tmp --entrypoint /bin/sh --ulimit=nofile=1 kubake:v1 --flag
+    docker create --name kubake-dev --cidfile /tmp/id --privileged --pull never --network n --hostname kind --cgroupns private --stop-timeout 60 --restart no --env 'A=1 2' --env REGISTRY_PASSWORD --label io.kubake.cluster=dev --publish 127.0.0.1:8443:8443 --publish 127.0.0.1::10080 --publish '[::1]:1:2' --publish 2375 --publish 5:6 --entrypoint /bin/sh kubake:v1 --flag
     docker run --detach --rm a
     docker start --attach c
     docker logs --follow c
@@ -144,10 +152,10 @@ fn argument_vectors() {
     docker wait c
     docker container inspect c
     docker container inspect --size --format '{{json .SizeRw}}' c
-    docker ps --quiet --no-trunc --all --filter label=io.kubake.cluster
+    docker ps --quiet --no-trunc --all --filter label=io.kubake.cluster=dev
     docker commit --pause=false --message m --change 'ENTRYPOINT ["/x"]' c a
     docker exec --interactive --env A=b c cat -
-    docker volume ls --quiet --filter label=a
+    docker volume ls --quiet --filter label=a=b
     docker volume rm v
     "#);
     assert_eq!(Create(spec).secret_env(), [("REGISTRY_PASSWORD".into(), "hunter2".into())]);
@@ -202,13 +210,26 @@ fn what_does_not_exist_is_none_and_guards_do_not_mind() {
     let engine = Engine::with_program(program, Runner::default()).unwrap();
     assert_eq!(engine.container("c").unwrap(), None);
     assert_eq!(engine.image("c").unwrap(), None);
-    ContainerGuard::new(&engine, "c").remove().unwrap();
+    let guard = ContainerGuard::new(&engine, "c");
+    guard.created("1f".to_owned());
+    guard.remove().unwrap();
+}
+
+#[test]
+fn a_name_that_another_container_has_removes_nothing() {
+    let (directory, program) = fake(
+        r#"case "$1" in info) echo '{"ServerVersion":"26.1"}';; context) ;;
+            create) echo 'The container name "/c" is already in use' >&2; exit 125;; rm) touch "$(dirname "$0")/rm";; esac"#,
+    );
+    let engine = Engine::with_program(program, Runner::default()).unwrap();
+    ContainerGuard::create(&engine, ContainerSpec { name: Some("c".into()), ..ContainerSpec::new("i") }).unwrap_err();
+    assert!(!directory.path().join("rm").exists());
 }
 
 #[test]
 fn a_guard_removes_what_an_interrupted_create_left() {
     let (directory, program) = fake(
-        r#"case "$1" in info) echo '{"ServerVersion":"26.1"}';; context) ;; create) sleep 30;; rm) echo "$@" > "$(dirname "$0")/rm";; esac"#,
+        r#"case "$1" in info) echo '{"ServerVersion":"26.1"}';; context) ;; create) while [ "$1" != --cidfile ]; do shift; done; printf 1f > "$2"; sleep 30;; rm) echo "$@" > "$(dirname "$0")/rm";; esac"#,
     );
     let cancel = Cancel::new();
     let engine = Engine::with_program(program, Runner::new(cancel.clone())).unwrap();
@@ -216,10 +237,11 @@ fn a_guard_removes_what_an_interrupted_create_left() {
         std::thread::sleep(Duration::from_millis(200));
         cancel.cancel();
     });
-    let error = engine.create(ContainerSpec { name: Some("c".into()), ..ContainerSpec::new("i") }).unwrap_err();
+    let error = ContainerGuard::create(&engine, ContainerSpec { name: Some("c".into()), ..ContainerSpec::new("i") })
+        .unwrap_err();
     trigger.join().unwrap();
     assert!(error.is_interrupted(), "{error}");
-    assert_eq!(fs::read_to_string(directory.path().join("rm")).unwrap(), "rm --force --volumes c\n");
+    assert_eq!(fs::read_to_string(directory.path().join("rm")).unwrap(), "rm --force --volumes 1f\n");
 }
 
 /// What the bake and `up` do with an engine, on an image of one static file.
@@ -234,36 +256,39 @@ fn a_container_from_import_to_commit() {
     let spec = ContainerSpec {
         command: vec!["sh".into(), "-c".into(), "cat /inbox/hello; echo err >&2; cat /inbox/file; exit 3".into()],
         labels: vec![label.clone()],
-        ports: vec![Publish { host_ip: Some([127, 0, 0, 1].into()), host_port: None, container_port: 8443 }],
-        mounts: vec![Mount::Anonymous { target: "/data".into() }],
+        ports: vec![Publish {
+            host_ip: Some([127, 0, 0, 1].into()),
+            host_port: None,
+            container_port: 8443,
+            protocol: Protocol::Tcp,
+        }],
         network: Some("none".into()),
         pull: Some("never".into()),
         ..ContainerSpec::new(base)
     };
-    let container = engine.create(spec).unwrap();
+    let container = ContainerGuard::create(&engine, spec).unwrap();
 
     let mut tar = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(6);
     header.set_mode(0o644);
     tar.append_data(&mut header, "inbox/hello", &b"hello\n"[..]).unwrap();
-    let stream =
-        CopyInto { source: "-".into(), container: container.name().into(), target: "/".into(), archive: false };
+    let stream = CopyInto { source: "-".into(), container: container.id().into(), target: "/".into(), archive: false };
     engine.run_with_input(&stream, Input::Bytes(tar.into_inner().unwrap())).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), "file\n").unwrap();
     let copy = CopyInto {
         source: file.path().into(),
-        container: container.name().into(),
+        container: container.id().into(),
         target: "/inbox/file".into(),
         archive: false,
     };
     engine.run(&copy).unwrap();
 
-    engine.run(&Start { container: container.name().into(), attach: false }).unwrap();
+    engine.run(&Start { container: container.id().into(), attach: false }).unwrap();
     let mut lines = Vec::new();
     engine
-        .stream(&Logs::follow(container.name()), |line| {
+        .stream(&Logs::follow(container.id()), |line| {
             lines.push((line.stream, line.text.to_owned()));
             ControlFlow::Continue(())
         })
@@ -273,21 +298,24 @@ fn a_container_from_import_to_commit() {
         lines,
         [(Stream::Stdout, "hello".into()), (Stream::Stdout, "file".into()), (Stream::Stderr, "err".to_owned())]
     );
-    assert_eq!(engine.wait(container.name(), Some(Duration::from_secs(30))).unwrap(), 3);
-    let state = engine.container(container.name()).unwrap().unwrap();
+    assert_eq!(engine.wait(container.id(), Some(Duration::from_secs(30))).unwrap(), 3);
+    let state = engine.container(container.id()).unwrap().unwrap();
     assert_eq!((state.state.exit_code, state.state.running), (3, false));
-    assert_eq!(state.mounts[0].destination, "/data");
-    let volume = state.mounts[0].name.clone();
     let list = ContainerList { all: true, filters: vec![Filter::LabelIs(label.0, label.1)] };
     assert_eq!(engine.containers(&list).unwrap().len(), 1);
     // All three lines: the engine copies each stream by itself, so "err" may stand anywhere among them.
-    assert!(engine.log_tail(container.name(), 3).unwrap().contains("err"));
+    assert!(engine.log_tail(container.id(), 3).unwrap().contains("err"));
 
     let image = ImageGuard::new(&engine, &format!("{}:v1", guard::unique_name("kubake/test")));
     let commit = Commit {
-        container: container.name().into(),
+        container: container.id().into(),
         image: image.name().into(),
-        changes: vec!["ENTRYPOINT [\"/bin/sleep\"]".into(), "CMD [\"300\"]".into(), "LABEL a=b".into()],
+        changes: vec![
+            "ENTRYPOINT [\"/bin/sleep\"]".into(),
+            "CMD [\"300\"]".into(),
+            "LABEL a=b".into(),
+            "VOLUME /data".into(),
+        ],
         message: Some("test".into()),
         pause: false,
     };
@@ -299,10 +327,10 @@ fn a_container_from_import_to_commit() {
     engine.run(&Save { output: output.path().into(), images: vec![image.name().into()] }).unwrap();
     assert!(fs::metadata(output.persist().unwrap()).unwrap().len() > 1_000_000);
 
-    let second = engine.create(ContainerSpec::new(image.name())).unwrap();
-    engine.run(&Start { container: second.name().into(), attach: false }).unwrap();
+    let second = ContainerGuard::create(&engine, ContainerSpec::new(image.name())).unwrap();
+    engine.run(&Start { container: second.id().into(), attach: false }).unwrap();
     let exec = Exec {
-        container: second.name().into(),
+        container: second.id().into(),
         command: vec!["cat".into()],
         interactive: true,
         timeout: Some(Duration::from_secs(30)),
@@ -310,13 +338,15 @@ fn a_container_from_import_to_commit() {
     };
     let call = engine.call(&exec).input(Input::Bytes(b"through exec".to_vec()));
     assert_eq!(engine.runner().run_captured(call).unwrap(), "through exec");
-    engine.run(&Stop { container: second.name().into(), timeout: Some(1) }).unwrap();
+    engine.run(&Stop { container: second.id().into(), timeout: Some(1) }).unwrap();
+    let mounts = engine.container(second.id()).unwrap().unwrap().mounts;
+    assert_eq!(mounts[0].destination, "/data");
     second.remove().unwrap();
+    assert!(!engine.volumes(&VolumeList::default()).unwrap().contains(&mounts[0].name), "anonymous volumes go, too");
 
-    let name = container.name().to_owned();
+    let id = container.id().to_owned();
     drop(container);
-    assert_eq!(engine.container(&name).unwrap(), None);
-    assert!(!engine.volumes(&VolumeList::default()).unwrap().contains(&volume), "anonymous volumes go, too");
+    assert_eq!(engine.container(&id).unwrap(), None);
 }
 
 #[test]
@@ -331,7 +361,6 @@ fn a_build_streams_its_progress_and_can_be_cancelled() {
     build.tags = vec![image.name().to_owned()];
     build.args = vec![("NAME".into(), "file".into())];
     build.labels = vec![("a".into(), "b".into())];
-    build.progress = ProgressMode::RawJson;
     let mut json = 0;
     engine
         .stream(&build, |line| {

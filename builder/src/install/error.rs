@@ -5,10 +5,14 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::plan::{ENGINE_PACKAGE, OLDEST};
 use crate::advice::Advice;
 use crate::engine::EngineError;
 use crate::process::RunError;
+
+/// The oldest major version of Docker that works.
+pub(super) const OLDEST: u32 = 23;
+/// Without this one there is no engine.
+pub(super) const ENGINE_PACKAGE: &str = "docker.io";
 
 /// Why there still is no engine.
 #[derive(Debug, Error)]

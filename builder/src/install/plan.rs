@@ -9,21 +9,17 @@ use std::time::Duration;
 use nix::unistd::Uid;
 
 use super::apt::{self, Mirrors, OsRelease, Source};
-use super::error::InstallError;
+use super::error::{ENGINE_PACKAGE, InstallError, OLDEST};
 use crate::engine::TempFile;
 use crate::process::{Call, Runner};
 
 /// Debian's release from which an engine comes where the host's own is too old.
 const NEWER_SUITE: &str = "trixie";
-/// The oldest major version of Docker that works.
-pub(super) const OLDEST: u32 = 23;
 const SOURCES_FILE: &str = "/etc/apt/sources.list.d/kubake-engine.sources";
 const PREFERENCES_FILE: &str = "/etc/apt/preferences.d/kubake-engine";
 /// Preferred first: it holds the newer release's keys alone, and they are there where the common ring is older.
 const KEYRINGS: [&str; 2] =
     ["/usr/share/keyrings/debian-archive-trixie-stable.gpg", "/usr/share/keyrings/debian-archive-keyring.gpg"];
-/// Without this one there is no engine.
-pub(super) const ENGINE_PACKAGE: &str = "docker.io";
 /// What comes with it, where the release has it: Ubuntu and older Debian have the CLI in `docker.io` itself.
 const COMPANIONS: [&str; 4] = ["docker-buildx", "docker-cli", "iptables", "mmdebstrap"];
 const APT_TIMEOUT: Duration = Duration::from_secs(15 * 60);

@@ -45,7 +45,6 @@ pub struct Call {
     secret_env: Vec<(OsString, OsString)>,
     directory: Option<PathBuf>,
     pub(super) input: Input,
-    pub(super) output: Option<File>,
     pub(super) timeout: Option<Duration>,
     pub(super) grace: Duration,
 }
@@ -60,7 +59,6 @@ impl Call {
             secret_env: Vec::new(),
             directory: None,
             input: Input::Null,
-            output: None,
             timeout: None,
             grace: GRACE,
         }
@@ -108,13 +106,6 @@ impl Call {
         self
     }
 
-    /// Sends the child's stdout into a file instead of to the caller.
-    #[must_use]
-    pub fn output(mut self, file: File) -> Self {
-        self.output = Some(file);
-        self
-    }
-
     /// Bounds the call's time; `None` leaves it unbounded.
     #[must_use]
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
@@ -124,15 +115,10 @@ impl Call {
 
     /// How long the child may take to end after SIGTERM (10 s).
     #[must_use]
+    #[cfg(test)]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
-    }
-
-    /// The arguments.
-    #[must_use]
-    pub fn get_args(&self) -> &[OsString] {
-        &self.args
     }
 
     /// The call as a line that can be pasted into a shell; without what is secret.

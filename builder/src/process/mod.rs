@@ -9,7 +9,7 @@ mod pipes;
 mod progress;
 mod runner;
 
-pub use call::{Call, Input, quote};
+pub use call::{Call, Input};
 pub use cancel::Cancel;
 pub use error::RunError;
 pub use output::{Ended, Line, Stream};

@@ -82,18 +82,6 @@ impl Runner {
         Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
     }
 
-    /// Like [`Self::run_captured`], while `on_stderr` gets each line of stderr.
-    ///
-    /// # Errors
-    /// See [`RunError`].
-    pub fn run_captured_with(&self, call: Call, mut on_stderr: impl FnMut(&str)) -> Result<String, RunError> {
-        let (_, bytes) = self.drive(call, Mode::Capture, &mut |line| {
-            on_stderr(line.text);
-            ControlFlow::Continue(())
-        })?;
-        Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
-    }
-
     /// Runs to the end and parses stdout as JSON.
     ///
     /// # Errors
@@ -135,8 +123,7 @@ impl Runner {
         let mut command = call.to_command();
         command.process_group(0);
         command.stderr(Stdio::piped());
-        let to_file = call.output.is_some();
-        command.stdout(call.output.take().map_or_else(Stdio::piped, Stdio::from));
+        command.stdout(Stdio::piped());
         let mut feed: Option<Box<dyn Read + Send>> = None;
         command.stdin(match std::mem::take(&mut call.input) {
             Input::Null => Stdio::null(),
@@ -170,7 +157,6 @@ impl Runner {
                 Mode::Capture => thread::spawn(move || capture(stdout, &sender)),
             };
         }
-        debug_assert!(to_file || readers == 1, "a piped stdout has a reader");
         if let Some(stderr) = child.stderr.take() {
             let sender = sender.clone();
             readers += 1;

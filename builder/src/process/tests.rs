@@ -96,13 +96,6 @@ fn half_an_input_is_an_error_although_the_child_ends_well() {
 }
 
 #[test]
-fn output_goes_to_a_file() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    Runner::default().run(sh("echo text").output(file.reopen().unwrap())).unwrap();
-    assert_eq!(std::fs::read_to_string(file.path()).unwrap(), "text\n");
-}
-
-#[test]
 fn a_bound_ends_the_whole_group_even_if_it_ignores_sigterm() {
     let mut pids = Vec::new();
     let call = sh("trap '' TERM; sleep 60 & echo $! $$; wait; wait; sleep 60")

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::port::Protocol;
+
 /// Where a port of the container appears on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostPort {
@@ -63,13 +65,6 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// The protocol of a published port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    Tcp,
-    Udp,
-}
-
 /// A further port to publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Publish {
@@ -102,8 +97,7 @@ impl Publish {
 
 impl fmt::Display for Publish {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}", self.host, self.container)?;
-        if self.protocol == Protocol::Udp { formatter.write_str("/udp") } else { Ok(()) }
+        write!(formatter, "{}:{}{}", self.host, self.container, self.protocol.suffix())
     }
 }
 

@@ -32,9 +32,9 @@ pub(crate) use cluster::different;
 pub use duration::{DEFAULT_VALIDITY, print_validity};
 pub use entry::{Entry, Origin};
 pub use error::{Error, Problem};
+pub use host_port::HostPort;
 #[cfg(test)]
 pub use host_port::Publish;
-pub use host_port::{HostPort, Protocol};
 pub use limits::Cpus;
 pub use ports::HostPorts;
 pub use reference::reference;

@@ -3,8 +3,9 @@
 
 use super::entry::Origins;
 use super::error::Problem;
-use super::host_port::{HostPort, Protocol, Publish};
+use super::host_port::{HostPort, Publish};
 use super::setting::{Declaration, Key, Setting, store};
+use crate::port::Protocol;
 
 impl Key {
     pub(crate) const API_PORT: Self = Self::new("hostPorts.api");

@@ -17,8 +17,9 @@ use super::follower::Follower;
 use super::image_config::changes;
 use super::recipe::Recipe;
 use crate::engine::command::{Commit, ContainerSpec, CopyInto, Start, Tag};
-use crate::engine::{ContainerGuard, Engine, ImageGuard, Input, RunError, Stream};
+use crate::engine::{ContainerGuard, Engine, ImageGuard};
 use crate::printer::Phase;
+use crate::process::{Input, RunError, Stream};
 
 /// Repository of images whose commit has not ended.
 const UNFINISHED: &str = "kubake/unfinished";
@@ -44,16 +45,16 @@ struct BuildContainer<'a> {
     context: &'a Context<'a>,
     phase: &'a Phase,
     recipe: &'a Recipe<'a>,
-    name: String,
+    /// The container's id.
+    id: String,
     guard: Option<ContainerGuard>,
 }
 
 impl<'a> BuildContainer<'a> {
     fn create(context: &'a Context<'a>, phase: &'a Phase, recipe: &'a Recipe<'a>) -> Result<Self, Error> {
         let process = std::process::id().to_string();
-        let name = format!("kubake-{}-{process}", recipe.role);
         let spec = ContainerSpec {
-            name: Some(name.clone()),
+            name: Some(format!("kubake-{}-{process}", recipe.role)),
             privileged: true,
             // An argument instead of a variable, which a commit would keep.
             command: vec![recipe.role.to_owned(), "--events=json".to_owned()],
@@ -63,15 +64,15 @@ impl<'a> BuildContainer<'a> {
             pull: Some("never".to_owned()),
             ..ContainerSpec::new(recipe.from)
         };
-        let guard = Some(create(context.engine, spec)?);
-        Ok(Self { context, phase, recipe, name, guard })
+        let guard = create(context.engine, spec)?;
+        Ok(Self { context, phase, recipe, id: guard.id().to_owned(), guard: Some(guard) })
     }
 
     /// A copy of the tar stream on standard input into a directory of the container.
     fn copy_into(&self, directory: &str) -> CopyInto {
         CopyInto {
             source: PathBuf::from("-"),
-            container: self.name.clone(),
+            container: self.id.clone(),
             target: directory.to_owned(),
             archive: false,
         }
@@ -104,8 +105,6 @@ impl<'a> BuildContainer<'a> {
             return Ok(());
         }
         let engine = self.context.engine;
-        let found = engine.container(&self.name).map_err(failed_to("look up the build container"))?;
-        let id = found.map_or_else(|| self.name.clone(), |container| container.id);
         let hook_context = host_hooks::HookContext {
             directory: &self.context.hooks.directory,
             settings: &self.context.settings.cluster,
@@ -113,7 +112,7 @@ impl<'a> BuildContainer<'a> {
             timeout: self.context.settings.bake.hook_timeout,
             failure: self.context.settings.bake.hook_failure,
         };
-        host_hooks::run(engine.runner(), moment, &id, &hook_context, self.phase)
+        host_hooks::run(engine.runner(), moment, &self.id, &hook_context, self.phase)
             .map_err(|error| error.retained_by(|| self.keep()))
     }
 
@@ -129,7 +128,7 @@ impl<'a> BuildContainer<'a> {
     fn run(&mut self) -> Result<(), Error> {
         self.phase.message("starting");
         let mut follower = Follower::new(self.phase);
-        let start = Start { container: self.name.clone(), attach: true };
+        let start = Start { container: self.id.clone(), attach: true };
         let ended = self.context.engine.stream(&start, |line| {
             match line.stream {
                 Stream::Stdout => follower.event(line.text),
@@ -165,7 +164,7 @@ impl<'a> BuildContainer<'a> {
         let id = engine
             .for_cleanup()
             .run_captured(&Commit {
-                container: self.name,
+                container: self.id,
                 image: unfinished.name().to_owned(),
                 changes: changes(recipe, &self.context.settings.cluster.kubernetes_version),
                 message: Some(format!("kubake {}", recipe.role)),
@@ -187,15 +186,15 @@ impl<'a> BuildContainer<'a> {
 /// would keep them: in that case the container is created again, with all of them empty.
 fn create(engine: &Engine, spec: ContainerSpec) -> Result<ContainerGuard, Error> {
     let failed = || failed_to(format!("create the build container from `{}`", spec.image));
-    let guard = engine.create(spec.clone()).map_err(failed())?;
-    let container = engine.container(guard.name()).map_err(failed())?;
+    let guard = ContainerGuard::create(engine, spec.clone()).map_err(failed())?;
+    let container = engine.container(guard.id()).map_err(failed())?;
     let variables = container.map(|container| container.variables).unwrap_or_default();
     if !VARIABLES.iter().any(|name| variables.iter().any(|variable| variable == name)) {
         return Ok(guard);
     }
     guard.remove().map_err(failed())?;
     let env = VARIABLES.map(|name| (name.to_owned(), String::new())).to_vec();
-    engine.create(ContainerSpec { env, ..spec.clone() }).map_err(failed())
+    ContainerGuard::create(engine, ContainerSpec { env, ..spec.clone() }).map_err(failed())
 }
 
 fn copy_secrets(

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::super::error::{Error, failed_to};
 use super::super::inputs::{self, Archive};
+use crate::engine::Engine;
 use crate::engine::command::CopyInto;
-use crate::engine::{Engine, Input};
 use crate::printer::Phase;
+use crate::process::Input;
 
 /// Interval of progress messages.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);

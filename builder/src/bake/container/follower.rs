@@ -6,8 +6,8 @@ use std::time::Duration;
 use kubake_contract::Event;
 
 use super::super::error::{Error, Retained};
-use crate::engine::RunError;
 use crate::printer::Phase;
+use crate::process::RunError;
 
 /// Number of log lines that an error shows.
 const LOG_LINES: usize = 30;

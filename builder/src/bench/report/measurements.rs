@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kubake_contract::usage::Usage;
 use serde::Serialize;
 
-use super::super::run::Measured;
+use super::super::measured::Measured;
 use super::super::statistics::{Summary, median_index};
 use super::super::timeline::Timeline;
 use super::measures::MEASURES;

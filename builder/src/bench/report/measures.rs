@@ -2,7 +2,7 @@
 
 use kubake_contract::usage::Usage;
 
-use super::super::run::Measured;
+use super::super::measured::Measured;
 use super::units::{Bytes, Millis, Unit};
 
 pub(super) struct Measure {

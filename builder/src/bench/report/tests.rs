@@ -5,7 +5,7 @@ use kubake_contract::usage::{ProgramUsage, Usage};
 
 use super::document::{Machine, Parallel, Plan, Report};
 use super::measurements::{Measurements, compare};
-use crate::bench::run::{Idle, Measured, VolumeSize};
+use crate::bench::measured::{Idle, Measured, VolumeSize};
 use crate::engine::EngineFacts;
 
 fn usage(cpu_seconds: f64, programs: &[(&str, f64)]) -> Usage {

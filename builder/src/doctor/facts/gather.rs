@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::disk;
 use super::host::Host;
-use crate::engine::{Engine, EngineError, EngineFacts, Location, Runner};
+use crate::engine::{Engine, EngineError, EngineFacts, Location};
+use crate::process::Runner;
 
 /// Facts about the engine, or the error that it returns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

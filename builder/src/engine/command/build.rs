@@ -19,25 +19,6 @@ pub enum Builder {
     Podman,
 }
 
-/// How a build reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ProgressMode {
-    /// Lines for people, on stderr.
-    #[default]
-    Plain,
-    /// One JSON object a line, on stderr; needs buildx 0.13.
-    RawJson,
-}
-
-/// Where a build's secret comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretSource {
-    /// A file.
-    File(PathBuf),
-    /// A variable of our own environment.
-    Env(String),
-}
-
 /// `build`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Build {
@@ -58,7 +39,7 @@ pub struct Build {
     /// Build arguments whose values the engine's program takes from its environment, because they may hold a password.
     pub args_of_environment: Vec<String>,
     /// Secrets: id and source.
-    pub secrets: Vec<(String, SecretSource)>,
+    pub secrets: Vec<(String, PathBuf)>,
     /// Labels of the result.
     pub labels: Vec<(String, String)>,
     /// More named contexts: name and source.
@@ -67,8 +48,6 @@ pub struct Build {
     pub network: Option<String>,
     /// Platform, such as `linux/arm64`.
     pub platform: Option<String>,
-    /// How it reports.
-    pub progress: ProgressMode,
     /// Ignore the cache.
     pub no_cache: bool,
 }
@@ -91,7 +70,6 @@ impl Build {
             contexts: Vec::new(),
             network: None,
             platform: None,
-            progress: ProgressMode::Plain,
             no_cache: false,
         }
     }
@@ -99,13 +77,10 @@ impl Build {
 
 impl EngineCommand for Build {
     fn args(&self) -> Vec<OsString> {
-        let secrets = self.secrets.iter().map(|(id, source)| match source {
-            SecretSource::File(path) => {
-                let mut value = OsString::from(format!("id={id},src="));
-                value.push(path);
-                value
-            }
-            SecretSource::Env(name) => OsString::from(format!("id={id},env={name}")),
+        let secrets = self.secrets.iter().map(|(id, path)| {
+            let mut value = OsString::from(format!("id={id},src="));
+            value.push(path);
+            value
         });
         let start = match self.builder {
             Builder::Buildx if self.tree.is_some() => Args::of(&["buildx", "build"]),
@@ -113,11 +88,7 @@ impl EngineCommand for Build {
             Builder::Buildx => Args::of(&["buildx", "build", "--load"]),
             Builder::BuiltIn | Builder::Podman => Args::of(&["build"]),
         };
-        let progress = match (self.builder, self.progress) {
-            (Builder::Podman, _) => None,
-            (Builder::Buildx, ProgressMode::RawJson) => Some("rawjson"),
-            (Builder::BuiltIn, _) | (Builder::Buildx, ProgressMode::Plain) => Some("plain"),
-        };
+        let progress = (self.builder != Builder::Podman).then_some("plain");
         let tree = self.tree.as_ref().map(|path| {
             let mut value = OsString::from("type=tar,dest=");
             value.push(path);

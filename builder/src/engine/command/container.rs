@@ -90,6 +90,32 @@ impl EngineCommand for Stop {
     }
 }
 
+/// `pause`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pause {
+    /// Name or id.
+    pub container: String,
+}
+
+impl EngineCommand for Pause {
+    fn args(&self) -> Vec<OsString> {
+        Args::of(&["pause"]).word(&self.container).0
+    }
+}
+
+/// `unpause`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpause {
+    /// Name or id.
+    pub container: String,
+}
+
+impl EngineCommand for Unpause {
+    fn args(&self) -> Vec<OsString> {
+        Args::of(&["unpause"]).word(&self.container).0
+    }
+}
+
 /// `rm --force --volumes`: ends the container, and removes it with its anonymous volumes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoveContainer {

@@ -1,9 +1,9 @@
 //! What a container is created with.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use super::args::Args;
-use super::mount::Mount;
 use super::publish::Publish;
 
 /// What a container is made from and with.
@@ -27,8 +27,6 @@ pub struct ContainerSpec {
     pub labels: Vec<(String, String)>,
     /// Published ports.
     pub ports: Vec<Publish>,
-    /// File systems.
-    pub mounts: Vec<Mount>,
     /// Network; the engine's default where there is none.
     pub network: Option<String>,
     /// Host name.
@@ -49,8 +47,8 @@ pub struct ContainerSpec {
     pub tty: bool,
     /// `never` makes a missing image an error instead of a pull.
     pub pull: Option<String>,
-    /// Options that `kubake` does not know, passed on as they are.
-    pub extra: Vec<String>,
+    /// Where the engine's CLI writes the container's id as soon as the container exists.
+    pub id_file: Option<PathBuf>,
 }
 
 impl ContainerSpec {
@@ -62,6 +60,7 @@ impl ContainerSpec {
 
     pub(super) fn add_to(&self, args: Args) -> Args {
         args.option("--name", self.name.as_ref())
+            .option("--cidfile", self.id_file.as_ref())
             .flag("--privileged", self.privileged)
             .option("--pull", self.pull.as_ref())
             .option("--network", self.network.as_ref())
@@ -77,9 +76,7 @@ impl ContainerSpec {
             .each("--env", self.secret_env.iter().map(|(name, _)| name))
             .pairs("--label", &self.labels)
             .each("--publish", self.ports.iter().map(Publish::to_string))
-            .words(self.mounts.iter().flat_map(Mount::args))
             .option("--entrypoint", self.entrypoint.as_ref())
-            .words(&self.extra)
             .word(&self.image)
             .words(&self.command)
     }

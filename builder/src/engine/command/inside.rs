@@ -23,6 +23,7 @@ pub struct Logs {
 impl Logs {
     /// Everything, to the end of the container's life.
     #[must_use]
+    #[cfg(test)]
     pub fn follow(container: impl Into<String>) -> Self {
         Self { container: container.into(), follow: true, tail: None, since: None }
     }
@@ -78,6 +79,7 @@ impl EngineCommand for CopyInto {
 
 /// `cp` of a file or directory out of a container, which need not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg(test)]
 pub struct CopyFrom {
     /// Name or id.
     pub container: String,
@@ -87,6 +89,7 @@ pub struct CopyFrom {
     pub target: PathBuf,
 }
 
+#[cfg(test)]
 impl EngineCommand for CopyFrom {
     fn args(&self) -> Vec<OsString> {
         Args::of(&["cp"]).word(format!("{}:{}", self.container, self.source)).word(&self.target).0

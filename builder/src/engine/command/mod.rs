@@ -9,21 +9,22 @@ mod engine_command;
 mod filter;
 mod image;
 mod inside;
-mod mount;
 mod publish;
 mod system;
 mod volume;
 
-pub use build::{Build, Builder, ProgressMode, SecretSource};
+pub use build::{Build, Builder};
 pub use container::{
-    Commit, ContainerInspect, ContainerList, ContainerSize, Create, RemoveContainer, Run, Start, Stop, Wait,
+    Commit, ContainerInspect, ContainerList, ContainerSize, Create, Pause, RemoveContainer, Run, Start, Stop, Unpause,
+    Wait,
 };
 pub use container_spec::ContainerSpec;
 pub use engine_command::EngineCommand;
 pub use filter::Filter;
 pub use image::{ImageInspect, ImageList, Import, Pull, RemoveImage, Save, Tag};
-pub use inside::{CopyFrom, CopyInto, Exec, Logs};
-pub use mount::Mount;
+#[cfg(test)]
+pub use inside::CopyFrom;
+pub use inside::{CopyInto, Exec, Logs};
 pub use publish::Publish;
-pub use system::{ContextInspect, Info, Version};
+pub use system::{ContextInspect, Info};
 pub use volume::{VolumeList, VolumeRemove};

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::port::Protocol;
+
 /// A port of a container that the host shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Publish {
@@ -9,8 +11,10 @@ pub struct Publish {
     pub host_ip: Option<IpAddr>,
     /// The host's port; `None` lets the engine choose a free one.
     pub host_port: Option<u16>,
-    /// The container's port (TCP).
+    /// The container's port.
     pub container_port: u16,
+    /// Its protocol.
+    pub protocol: Protocol,
 }
 
 impl std::fmt::Display for Publish {
@@ -25,6 +29,6 @@ impl std::fmt::Display for Publish {
             None if self.host_ip.is_some() => write!(formatter, ":")?,
             None => {}
         }
-        write!(formatter, "{}", self.container_port)
+        write!(formatter, "{}{}", self.container_port, self.protocol.suffix())
     }
 }

@@ -21,20 +21,6 @@ impl EngineCommand for Info {
     }
 }
 
-/// `version`: the versions of both sides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Version;
-
-impl EngineCommand for Version {
-    fn args(&self) -> Vec<OsString> {
-        Args::of(&["version", "--format", "{{json .}}"]).0
-    }
-
-    fn timeout(&self) -> Option<Duration> {
-        Some(Duration::from_secs(30))
-    }
-}
-
 /// `context inspect`: which engine the CLI talks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ContextInspect;

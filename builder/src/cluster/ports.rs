@@ -7,13 +7,14 @@ use kubake_contract::ports;
 use thiserror::Error;
 
 use crate::advice::Advice;
-use crate::engine::command;
-use crate::settings::{HostPort, HostPorts, Key, Protocol, flag};
+use crate::engine::command::Publish;
+use crate::port::Protocol;
+use crate::settings::{HostPort, HostPorts, Key, flag};
 
 /// Why the ports cannot be had.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// Somebody has it.
+    /// Another program listens there.
     #[error("host port {port} on {ip} ({setting}) is already in use")]
     InUse {
         /// The address.
@@ -74,12 +75,13 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    /// As an argument of `--publish`.
-    pub(super) fn option(&self) -> String {
-        let publish = command::Publish { host_ip: Some(self.ip), host_port: self.host, container_port: self.container };
-        match self.protocol {
-            Protocol::Tcp => publish.to_string(),
-            Protocol::Udp => format!("{publish}/udp"),
+    /// As the engine publishes it.
+    pub(super) fn publish(&self) -> Publish {
+        Publish {
+            host_ip: Some(self.ip),
+            host_port: self.host,
+            container_port: self.container,
+            protocol: self.protocol,
         }
     }
 }
@@ -141,7 +143,7 @@ fn hold(key: Key, ip: IpAddr, port: Option<u16>, protocol: Protocol) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Publish;
+    use crate::settings::Publish as ExtraPort;
 
     fn wanted(api: HostPort, http: HostPort) -> HostPorts {
         HostPorts { api, http, docker: HostPort::Off, docker_tls: HostPort::Off, extra: Vec::new() }
@@ -166,14 +168,14 @@ mod tests {
     fn free_ports_differ_and_are_free() {
         let mut wanted = wanted(auto(), auto());
         wanted.docker_tls = auto();
-        wanted.extra = vec![Publish::parse("auto:30053/udp").unwrap()];
+        wanted.extra = vec![ExtraPort::parse("auto:30053/udp").unwrap()];
         let chosen = choose(&wanted, true).unwrap();
         assert_eq!(chosen.len(), 4);
         assert_ne!(chosen[0].host, chosen[1].host);
-        assert_eq!(chosen[2].option(), format!("127.0.0.1:{}:2376", chosen[2].host.unwrap()));
-        assert_eq!(chosen[3].option(), format!("127.0.0.1:{}:30053/udp", chosen[3].host.unwrap()));
+        assert_eq!(chosen[2].publish().to_string(), format!("127.0.0.1:{}:2376", chosen[2].host.unwrap()));
+        assert_eq!(chosen[3].publish().to_string(), format!("127.0.0.1:{}:30053/udp", chosen[3].host.unwrap()));
         let remote = choose(&wanted, false).unwrap();
-        assert_eq!(remote[0].option(), "127.0.0.1::8443");
+        assert_eq!(remote[0].publish().to_string(), "127.0.0.1::8443");
     }
 
     #[test]

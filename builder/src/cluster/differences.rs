@@ -1,0 +1,75 @@
+//! In what a container that exists differs from what is asked for now. Warns; changes nothing.
+
+use std::collections::BTreeMap;
+
+use kubake_contract::labels;
+
+use super::options::Options;
+use crate::engine::Engine;
+use crate::host::HostedNode;
+use crate::printer::Printer;
+use crate::settings::Settings;
+
+/// Says in what a container that exists is not what is asked for now.
+pub(super) fn warn_if_other(
+    engine: &Engine,
+    settings: &Settings,
+    node: &HostedNode,
+    options: Options<'_>,
+    printer: &Printer,
+) {
+    warn_if_replaced(engine, settings, node, printer);
+    warn_if_open(settings, node, options, printer);
+    warn_if_not_told(settings, node, options, printer);
+}
+
+fn warn_if_replaced(engine: &Engine, settings: &Settings, node: &HostedNode, printer: &Printer) {
+    if let Ok(Some(image)) = engine.image(&settings.image) {
+        if image.id != node.image_id {
+            printer.warn(format_args!("`{}` does not run the present `{}`", settings.name, settings.image));
+            printer.hint("`kubake down` and `kubake up` begin anew with it");
+        }
+    }
+}
+
+/// A token that comes too late guards nothing, and whoever gave it believes that it does.
+fn warn_if_open(settings: &Settings, node: &HostedNode, options: Options<'_>, printer: &Printer) {
+    if options.token.is_some() && !node.labels.contains_key(labels::GUARD) {
+        printer.warn(format_args!("`{}` was made without a token: its credentials are open", settings.name));
+        printer.hint("`kubake down` and `kubake up` begin anew with it");
+    }
+}
+
+/// What a container is told at its making it is not told later, and whoever asks for it now believes that it is.
+fn warn_if_not_told(settings: &Settings, node: &HostedNode, options: Options<'_>, printer: &Printer) {
+    let missing = untold(options.host_context.marks(settings), node.labels.get(labels::HANDED_ON).map(String::as_str));
+    if !missing.is_empty() {
+        let name = &settings.name;
+        printer.warn(format_args!("`{name}` was made without these, or with others: {}", missing.join(", ")));
+        printer.hint("they count for a new container; `kubake down` and `kubake up` begin anew with them");
+    }
+}
+
+/// What is asked for now and was not, or not so, when the container got its label.
+fn untold(asked: BTreeMap<String, String>, label: Option<&str>) -> Vec<String> {
+    let made: BTreeMap<String, String> = label.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    asked.into_iter().filter(|(name, value)| made.get(name) != Some(value)).map(|(name, _)| name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_container_was_not_told_at_its_making_is_named() {
+        let map = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
+        };
+        let asked = map(&[("memory", "4g"), ("registriesFile", "0a"), ("cpus", "2")]);
+        let label = serde_json::to_string(&map(&[("memory", "4g"), ("registriesFile", "0b")])).unwrap();
+        assert_eq!(untold(asked.clone(), Some(&label)), ["cpus", "registriesFile"]);
+        assert_eq!(untold(asked.clone(), None).len(), 3);
+        assert_eq!(untold(asked.clone(), Some(&serde_json::to_string(&asked).unwrap())), [""; 0]);
+        assert_eq!(untold(BTreeMap::new(), Some(&label)), [""; 0], "what is not asked for now is no matter");
+    }
+}

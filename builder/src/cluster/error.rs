@@ -1,0 +1,138 @@
+//! Why a cluster is not up, or not down.
+
+use thiserror::Error;
+
+use super::ports;
+use crate::advice::Advice;
+use crate::bake;
+use crate::host::HostError;
+use crate::kubeconfig;
+use crate::node::{self, http};
+use crate::process::RunError;
+use crate::settings::Cpus;
+
+/// Why a cluster is not up, or not down.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Host ports.
+    #[error(transparent)]
+    Ports(#[from] ports::Error),
+    /// The image cannot be made.
+    #[error(transparent)]
+    Bake(#[from] bake::Error),
+    /// It does not become ready.
+    #[error(transparent)]
+    Wait(#[from] node::Error),
+    /// The user's kubeconfig, before anything was made.
+    #[error(transparent)]
+    KubeconfigBefore(kubeconfig::Error),
+    /// The user's kubeconfig.
+    #[error("the cluster is up, but its context is not in the kubeconfig")]
+    Kubeconfig(#[source] kubeconfig::Error),
+    /// The user's kubeconfig when the cluster is gone.
+    #[error("the cluster is gone, but its context may still be in the kubeconfig")]
+    KubeconfigDown(#[source] kubeconfig::Error),
+    /// The host did not do what it was asked to.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The engine did not do what it was asked to.
+    #[error("{action}")]
+    Image {
+        /// What was to be done with an image.
+        action: String,
+        /// Why not.
+        #[source]
+        source: RunError,
+    },
+    /// Another container has the name.
+    #[error("a container named `{name}` exists, and it was not created by kubake")]
+    Foreign {
+        /// The name.
+        name: String,
+    },
+    /// The container is in a state that is not ours to end.
+    #[error("the container `{name}` is {status}")]
+    State {
+        /// Its name.
+        name: String,
+        /// Its status.
+        status: String,
+    },
+    /// The image is gone right after it was made.
+    #[error("the image `{image}` is gone again; does another program remove images?")]
+    NoImage {
+        /// The image.
+        image: String,
+    },
+    /// More processors than there are.
+    #[error("{cpus} processors were asked for, and the engine's machine has {there}")]
+    TooManyCpus {
+        /// How many were asked for.
+        cpus: Cpus,
+        /// How many there are.
+        there: u64,
+    },
+    /// The files for the container cannot be packed.
+    #[error("pack the files that are handed on to the container")]
+    Pack(#[source] std::io::Error),
+    /// The image was baked with other settings than those that were asked for.
+    #[error("`{image}` was baked with other settings:{}", bake::differences_text(.different))]
+    OtherSettings {
+        /// The image.
+        image: String,
+        /// What differs: key, wanted, baked.
+        different: Vec<(String, String, String)>,
+    },
+    /// The engine does not say where the status port is.
+    #[error("the engine does not say where port {port} of `{name}` is published")]
+    NotPublished {
+        /// The container.
+        name: String,
+        /// Its port.
+        port: u16,
+    },
+    /// The cluster is ready and does not answer.
+    #[error("fetch the kubeconfig")]
+    Config(#[source] http::Error),
+    /// The cluster is ready and refuses.
+    #[error("fetch the kubeconfig: the cluster answers {status}: {body}")]
+    ConfigStatus {
+        /// HTTP status.
+        status: u16,
+        /// The answer.
+        body: String,
+    },
+}
+
+impl Advice for Error {
+    fn cause(&self) -> Option<&dyn Advice> {
+        match self {
+            Self::Ports(error) => Some(error),
+            Self::Bake(error) => Some(error),
+            Self::Wait(error) => Some(error),
+            Self::KubeconfigBefore(error) | Self::Kubeconfig(error) | Self::KubeconfigDown(error) => Some(error),
+            Self::Host(error) => Some(error),
+            Self::Image { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Foreign { .. } => Some("choose another name with `--name`".to_owned()),
+            Self::State { name, .. } => {
+                Some(format!("`docker unpause {name}`, or remove the cluster with `kubake down`"))
+            }
+            Self::ConfigStatus { status: 401, .. } => Some(
+                "the cluster was made with another token than this one: give that one with `--token-file` or KUBAKE_TOKEN, \
+                 or begin anew with `kubake down`"
+                    .to_owned(),
+            ),
+            Self::TooManyCpus { .. } => Some("ask for less with `--cpus`, or leave it out".to_owned()),
+            Self::OtherSettings { .. } => {
+                Some("`kubake bake` with the same settings makes it anew; `--image NAME` keeps both".to_owned())
+            }
+            _ => self.cause()?.hint(),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! How a cluster is brought up, beside the settings.
+
+use kubake_contract::token::Token;
+
+use crate::bake::HookSecrets;
+use crate::host_context::HostContext;
+
+/// How to bring a cluster up.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// Keep a container that does not become ready.
+    pub retain: bool,
+    /// Make the cluster's context the current one.
+    pub set_context: bool,
+    /// Guards the container's credentials and logs; none leaves them open to whoever reaches the port.
+    pub token: Option<&'a Token>,
+    /// What hooks get if there is something to bake.
+    pub hook_secrets: &'a HookSecrets,
+    /// What a new container is told of this machine's surroundings.
+    pub host_context: &'a HostContext,
+}
