@@ -1,5 +1,7 @@
 //! State that the steps of a bake share.
 
+use std::path::PathBuf;
+
 use super::addons::Addons;
 use super::built::Built;
 use super::error::{Error, failed_to};
@@ -24,6 +26,7 @@ pub(super) struct Context<'a> {
     pub(super) images: Images,
     pub(super) hooks: Hooks,
     pub(super) addons: Addons,
+    /// Name of the image on which the Dockerfile builds.
     pub(super) base: String,
     pub(super) appliance: Option<Built>,
     pub(super) control_plane: Vec<Built>,
@@ -31,12 +34,53 @@ pub(super) struct Context<'a> {
     pub(super) images_name: String,
     /// Digest of all inputs of the image with the frozen store.
     pub(super) images_inputs: String,
+    /// Digest of all inputs of the image that boots.
     pub(super) inputs: String,
+    /// Id of the image that boots, new or up to date.
     pub(super) baked: Option<String>,
+    /// Whether that image was up to date.
     pub(super) cached: bool,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// The state before the first step.
+    ///
+    /// # Errors
+    /// [`Error::Temporary`] if the directory for temporary files cannot be created.
+    pub(super) fn new(
+        engine: &'a Engine,
+        settings: &'a Settings,
+        options: Options,
+        checkout: Option<Checkout>,
+        user_files: Checkout,
+    ) -> Result<Self, Error> {
+        // Not below /tmp, which is often in memory: the archives have gigabytes (FHS: /var/tmp is for large files).
+        let below = std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
+        let directory = tempfile::Builder::new()
+            .prefix("kubake-bake-")
+            .tempdir_in(&below)
+            .map_err(|source| Error::Temporary { path: below, source })?;
+        Ok(Self {
+            engine,
+            settings,
+            options,
+            checkout,
+            user_files,
+            directory,
+            images: Images::default(),
+            hooks: Hooks::default(),
+            addons: Addons::default(),
+            base: String::new(),
+            appliance: None,
+            control_plane: Vec::new(),
+            images_name: String::new(),
+            images_inputs: String::new(),
+            inputs: String::new(),
+            baked: None,
+            cached: false,
+        })
+    }
+
     /// The checkout to build from; looked up if the bake began without one.
     pub(super) fn source(&self) -> Result<Checkout, Error> {
         match &self.checkout {
@@ -46,6 +90,7 @@ impl Context<'_> {
     }
 }
 
+/// The engine's image with this reference or id; `None` if it has none.
 pub(super) fn find_image(engine: &Engine, reference: &str) -> Result<Option<Image>, Error> {
     engine.image(reference).map_err(failed_to(format!("look up the image `{reference}`")))
 }

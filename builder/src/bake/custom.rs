@@ -55,7 +55,8 @@ pub(super) fn bake(
     settings.cluster = cluster;
     // By id, because the name may move to another image before the bake ends.
     let options = Options { from: Some(base.id), ..options };
-    step::run(&STEPS, engine, &settings, options, (checkout, Checkout::here()), printer)
+    let context = Context::new(engine, &settings, options, checkout, Checkout::here())?;
+    step::run(&STEPS, context, printer)
 }
 
 fn find(engine: &Engine, from: &str, phase: &Phase) -> Result<Image, Error> {

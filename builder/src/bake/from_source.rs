@@ -1,6 +1,7 @@
 //! The steps of a bake from source: build the appliance and the images of the control plane, freeze a store with all
 //! images, create a cluster in it.
 
+use super::context::Context;
 use super::error::Error;
 use super::options::{Baked, Options};
 use super::step::{self, Step};
@@ -25,5 +26,6 @@ const STEPS: [Step; 7] = [
 pub(super) fn bake(engine: &Engine, settings: &Settings, options: Options, printer: &Printer) -> Result<Baked, Error> {
     let checkout = Checkout::find()?;
     versions::check(&checkout, &settings.cluster.kubernetes_version)?;
-    step::run(&STEPS, engine, settings, options, (Some(checkout.clone()), checkout), printer)
+    let context = Context::new(engine, settings, options, Some(checkout.clone()), checkout)?;
+    step::run(&STEPS, context, printer)
 }
