@@ -202,8 +202,8 @@ COPY builder/Cargo.toml builder/
 COPY tests/Cargo.toml tests/
 # cargo loads every member of the workspace before it builds one, so the others get the files that their manifests imply.
 # Their sources stay out: this image must not be rebuilt because a test changed.
-RUN mkdir -p builder/src tests/src tests/e2e \
- && touch builder/src/lib.rs builder/src/main.rs tests/src/lib.rs tests/e2e/main.rs
+RUN mkdir -p builder/src tests/src tests/e2e tests/structure \
+ && touch builder/src/lib.rs builder/src/main.rs tests/src/lib.rs tests/e2e/main.rs tests/structure/main.rs
 COPY init init
 # The target directory is a cache and gone after the command, so the program is copied out of it. cargo decides by time
 # stamps what to compile again, and those of a context are not always newer than the cache: the touch settles it.
