@@ -1,6 +1,6 @@
 package main
 
-// What the API server holds, followed by lists and watches. Owns how it is asked; what the objects mean is for others.
+// A client of the API server that follows objects by lists and watches. Owns requests and retries, and interprets no object.
 
 import (
 	"bytes"
@@ -19,11 +19,11 @@ import (
 
 const (
 	account = "/var/run/secrets/kubernetes.io/serviceaccount/"
-	// Until a list or watch that failed is begun again; an API server that starts takes seconds.
+	// The delay before a failed list or watch is repeated; an API server takes seconds to start.
 	pause = 500 * time.Millisecond
 )
 
-// Cluster is an API server and how it is reached.
+// Cluster is the address of an API server and a client for it.
 type Cluster struct {
 	base   string
 	client *http.Client
@@ -46,7 +46,7 @@ func (cluster *Cluster) do(ctx context.Context, method, path string, body []byte
 	if err != nil {
 		return nil, err
 	}
-	// Read each time: kubelet replaces it before it expires.
+	// Read for each request: kubelet replaces the token before it expires.
 	token, err := os.ReadFile(account + "token")
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func (cluster *Cluster) do(ctx context.Context, method, path string, body []byte
 	return answer, nil
 }
 
-// follow tells `learn` of all objects below a path, whenever one of them changed. Never ends.
+// follow calls `learn` with all objects below a path, whenever one of them changes. It never returns.
 func follow[T any](cluster *Cluster, path, selector string, metadata func(*T) Metadata, learn func(map[string]*T)) {
 	for {
 		if err := followOnce(cluster, path, selector, metadata, learn); err != nil {
@@ -117,7 +117,7 @@ func followOnce[T any](
 		}
 		if err := events.Decode(&event); err != nil {
 			if err == io.EOF {
-				// The API server ends each watch after a while.
+				// The API server ends each watch after some time.
 				return nil
 			}
 			return err

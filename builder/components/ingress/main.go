@@ -1,6 +1,6 @@
-// An Ingress controller for a cluster of one node: follows Ingress objects and passes requests on to Services. Owns the
-// servers, the certificates they show and the status of Ingress objects; what a request is for is `routes`' business, what
-// the API server holds `cluster`'s.
+// An Ingress controller for a cluster of one node: follows Ingress objects and forwards requests to Services. Owns the
+// servers, their certificates and the status of Ingress objects. `routes` finds the Service of a request, `cluster` reads
+// the API server.
 package main
 
 import (
@@ -33,21 +33,21 @@ import (
 )
 
 const (
-	// How long requests may take that are under way when it is told to end.
+	// Limit for running requests after SIGTERM.
 	grace = 5 * time.Second
-	// A client that sends no header for so long wants to keep connections busy.
+	// A client that sends no header for so long only occupies connections.
 	headerTimeout = 30 * time.Second
 	idleTimeout   = 180 * time.Second
 )
 
-// View is all that is known of the cluster; a new one takes its place when something changed.
+// View is an immutable snapshot of the cluster, replaced at every change.
 type View struct {
 	table        *Table
 	services     map[string]*Service
 	certificates map[string]*tls.Certificate
 }
 
-// Controller follows the cluster.
+// Controller follows the cluster and serves its latest view.
 type Controller struct {
 	cluster *Cluster
 	class   string
@@ -117,7 +117,7 @@ func run(class, plain, secure, health string) error {
 	defer cancel()
 	var group sync.WaitGroup
 	for _, server := range servers {
-		// What is still under way when the grace is over is cut off, and ends with this process.
+		// Requests that still run after the grace period end with this process.
 		group.Go(func() { _ = server.Shutdown(ctx) })
 	}
 	group.Wait()
@@ -127,12 +127,12 @@ func run(class, plain, secure, health string) error {
 func server(address string, handler http.Handler) *http.Server {
 	return &http.Server{
 		Addr: address, Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
-		// Broken handshakes of whoever looks at the port are no news.
+		// Broken handshakes, for example of port scans, are not logged.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 }
 
-// learn keeps a kind of objects up to date, and makes a new view as soon as all kinds are known.
+// learn stores the objects of one kind, and creates a new view once all kinds are known.
 func learn[T any](controller *Controller, known *map[string]*T) func(map[string]*T) {
 	return func(all map[string]*T) {
 		controller.lock.Lock()
@@ -152,17 +152,17 @@ func learn[T any](controller *Controller, known *map[string]*T) func(map[string]
 			services:     controller.services,
 			certificates: certificates(ours, controller.secrets),
 		})
-		go controller.tell(ours)
+		go controller.publish(ours)
 	}
 }
 
-// tell writes the node's address into the status of Ingress objects that do not have it.
-func (controller *Controller) tell(ingresses []*Ingress) {
+// publish writes the node's address into the status of Ingress objects that do not have it.
+func (controller *Controller) publish(ingresses []*Ingress) {
 	patch, _ := json.Marshal(map[string]any{
 		"status": map[string]any{"loadBalancer": map[string]any{"ingress": []any{map[string]string{"ip": controller.node}}}},
 	})
 	for _, ingress := range ingresses {
-		if told := ingress.Status.LoadBalancer.Ingress; len(told) == 1 && told[0].IP == controller.node {
+		if published := ingress.Status.LoadBalancer.Ingress; len(published) == 1 && published[0].IP == controller.node {
 			continue
 		}
 		path := fmt.Sprintf("/apis/networking.k8s.io/v1/namespaces/%s/ingresses/%s/status",
@@ -178,7 +178,7 @@ func (controller *Controller) tell(ingresses []*Ingress) {
 	}
 }
 
-// certificates are those that Ingress objects name, by host.
+// certificates returns the certificates that Ingress objects name, by host.
 func certificates(ingresses []*Ingress, secrets map[string]*Secret) map[string]*tls.Certificate {
 	found := map[string]*tls.Certificate{}
 	for _, ingress := range ingresses {
@@ -219,7 +219,7 @@ func (controller *Controller) certificate(hello *tls.ClientHelloInfo) (*tls.Cert
 	return controller.fallback, nil
 }
 
-// selfSigned makes what is shown where no Ingress names a certificate.
+// selfSigned creates the certificate for hosts without one.
 func selfSigned() (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -240,7 +240,7 @@ func selfSigned() (*tls.Certificate, error) {
 
 type addressKey struct{}
 
-// proxy passes requests on, with the host that the client named.
+// proxy forwards requests with the host that the client named.
 func (controller *Controller) proxy() http.Handler {
 	reverse := &httputil.ReverseProxy{
 		Rewrite: func(request *httputil.ProxyRequest) {
@@ -249,7 +249,7 @@ func (controller *Controller) proxy() http.Handler {
 			request.Out.Host = request.In.Host
 			request.SetXForwarded()
 		},
-		// What is streamed must not wait for a buffer to fill.
+		// Streamed data must not wait until a buffer is full.
 		FlushInterval: -1,
 		Transport: &http.Transport{
 			MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second, DisableCompression: true,

@@ -1,6 +1,6 @@
 package main
 
-// What Ingress objects say, as a table that answers which Service a request is for. Pure: asks nobody, opens nothing.
+// Routing rules of Ingress objects, as a table that finds the Service of a request. Pure: does no I/O.
 
 import (
 	"cmp"
@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// The parts of API objects that count here.
+// The parts of API objects that routing needs.
 type (
 	Metadata struct {
 		Name        string            `json:"name"`
@@ -72,7 +72,7 @@ type (
 	}
 )
 
-// Target is a Service's port, as an Ingress names it.
+// Target is the port of a Service, as an Ingress names it.
 type Target struct {
 	Namespace, Service, PortName string
 	PortNumber                   int
@@ -84,19 +84,19 @@ type rule struct {
 	target  Target
 }
 
-// Table is all that the Ingress objects say of hosts and paths.
+// Table holds the rules of all Ingress objects by host and path.
 type Table struct {
-	// By host; `*.example.com` stands under `.example.com`, rules for every host under the empty name.
+	// By host: `*.example.com` has the key `.example.com`, rules for every host have the empty key.
 	hosts    map[string][]rule
 	fallback *Target
 }
 
-// isOurs says whether an Ingress is for this controller: of its class, or of none.
+// isOurs reports whether an Ingress is for this controller: it has its class, or none.
 func isOurs(ingress *Ingress, class string) bool {
 	if name := ingress.Spec.ClassName; name != nil {
 		return *name == class
 	}
-	// What the annotation said before there was a field.
+	// The annotation that the field has replaced.
 	name, isSet := ingress.Metadata.Annotations["kubernetes.io/ingress.class"]
 	return !isSet || name == class
 }
@@ -109,7 +109,7 @@ func target(namespace string, backend Backend) (Target, bool) {
 	return Target{namespace, backend.Service.Name, port.Name, port.Number}, true
 }
 
-// NewTable makes the table; of two rules for the same, the one of the Ingress whose name comes first counts.
+// NewTable builds the table. Of two rules for the same host and path, the one of the Ingress with the first name wins.
 func NewTable(ingresses []*Ingress) *Table {
 	table := &Table{hosts: map[string][]rule{}}
 	ingresses = slices.SortedFunc(slices.Values(ingresses), func(one, other *Ingress) int {
@@ -136,7 +136,7 @@ func NewTable(ingresses []*Ingress) *Table {
 		}
 	}
 	for _, rules := range table.hosts {
-		// Exact before prefix, long before short: the first that matches is the one that counts.
+		// Exact before prefix, long before short: the first match wins.
 		slices.SortStableFunc(rules, func(one, other rule) int {
 			if one.isExact != other.isExact {
 				if one.isExact {
@@ -150,14 +150,14 @@ func NewTable(ingresses []*Ingress) *Table {
 	return table
 }
 
-// Find answers which Service a request is for.
+// Find returns the Service of a request.
 func (table *Table) Find(host, path string) (Target, bool) {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	names := []string{host}
-	// A wildcard stands for one label.
+	// A wildcard matches one label.
 	if _, rest, ok := strings.Cut(host, "."); ok {
 		names = append(names, "."+rest)
 	}
@@ -178,12 +178,12 @@ func (rule *rule) matches(path string) bool {
 	if rule.isExact {
 		return path == rule.path
 	}
-	// Element by element: `/a` is a prefix of `/a` and `/a/b`, and none of `/ab`.
+	// Compared element by element: `/a` is a prefix of `/a` and `/a/b`, but not of `/ab`.
 	prefix := strings.TrimSuffix(rule.path, "/")
 	return path == prefix || strings.HasPrefix(path, prefix+"/")
 }
 
-// Address answers where a Service's port is reached, or why it is not.
+// Address returns the address of a Service's port, or the reason why it has none.
 func Address(service *Service, target Target) (address, problem string) {
 	if service == nil {
 		return "", "there is no such Service"

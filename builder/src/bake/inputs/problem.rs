@@ -31,7 +31,7 @@ impl fmt::Display for Problem {
 /// Why the inputs cannot be baked in.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// All mistakes.
+    /// All mistakes, in the order in which they were found.
     #[error("{}", problems_text(.0))]
     Problems(Vec<Problem>),
     /// A file that was checked before cannot be read now.

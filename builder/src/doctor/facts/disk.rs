@@ -10,7 +10,7 @@ pub(crate) struct Disk {
     pub path: String,
     /// For example `ext4`.
     pub filesystem: String,
-    /// Free bytes.
+    /// Bytes that are available.
     pub free: u64,
     /// Bytes in total.
     pub total: u64,

@@ -30,9 +30,9 @@ pub(crate) struct Host {
     /// Bytes of memory that are available now.
     pub memory_available: Option<u64>,
     pub cpus: Option<usize>,
-    /// `fs.inotify.max_user_instances`.
+    /// The sysctl `fs.inotify.max_user_instances`.
     pub inotify_instances: Option<u64>,
-    /// `fs.inotify.max_user_watches`.
+    /// The sysctl `fs.inotify.max_user_watches`.
     pub inotify_watches: Option<u64>,
     /// TCP ports on which something listens.
     pub listening: Vec<u16>,
