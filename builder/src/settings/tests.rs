@@ -52,7 +52,7 @@ fn flags_beat_environment_beats_file() {
 }
 
 #[test]
-fn all_problems_of_all_sources_are_told_at_once() {
+fn all_problems_of_all_sources_are_reported_at_once() {
     let file = "version: 1\npodSubnett: 10.0.0.0/8\nstaticIp: nowhere\ncertSans: one\nhostPorts:\n  http: off\n  apii: 3\n\
                 serviceSubnet: 10.96.0.1/12\nname: [a]\n";
     let error = Settings::resolve(&sources(
@@ -65,8 +65,8 @@ fn all_problems_of_all_sources_are_told_at_once() {
 }
 
 #[test]
-fn a_broken_file_is_told_with_its_position() {
-    let mut told = String::new();
+fn a_broken_file_is_reported_with_its_position() {
+    let mut reported = String::new();
     for text in [
         "name: x\n",
         "version: 2\n",
@@ -77,9 +77,9 @@ fn a_broken_file_is_told_with_its_position() {
         "version: 1\nhostPorts: 3\n",
     ] {
         let error = Settings::resolve(&sources(text, &[], &[])).unwrap_err();
-        told.push_str(&format!("{text:?}\n{error}\n\n"));
+        reported.push_str(&format!("{text:?}\n{error}\n\n"));
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(reported);
 }
 
 #[test]
@@ -126,11 +126,11 @@ fn an_addon_is_one_that_there_is() {
 
     let unknown = Sources { addons: there(&["helm", "metrics-server"]), ..given("helm,metrics,../x") };
     let error = Settings::resolve(&unknown).unwrap_err().to_string();
-    for told in [
+    for reported in [
         "KUBAKE_ADDONS: `metrics` is not an add-on; choose from helm, metrics-server",
         "`../x` is not the name of an add-on",
     ] {
-        assert!(error.contains(told), "{error}");
+        assert!(error.contains(reported), "{error}");
     }
     // Without a checkout the names are unknown; a bake then reports what it needs.
     assert_eq!(Settings::resolve(&given("metrics")).unwrap().bake.addons, ["metrics"]);
