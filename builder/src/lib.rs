@@ -1,7 +1,5 @@
 //! `kubake`: bakes a kubeadm cluster into one container image and runs it. Its only way in is [`run`].
 
-#![expect(unreachable_pub, reason = "modules are private; items become `pub(crate)` with the work on each")]
-
 mod advice;
 mod bake;
 mod base_image;

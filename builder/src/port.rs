@@ -5,7 +5,7 @@ use serde::Serialize;
 /// The protocol of a published port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Protocol {
+pub(crate) enum Protocol {
     Tcp,
     Udp,
 }
@@ -13,7 +13,7 @@ pub enum Protocol {
 impl Protocol {
     /// The protocol that an engine names `tcp` or `udp`; none for others, such as `sctp`.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         match text {
             "tcp" => Some(Self::Tcp),
             "udp" => Some(Self::Udp),
@@ -23,7 +23,7 @@ impl Protocol {
 
     /// What follows a port in the notation of engines: nothing for TCP, `/udp` for UDP.
     #[must_use]
-    pub const fn suffix(self) -> &'static str {
+    pub(crate) const fn suffix(self) -> &'static str {
         match self {
             Self::Tcp => "",
             Self::Udp => "/udp",

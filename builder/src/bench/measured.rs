@@ -8,7 +8,7 @@ use serde::Serialize;
 
 /// What is done in each run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Course {
+pub(crate) struct Course {
     /// How long to wait for readiness.
     pub ready_timeout: Duration,
     /// How long the idle cluster is watched; zero skips it.
@@ -22,7 +22,7 @@ pub struct Course {
 /// What one run measured. Times are wall time of this machine unless they say otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Measured {
+pub(crate) struct Measured {
     /// From just before `docker run` to the first 200 of `/kubernetes-ready`.
     pub ready_seconds: f64,
     /// From just before `docker run` to the first 200 of `/docker-ready`.
@@ -50,7 +50,7 @@ pub struct Measured {
 impl Measured {
     /// Bytes in all volumes together.
     #[must_use]
-    pub fn volume_bytes(&self) -> u64 {
+    pub(crate) fn volume_bytes(&self) -> u64 {
         self.volumes.iter().map(|volume| volume.bytes).sum()
     }
 }
@@ -58,7 +58,7 @@ impl Measured {
 /// The cluster with nothing to do, from its readiness on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Idle {
+pub(crate) struct Idle {
     /// How long it was watched.
     pub seconds: f64,
     /// Processor seconds that were used in that time.
@@ -81,7 +81,7 @@ impl Idle {
 /// How much lies in a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct VolumeSize {
+pub(crate) struct VolumeSize {
     /// Where the container sees it.
     pub path: String,
     /// What `du` says: bytes on disk, without what is mounted below or lies behind links.

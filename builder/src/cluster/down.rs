@@ -15,7 +15,7 @@ use crate::printer::Printer;
 ///
 /// # Errors
 /// See [`Error`].
-pub fn down(engine: &Engine, name: &str, kubeconfig: Option<&Path>, printer: &Printer) -> Result<Down, Error> {
+pub(crate) fn down(engine: &Engine, name: &str, kubeconfig: Option<&Path>, printer: &Printer) -> Result<Down, Error> {
     let host = Host::new(engine);
     let mut down = Down { name: name.to_owned(), container: false, volumes: Vec::new(), context: false };
     if let Some(node) = host.find(name)? {

@@ -14,8 +14,8 @@ mod ports;
 mod report;
 mod up;
 
-pub use down::down;
-pub use error::Error;
-pub use next_commands::next_commands;
-pub use options::Options;
-pub use up::up;
+pub(crate) use down::down;
+pub(crate) use error::Error;
+pub(crate) use next_commands::next_commands;
+pub(crate) use options::Options;
+pub(crate) use up::up;

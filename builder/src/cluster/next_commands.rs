@@ -7,7 +7,12 @@ use crate::settings::{Key, Origin, Settings};
 
 /// What to type when the cluster is up. Where the host has no kubectl, the node's own does.
 #[must_use]
-pub fn next_commands(cluster: &Cluster, settings: &Settings, host_has_kubectl: bool, has_token: bool) -> Vec<String> {
+pub(crate) fn next_commands(
+    cluster: &Cluster,
+    settings: &Settings,
+    host_has_kubectl: bool,
+    has_token: bool,
+) -> Vec<String> {
     let mut kubectl = "kubectl".to_owned();
     if let Some(path) = &cluster.kubeconfig {
         if matches!(

@@ -7,7 +7,7 @@ use crate::host_context::HostContext;
 
 /// How to bring a cluster up.
 #[derive(Debug, Clone, Copy)]
-pub struct Options<'a> {
+pub(crate) struct Options<'a> {
     /// Keep a container that does not become ready.
     pub retain: bool,
     /// Make the cluster's context the current one.

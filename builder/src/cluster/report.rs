@@ -10,7 +10,7 @@ use crate::port::Protocol;
 /// A published port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Port {
+pub(crate) struct Port {
     /// The container's port.
     pub container: u16,
     pub protocol: Protocol,
@@ -23,7 +23,7 @@ pub struct Port {
 /// A cluster that is up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Cluster {
+pub(crate) struct Cluster {
     /// Its name.
     pub name: String,
     /// The container's id.
@@ -51,7 +51,7 @@ pub struct Cluster {
 /// What `down` did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Down {
+pub(crate) struct Down {
     /// The cluster's name.
     pub name: String,
     /// Whether there was a container.

@@ -28,7 +28,12 @@ const ANSWER: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// See [`Error`]. A container that this call made is removed, unless it is to be retained.
-pub fn up(engine: &Engine, settings: &Settings, options: Options<'_>, printer: &Printer) -> Result<Cluster, Error> {
+pub(crate) fn up(
+    engine: &Engine,
+    settings: &Settings,
+    options: Options<'_>,
+    printer: &Printer,
+) -> Result<Cluster, Error> {
     let name = &settings.name;
     let host = Host::new(engine);
     let found = host.find(name)?;

@@ -8,7 +8,7 @@ use crate::printer::Printer;
 ///
 /// # Errors
 /// See [`Error`].
-pub fn run(cli: &Cli, printer: &Printer) -> Result<(), Error> {
+pub(crate) fn run(cli: &Cli, printer: &Printer) -> Result<(), Error> {
     match &cli.command {
         Command::Up(args) => up::run(args, &cli.global, printer),
         Command::Down(args) => down::run(args, &cli.global, printer),

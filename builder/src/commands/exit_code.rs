@@ -42,7 +42,7 @@ impl From<&Error> for ExitCode {
 
 /// Prints why the command failed; returns the exit code.
 #[must_use]
-pub fn report(error: &Error, printer: &Printer) -> ExitCode {
+pub(crate) fn report(error: &Error, printer: &Printer) -> ExitCode {
     let code = ExitCode::from(error);
     if code == ExitCode::Interrupted {
         // The user knows the reason; `-v` shows the command that was interrupted.

@@ -14,6 +14,6 @@ mod preparation;
 mod settings;
 mod up;
 
-pub use dispatch::run;
-pub use error::Error;
-pub use exit_code::{ExitCode, report};
+pub(crate) use dispatch::run;
+pub(crate) use error::Error;
+pub(crate) use exit_code::{ExitCode, report};

@@ -15,7 +15,7 @@ use crate::process::{Call, Ended, Input, Line, RunError, Runner};
 
 /// A container engine's CLI with what its daemon said of itself. Cheap enough to clone.
 #[derive(Debug, Clone)]
-pub struct Engine {
+pub(crate) struct Engine {
     program: PathBuf,
     facts: EngineFacts,
     runner: Runner,
@@ -26,7 +26,7 @@ impl Engine {
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub fn detect(runner: Runner) -> Result<Self, EngineError> {
+    pub(crate) fn detect(runner: Runner) -> Result<Self, EngineError> {
         let program = find_program(std::env::var_os(ENGINE_VARIABLE).as_deref(), &|name| which::which(name).ok())?;
         Self::with_program(program, runner)
     }
@@ -35,7 +35,7 @@ impl Engine {
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub fn with_program(program: impl Into<PathBuf>, runner: Runner) -> Result<Self, EngineError> {
+    pub(crate) fn with_program(program: impl Into<PathBuf>, runner: Runner) -> Result<Self, EngineError> {
         let program = program.into();
         let name = display_name(&program);
         let answer = runner.run_captured(call(&program, &command::Info)).map_err(|error| failed_info(&name, error))?;
@@ -59,31 +59,31 @@ impl Engine {
 
     /// The CLI's path.
     #[must_use]
-    pub fn program(&self) -> &Path {
+    pub(crate) fn program(&self) -> &Path {
         &self.program
     }
 
     /// What the engine is.
     #[must_use]
-    pub fn facts(&self) -> &EngineFacts {
+    pub(crate) fn facts(&self) -> &EngineFacts {
         &self.facts
     }
 
     /// The runner, for programs beside the engine's.
     #[must_use]
-    pub fn runner(&self) -> &Runner {
+    pub(crate) fn runner(&self) -> &Runner {
         &self.runner
     }
 
     /// The same engine for cleaning up after an interruption.
     #[must_use]
-    pub fn for_cleanup(&self) -> Self {
+    pub(crate) fn for_cleanup(&self) -> Self {
         Self { runner: self.runner.for_cleanup(), ..self.clone() }
     }
 
     /// The host under which published ports are reached.
     #[must_use]
-    pub fn published_host(&self) -> String {
+    pub(crate) fn published_host(&self) -> String {
         facts::published_host(&self.facts.endpoint)
     }
 
@@ -91,13 +91,13 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NoBuilder`].
-    pub fn builder(&self) -> Result<Builder, EngineError> {
+    pub(crate) fn builder(&self) -> Result<Builder, EngineError> {
         self.facts.builder().ok_or(EngineError::NoBuilder)
     }
 
     /// A command as a [`Call`].
     #[must_use]
-    pub fn call(&self, command: &impl EngineCommand) -> Call {
+    pub(crate) fn call(&self, command: &impl EngineCommand) -> Call {
         call(&self.program, command)
     }
 
@@ -105,7 +105,7 @@ impl Engine {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn run(&self, command: &impl EngineCommand) -> Result<(), RunError> {
+    pub(crate) fn run(&self, command: &impl EngineCommand) -> Result<(), RunError> {
         self.runner.run(self.call(command))
     }
 
@@ -113,7 +113,7 @@ impl Engine {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn run_with_input(&self, command: &impl EngineCommand, input: Input) -> Result<(), RunError> {
+    pub(crate) fn run_with_input(&self, command: &impl EngineCommand, input: Input) -> Result<(), RunError> {
         self.runner.run(self.call(command).input(input))
     }
 
@@ -121,7 +121,7 @@ impl Engine {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn run_captured(&self, command: &impl EngineCommand) -> Result<String, RunError> {
+    pub(crate) fn run_captured(&self, command: &impl EngineCommand) -> Result<String, RunError> {
         self.runner.run_captured(self.call(command))
     }
 
@@ -129,7 +129,7 @@ impl Engine {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn run_json<T: DeserializeOwned>(&self, command: &impl EngineCommand) -> Result<T, RunError> {
+    pub(crate) fn run_json<T: DeserializeOwned>(&self, command: &impl EngineCommand) -> Result<T, RunError> {
         self.runner.run_json(self.call(command))
     }
 
@@ -137,7 +137,7 @@ impl Engine {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn stream(
+    pub(crate) fn stream(
         &self,
         command: &impl EngineCommand,
         on_line: impl FnMut(Line<'_>) -> ControlFlow<()>,
@@ -160,7 +160,7 @@ impl Engine {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn image(&self, name: &str) -> Result<Option<Image>, RunError> {
+    pub(crate) fn image(&self, name: &str) -> Result<Option<Image>, RunError> {
         let command = command::ImageInspect { images: vec![name.to_owned()] };
         first(self.parsed(&command, inspect::parse_images))
     }
@@ -169,7 +169,7 @@ impl Engine {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn images(&self, list: &command::ImageList) -> Result<Vec<Image>, RunError> {
+    pub(crate) fn images(&self, list: &command::ImageList) -> Result<Vec<Image>, RunError> {
         let mut images = lines(&self.run_captured(list)?);
         // One line a name, and an image can have several.
         images.sort();
@@ -184,7 +184,7 @@ impl Engine {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn container(&self, name: &str) -> Result<Option<Container>, RunError> {
+    pub(crate) fn container(&self, name: &str) -> Result<Option<Container>, RunError> {
         let command = command::ContainerInspect { containers: vec![name.to_owned()] };
         first(self.parsed(&command, inspect::parse_containers))
     }
@@ -193,7 +193,7 @@ impl Engine {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn containers(&self, list: &command::ContainerList) -> Result<Vec<Container>, RunError> {
+    pub(crate) fn containers(&self, list: &command::ContainerList) -> Result<Vec<Container>, RunError> {
         let containers = lines(&self.run_captured(list)?);
         if containers.is_empty() {
             return Ok(Vec::new());
@@ -212,7 +212,7 @@ impl Engine {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn volumes(&self, list: &command::VolumeList) -> Result<Vec<String>, RunError> {
+    pub(crate) fn volumes(&self, list: &command::VolumeList) -> Result<Vec<String>, RunError> {
         self.run_captured(list).map(|output| lines(&output))
     }
 
@@ -220,7 +220,7 @@ impl Engine {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn wait(&self, container: &str, timeout: Option<Duration>) -> Result<i64, RunError> {
+    pub(crate) fn wait(&self, container: &str, timeout: Option<Duration>) -> Result<i64, RunError> {
         self.run_json(&command::Wait { container: container.to_owned(), timeout })
     }
 
@@ -228,7 +228,7 @@ impl Engine {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn log_tail(&self, container: &str, lines: u32) -> Result<String, RunError> {
+    pub(crate) fn log_tail(&self, container: &str, lines: u32) -> Result<String, RunError> {
         let mut text = Vec::new();
         self.stream(&command::Logs::tail(container, lines), |line| {
             text.push(line.text.to_owned());

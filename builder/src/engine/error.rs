@@ -6,7 +6,7 @@ use crate::advice::Advice;
 use crate::process::RunError;
 
 /// Names the engine's program, or its path.
-pub const ENGINE_VARIABLE: &str = "KUBAKE_ENGINE";
+pub(crate) const ENGINE_VARIABLE: &str = "KUBAKE_ENGINE";
 
 /// Why there is no engine to work with.
 #[derive(Debug, Error)]

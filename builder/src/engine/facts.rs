@@ -8,7 +8,7 @@ use super::command::Builder;
 /// Whose engine it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Flavour {
+pub(crate) enum Flavour {
     /// Docker, or what answers like it.
     #[default]
     Docker,
@@ -19,7 +19,7 @@ pub enum Flavour {
 impl Flavour {
     /// Name of the command, for messages.
     #[must_use]
-    pub fn command(self) -> &'static str {
+    pub(crate) fn command(self) -> &'static str {
         match self {
             Self::Docker => "docker",
             Self::Podman => "podman",
@@ -29,7 +29,7 @@ impl Flavour {
     /// The oldest major version that works: Docker 20.10 cannot run privileged containers without
     /// CAP_SYS_RESOURCE and has no BuildKit as default, podman 3 has no cgroup namespaces on cgroup v1.
     #[must_use]
-    pub fn oldest_version(self) -> u32 {
+    pub(crate) fn oldest_version(self) -> u32 {
         match self {
             Self::Docker => 23,
             Self::Podman => 4,
@@ -40,7 +40,7 @@ impl Flavour {
 /// Where the engine runs, as seen from this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Location {
+pub(crate) enum Location {
     /// On this kernel: its files are our files.
     #[default]
     Here,
@@ -52,7 +52,7 @@ pub enum Location {
 
 /// What an engine says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct EngineFacts {
+pub(crate) struct EngineFacts {
     /// Whose.
     pub flavour: Flavour,
     /// The daemon's version.
@@ -102,25 +102,25 @@ pub struct EngineFacts {
 impl EngineFacts {
     /// The major part of the daemon's version.
     #[must_use]
-    pub fn major(&self) -> Option<u32> {
+    pub(crate) fn major(&self) -> Option<u32> {
         major(&self.version)
     }
 
     /// Whether it runs without root.
     #[must_use]
-    pub fn rootless(&self) -> bool {
+    pub(crate) fn rootless(&self) -> bool {
         self.security_options.iter().any(|option| option.contains("rootless"))
     }
 
     /// Whether container root is not the machine's root.
     #[must_use]
-    pub fn userns_remap(&self) -> bool {
+    pub(crate) fn userns_remap(&self) -> bool {
         self.security_options.iter().any(|option| option.contains("userns"))
     }
 
     /// How images are built here; `None` where nothing builds them.
     #[must_use]
-    pub fn builder(&self) -> Option<Builder> {
+    pub(crate) fn builder(&self) -> Option<Builder> {
         match self.flavour {
             Flavour::Podman => Some(Builder::Podman),
             Flavour::Docker if self.buildx.is_some() => Some(Builder::Buildx),
@@ -138,7 +138,7 @@ fn major(version: &str) -> Option<u32> {
 ///
 /// # Errors
 /// When the text is neither.
-pub fn parse_info(text: &str) -> serde_json::Result<EngineFacts> {
+pub(super) fn parse_info(text: &str) -> serde_json::Result<EngineFacts> {
     let value: serde_json::Value = serde_json::from_str(text)?;
     // Podman calls itself `docker` where podman-docker is installed, so the answer decides.
     if value.get("host").is_some() && value.get("store").is_some() {
@@ -333,7 +333,7 @@ fn go_arch(machine: &str) -> String {
 /// Where an engine runs, from its endpoint and its kernel's release. A local socket says little: Docker Desktop has
 /// one, too, and so has a socket that somebody forwards; two machines with the very same kernel are the rest of error.
 #[must_use]
-pub fn location(endpoint: &str, its_kernel: &str, our_kernel: &str) -> Location {
+pub(super) fn location(endpoint: &str, its_kernel: &str, our_kernel: &str) -> Location {
     let local = endpoint.is_empty() || endpoint.starts_with("unix:") || endpoint.starts_with("fd:");
     if !local {
         Location::Remote
@@ -346,7 +346,7 @@ pub fn location(endpoint: &str, its_kernel: &str, our_kernel: &str) -> Location 
 
 /// The host under which the engine's published ports are reached: the endpoint's, where it names one.
 #[must_use]
-pub fn published_host(endpoint: &str) -> String {
+pub(super) fn published_host(endpoint: &str) -> String {
     let local = || "127.0.0.1".to_owned();
     let Some((scheme, rest)) = endpoint.split_once("://") else { return local() };
     if !matches!(scheme, "tcp" | "ssh" | "http" | "https") {

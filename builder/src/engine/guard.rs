@@ -14,7 +14,7 @@ use crate::process::RunError;
 
 /// A name that nothing else has: prefix, process, time, count.
 #[must_use]
-pub fn unique_name(prefix: &str) -> String {
+pub(crate) fn unique_name(prefix: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() & 0xffff_ffff;
     format!("{prefix}-{}-{nanos:08x}{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
@@ -27,7 +27,7 @@ pub fn unique_name(prefix: &str) -> String {
 /// has done its part: until the id is known, the guard finds it in the file that the engine's CLI writes.
 #[derive(Debug)]
 #[must_use = "a guard that is dropped at once removes the container at once"]
-pub struct ContainerGuard {
+pub(crate) struct ContainerGuard {
     engine: Engine,
     name: String,
     id: OnceLock<String>,
@@ -37,7 +37,7 @@ pub struct ContainerGuard {
 
 impl ContainerGuard {
     /// Guards the container that will be created with this name and with [`Self::id_file`]. Creates nothing.
-    pub fn new(engine: &Engine, name: &str) -> Self {
+    pub(crate) fn new(engine: &Engine, name: &str) -> Self {
         // In the directory for temporary files; the CLI refuses a file that exists.
         let id_file = std::env::temp_dir().join(unique_name("kubake-container-id"));
         Self { engine: engine.clone(), name: name.to_owned(), id: OnceLock::new(), id_file, armed: true }
@@ -47,7 +47,7 @@ impl ContainerGuard {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn create(engine: &Engine, spec: ContainerSpec) -> Result<Self, RunError> {
+    pub(crate) fn create(engine: &Engine, spec: ContainerSpec) -> Result<Self, RunError> {
         let name = spec.name.clone().unwrap_or_else(|| unique_name("kubake"));
         let guard = Self::new(engine, &name);
         let id_file = Some(guard.id_file().to_owned());
@@ -58,12 +58,12 @@ impl ContainerGuard {
 
     /// Where the engine's CLI has to write the id (`--cidfile`).
     #[must_use]
-    pub fn id_file(&self) -> &Path {
+    pub(crate) fn id_file(&self) -> &Path {
         &self.id_file
     }
 
     /// Notes the id that the engine returned.
-    pub fn created(&self, id: String) {
+    pub(crate) fn created(&self, id: String) {
         if !id.is_empty() {
             // A second call would mean a second container; the first one is what is guarded.
             let _ = self.id.set(id);
@@ -72,18 +72,18 @@ impl ContainerGuard {
 
     /// The container's id; its name until it is created.
     #[must_use]
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         self.id.get().unwrap_or(&self.name)
     }
 
     /// The container's name.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Leaves the container where it is and returns its name.
-    pub fn keep(mut self) -> String {
+    pub(crate) fn keep(mut self) -> String {
         self.armed = false;
         std::mem::take(&mut self.name)
     }
@@ -92,7 +92,7 @@ impl ContainerGuard {
     ///
     /// # Errors
     /// See [`RunError`]; the guard does not try again.
-    pub fn remove(mut self) -> Result<(), RunError> {
+    pub(crate) fn remove(mut self) -> Result<(), RunError> {
         self.armed = false;
         self.remove_created()
     }
@@ -126,7 +126,7 @@ impl Drop for ContainerGuard {
 /// Removes an image unless it is kept.
 #[derive(Debug)]
 #[must_use = "a guard that is dropped at once removes the image at once"]
-pub struct ImageGuard {
+pub(crate) struct ImageGuard {
     engine: Engine,
     name: String,
     armed: bool,
@@ -134,13 +134,13 @@ pub struct ImageGuard {
 
 impl ImageGuard {
     /// Guards the image of this name, which need not exist yet.
-    pub fn new(engine: &Engine, name: &str) -> Self {
+    pub(crate) fn new(engine: &Engine, name: &str) -> Self {
         Self { engine: engine.clone(), name: name.to_owned(), armed: true }
     }
 
     /// The image's name.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 }
@@ -163,7 +163,7 @@ impl Drop for ImageGuard {
 /// A file that gets its name only when it is complete. Until then it lies beside it as `.NAME.PID….partial`, and is
 /// removed when this is dropped.
 #[derive(Debug)]
-pub struct TempFile {
+pub(crate) struct TempFile {
     path: PathBuf,
     target: PathBuf,
     armed: bool,
@@ -172,7 +172,7 @@ pub struct TempFile {
 impl TempFile {
     /// Names the unfinished file; creates nothing.
     #[must_use]
-    pub fn beside(target: &Path) -> Self {
+    pub(crate) fn beside(target: &Path) -> Self {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let path = target.with_file_name(format!("{}.partial", unique_name(&format!(".{name}"))));
         Self { path, target: target.to_owned(), armed: true }
@@ -180,7 +180,7 @@ impl TempFile {
 
     /// Where to write.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -188,7 +188,7 @@ impl TempFile {
     ///
     /// # Errors
     /// When it cannot be renamed; then it is removed.
-    pub fn persist(mut self) -> io::Result<PathBuf> {
+    pub(crate) fn persist(mut self) -> io::Result<PathBuf> {
         fs::rename(&self.path, &self.target)?;
         self.armed = false;
         Ok(std::mem::take(&mut self.target))

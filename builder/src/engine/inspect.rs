@@ -10,7 +10,7 @@ use crate::port::Protocol;
 
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Image {
+pub(crate) struct Image {
     /// `sha256:…`.
     pub id: String,
     /// Its names.
@@ -36,7 +36,7 @@ pub struct Image {
 /// A container's state.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all(deserialize = "PascalCase"), default)]
-pub struct State {
+pub(crate) struct State {
     /// `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`.
     pub status: String,
     /// Whether its process runs.
@@ -61,7 +61,7 @@ pub struct State {
 /// What a health check says.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all(deserialize = "PascalCase"), default)]
-pub struct Health {
+pub(crate) struct Health {
     /// `starting`, `healthy` or `unhealthy`.
     pub status: String,
     /// How often in a row it failed.
@@ -70,7 +70,7 @@ pub struct Health {
 
 /// A published port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Published {
+pub(crate) struct Published {
     /// The container's port.
     pub container_port: u16,
     /// Its protocol.
@@ -84,7 +84,7 @@ pub struct Published {
 /// A file system of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all(deserialize = "PascalCase"), default)]
-pub struct MountPoint {
+pub(crate) struct MountPoint {
     /// `volume`, `bind` or `tmpfs`.
     #[serde(rename(deserialize = "Type"))]
     pub kind: String,
@@ -99,7 +99,7 @@ pub struct MountPoint {
 /// A container's end in a network.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all(deserialize = "PascalCase"), default)]
-pub struct Attachment {
+pub(crate) struct Attachment {
     /// Its IPv4 address; empty while it does not run.
     #[serde(rename(deserialize = "IPAddress"))]
     pub ip_address: String,
@@ -109,7 +109,7 @@ pub struct Attachment {
 
 /// A container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Container {
+pub(crate) struct Container {
     /// Its id.
     pub id: String,
     /// Its name.
@@ -239,7 +239,7 @@ struct RawBinding {
 ///
 /// # Errors
 /// When the text is not that.
-pub fn parse_images(text: &str) -> serde_json::Result<Vec<Image>> {
+pub(super) fn parse_images(text: &str) -> serde_json::Result<Vec<Image>> {
     let raw: Vec<RawImage> = serde_json::from_str(text)?;
     Ok(raw
         .into_iter()
@@ -262,7 +262,7 @@ pub fn parse_images(text: &str) -> serde_json::Result<Vec<Image>> {
 ///
 /// # Errors
 /// When the text is not that.
-pub fn parse_containers(text: &str) -> serde_json::Result<Vec<Container>> {
+pub(super) fn parse_containers(text: &str) -> serde_json::Result<Vec<Container>> {
     let raw: Vec<RawContainer> = serde_json::from_str(text)?;
     Ok(raw
         .into_iter()

@@ -3,18 +3,18 @@
 //! credentials and proxies as the user set them up.
 
 mod cli;
-pub mod command;
+pub(crate) mod command;
 mod error;
 mod facts;
 mod find;
-pub mod guard;
+pub(crate) mod guard;
 mod inspect;
 
-pub use cli::Engine;
-pub use error::{ENGINE_VARIABLE, EngineError};
-pub use facts::{EngineFacts, Flavour, Location};
-pub use guard::{ContainerGuard, ImageGuard, TempFile};
-pub use inspect::{Container, Image, Published};
+pub(crate) use cli::Engine;
+pub(crate) use error::{ENGINE_VARIABLE, EngineError};
+pub(crate) use facts::{EngineFacts, Flavour, Location};
+pub(crate) use guard::{ContainerGuard, ImageGuard, TempFile};
+pub(crate) use inspect::{Container, Image, Published};
 
 #[cfg(test)]
 mod tests;

@@ -15,31 +15,31 @@ use crate::process::{Input, RunError};
 
 /// Nodes in containers of one engine. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Host {
+pub(crate) struct Host {
     engine: Engine,
 }
 
 /// A node that is about to exist. When this is dropped, the node is removed with its volumes.
 #[derive(Debug)]
 #[must_use = "a node that is dropped at once is removed at once"]
-pub struct PendingNode {
+pub(crate) struct PendingNode {
     guard: ContainerGuard,
 }
 
 impl PendingNode {
     /// What the host knows the node by; its name until it exists.
     #[must_use]
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         self.guard.id()
     }
 
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.guard.name()
     }
 
     /// Leaves the node where it is, and returns its name.
-    pub fn keep(self) -> String {
+    pub(crate) fn keep(self) -> String {
         self.guard.keep()
     }
 
@@ -47,7 +47,7 @@ impl PendingNode {
     ///
     /// # Errors
     /// [`HostError`].
-    pub fn remove(self) -> Result<(), HostError> {
+    pub(crate) fn remove(self) -> Result<(), HostError> {
         let action = format!("remove the container `{}`", self.name());
         self.guard.remove().map_err(HostError::during(action))
     }
@@ -55,19 +55,19 @@ impl PendingNode {
 
 impl Host {
     #[must_use]
-    pub fn new(engine: &Engine) -> Self {
+    pub(crate) fn new(engine: &Engine) -> Self {
         Self { engine: engine.clone() }
     }
 
     /// The same host for cleaning up: its commands run although the user asked to stop.
     #[must_use]
-    pub fn for_cleanup(&self) -> Self {
+    pub(crate) fn for_cleanup(&self) -> Self {
         Self { engine: self.engine.for_cleanup() }
     }
 
     /// The engine, for what is no node: images and the runner.
     #[must_use]
-    pub fn engine(&self) -> &Engine {
+    pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }
 
@@ -75,7 +75,7 @@ impl Host {
     ///
     /// # Errors
     /// [`HostError`].
-    pub fn find(&self, name: &str) -> Result<Option<HostedNode>, HostError> {
+    pub(crate) fn find(&self, name: &str) -> Result<Option<HostedNode>, HostError> {
         let found =
             self.engine.container(name).map_err(HostError::during(format!("look for the container `{name}`")))?;
         Ok(found.map(HostedNode::from))
@@ -85,7 +85,7 @@ impl Host {
     ///
     /// # Errors
     /// [`HostError`].
-    pub fn list(&self, cluster: &str) -> Result<Vec<HostedNode>, HostError> {
+    pub(crate) fn list(&self, cluster: &str) -> Result<Vec<HostedNode>, HostError> {
         let list = ContainerList { all: true, filters: of_cluster(cluster) };
         let found =
             self.engine.containers(&list).map_err(HostError::during(format!("list the nodes of `{cluster}`")))?;
@@ -93,7 +93,7 @@ impl Host {
     }
 
     /// Guards a node that does not exist yet.
-    pub fn pending(&self, name: &str) -> PendingNode {
+    pub(crate) fn pending(&self, name: &str) -> PendingNode {
         PendingNode { guard: ContainerGuard::new(&self.engine, name) }
     }
 
@@ -101,7 +101,12 @@ impl Host {
     ///
     /// # Errors
     /// [`HostError`]; what was created is the pending node's to remove.
-    pub fn create(&self, node: &PendingNode, spec: ContainerSpec, files: Option<Vec<u8>>) -> Result<(), HostError> {
+    pub(crate) fn create(
+        &self,
+        node: &PendingNode,
+        spec: ContainerSpec,
+        files: Option<Vec<u8>>,
+    ) -> Result<(), HostError> {
         let spec = ContainerSpec {
             name: Some(node.name().to_owned()),
             id_file: Some(node.guard.id_file().to_owned()),
@@ -133,7 +138,7 @@ impl Host {
     ///
     /// # Errors
     /// [`HostError`].
-    pub fn start(&self, id: &str, name: &str) -> Result<(), HostError> {
+    pub(crate) fn start(&self, id: &str, name: &str) -> Result<(), HostError> {
         let start = Start { container: id.to_owned(), attach: false };
         self.engine.run(&start).map_err(HostError::during(format!("start the container `{name}`")))
     }
@@ -142,7 +147,7 @@ impl Host {
     ///
     /// # Errors
     /// [`HostError`].
-    pub fn stop(&self, id: &str, name: &str) -> Result<(), HostError> {
+    pub(crate) fn stop(&self, id: &str, name: &str) -> Result<(), HostError> {
         let stop = Stop { container: id.to_owned(), timeout: None };
         self.engine.run(&stop).map_err(HostError::during(format!("stop the container `{name}`")))
     }
@@ -152,7 +157,7 @@ impl Host {
     /// # Errors
     /// [`HostError`].
     #[cfg_attr(not(test), expect(dead_code, reason = "the commands for a cluster's life cycle come next"))]
-    pub fn pause(&self, id: &str, name: &str) -> Result<(), HostError> {
+    pub(crate) fn pause(&self, id: &str, name: &str) -> Result<(), HostError> {
         let pause = Pause { container: id.to_owned() };
         self.engine.run(&pause).map_err(HostError::during(format!("pause the container `{name}`")))
     }
@@ -162,7 +167,7 @@ impl Host {
     /// # Errors
     /// [`HostError`].
     #[cfg_attr(not(test), expect(dead_code, reason = "the commands for a cluster's life cycle come next"))]
-    pub fn unpause(&self, id: &str, name: &str) -> Result<(), HostError> {
+    pub(crate) fn unpause(&self, id: &str, name: &str) -> Result<(), HostError> {
         let unpause = Unpause { container: id.to_owned() };
         self.engine.run(&unpause).map_err(HostError::during(format!("unpause the container `{name}`")))
     }
@@ -171,7 +176,7 @@ impl Host {
     ///
     /// # Errors
     /// [`HostError`].
-    pub fn remove(&self, id: &str, name: &str) -> Result<(), HostError> {
+    pub(crate) fn remove(&self, id: &str, name: &str) -> Result<(), HostError> {
         let remove = RemoveContainer { containers: vec![id.to_owned()] };
         self.engine.run(&remove).map_err(HostError::during(format!("remove the container `{name}`")))
     }
@@ -180,7 +185,7 @@ impl Host {
     ///
     /// # Errors
     /// [`HostError`].
-    pub fn remove_volumes(&self, cluster: &str) -> Result<Vec<String>, HostError> {
+    pub(crate) fn remove_volumes(&self, cluster: &str) -> Result<Vec<String>, HostError> {
         let list = VolumeList { filters: of_cluster(cluster) };
         let names = self.engine.volumes(&list).map_err(HostError::during("list volumes"))?;
         if !names.is_empty() {
@@ -194,14 +199,14 @@ impl Host {
     ///
     /// # Errors
     /// [`RunError`], because what the command means is the caller's.
-    pub fn exec(&self, id: &str, command: Vec<String>, timeout: Duration) -> Result<String, RunError> {
+    pub(crate) fn exec(&self, id: &str, command: Vec<String>, timeout: Duration) -> Result<String, RunError> {
         let exec = Exec { container: id.to_owned(), command, timeout: Some(timeout), ..Exec::default() };
         self.engine.run_captured(&exec)
     }
 
     /// The last lines of a node's log, also after the user asked to stop; empty where they cannot be had.
     #[must_use]
-    pub fn log_tail(&self, id: &str, lines: u32) -> String {
+    pub(crate) fn log_tail(&self, id: &str, lines: u32) -> String {
         self.engine.for_cleanup().log_tail(id, lines).unwrap_or_default()
     }
 
@@ -209,7 +214,7 @@ impl Host {
     ///
     /// # Errors
     /// [`RunError`].
-    pub fn wait(&self, id: &str) -> Result<i64, RunError> {
+    pub(crate) fn wait(&self, id: &str) -> Result<i64, RunError> {
         self.engine.wait(id, None)
     }
 
@@ -217,14 +222,14 @@ impl Host {
     ///
     /// # Errors
     /// [`HostError`].
-    pub fn layer_bytes(&self, id: &str, name: &str) -> Result<Option<u64>, HostError> {
+    pub(crate) fn layer_bytes(&self, id: &str, name: &str) -> Result<Option<u64>, HostError> {
         let size = ContainerSize { container: id.to_owned() };
         self.engine.run_json(&size).map_err(HostError::during(format!("ask how large the layer of `{name}` is")))
     }
 
     /// Where this machine reaches a TCP port of a node, as host and port; none where the port is not published.
     #[must_use]
-    pub fn reach(&self, node: &HostedNode, port: u16) -> Option<(String, u16)> {
+    pub(crate) fn reach(&self, node: &HostedNode, port: u16) -> Option<(String, u16)> {
         let published = node.published(port)?;
         let host = match published.host_ip {
             Some(ip) if !ip.is_unspecified() && self.engine.facts().location != Location::Remote => ip.to_string(),

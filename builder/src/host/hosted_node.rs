@@ -7,7 +7,7 @@ use crate::port::Protocol;
 
 /// A node as its host saw it at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostedNode {
+pub(crate) struct HostedNode {
     /// What the host knows the node by: the container's id.
     pub id: String,
     /// The container's name.
@@ -26,7 +26,7 @@ pub struct HostedNode {
 
 /// The state of a node, as far as its host knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NodeState {
+pub(crate) enum NodeState {
     Running,
     Paused,
     /// The node was created and did not start, or it ended.
@@ -41,7 +41,7 @@ pub enum NodeState {
 impl NodeState {
     /// The state in one word, as engines name it.
     #[must_use]
-    pub fn word(&self) -> &str {
+    pub(crate) fn word(&self) -> &str {
         match self {
             Self::Running => "running",
             Self::Paused => "paused",
@@ -54,7 +54,7 @@ impl NodeState {
 impl HostedNode {
     /// The host port of a TCP port of the node; the first where there are several.
     #[must_use]
-    pub fn published(&self, container_port: u16) -> Option<&Published> {
+    pub(crate) fn published(&self, container_port: u16) -> Option<&Published> {
         self.ports.iter().find(|port| port.container_port == container_port && port.protocol == Protocol::Tcp)
     }
 }

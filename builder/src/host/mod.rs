@@ -6,6 +6,6 @@ mod engine_host;
 mod error;
 mod hosted_node;
 
-pub use engine_host::{Host, PendingNode};
-pub use error::HostError;
-pub use hosted_node::{HostedNode, NodeState};
+pub(crate) use engine_host::{Host, PendingNode};
+pub(crate) use error::HostError;
+pub(crate) use hosted_node::{HostedNode, NodeState};

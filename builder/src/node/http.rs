@@ -73,7 +73,7 @@ pub enum Error {
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Response {
+pub(crate) struct Response {
     /// Status code.
     pub status: u16,
     /// Body; bytes that are not UTF-8 are replaced.
@@ -82,7 +82,7 @@ pub struct Response {
 
 /// A server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
+pub(crate) struct Server {
     /// Host and port as they stand in a URL.
     address: String,
 }
@@ -90,14 +90,14 @@ pub struct Server {
 impl Server {
     /// The server at a host (a name or an address, IPv6 without brackets) and a port.
     #[must_use]
-    pub fn new(host: &str, port: u16) -> Self {
+    pub(crate) fn new(host: &str, port: u16) -> Self {
         let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         Self { address }
     }
 
     /// Host and port.
     #[must_use]
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
@@ -105,7 +105,7 @@ impl Server {
     ///
     /// # Errors
     /// See [`Error`]; a status other than 200 is none.
-    pub fn get(&self, path: &str, timeout: Duration) -> Result<Response, Error> {
+    pub(crate) fn get(&self, path: &str, timeout: Duration) -> Result<Response, Error> {
         self.get_with(path, None, timeout)
     }
 
@@ -113,7 +113,7 @@ impl Server {
     ///
     /// # Errors
     /// See [`Error`]; a status other than 200 is none.
-    pub fn get_with(&self, path: &str, token: Option<&Token>, timeout: Duration) -> Result<Response, Error> {
+    pub(crate) fn get_with(&self, path: &str, token: Option<&Token>, timeout: Duration) -> Result<Response, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
         runtime.block_on(async {
             match tokio::time::timeout(timeout, self.ask(path, token)).await {

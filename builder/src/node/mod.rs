@@ -2,11 +2,11 @@
 
 mod boot_phases;
 mod error;
-pub mod http;
+pub(crate) mod http;
 mod listening;
 mod wait;
 
-pub use error::Error;
+pub(crate) use error::Error;
 pub(crate) use error::log_text;
 pub(crate) use listening::{Listening, parse_status};
 pub(crate) use wait::{NodeRef, Show, wait_until_ready};

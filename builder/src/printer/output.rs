@@ -47,14 +47,14 @@ impl Printer {
 
     /// A printer without a terminal whose lines a test can read with [`Printer::captured`].
     #[cfg(test)]
-    pub fn capturing(verbosity: Verbosity) -> Self {
+    pub(crate) fn capturing(verbosity: Verbosity) -> Self {
         let captured = Some(Mutex::new(String::new()));
         Self { inner: Arc::new(Inner { verbosity, json: false, colour: false, bars: None, captured }) }
     }
 
     /// All lines that a [`Printer::capturing`] printer received.
     #[cfg(test)]
-    pub fn captured(&self) -> String {
+    pub(crate) fn captured(&self) -> String {
         self.inner.captured.as_ref().map(|text| lock(text).clone()).unwrap_or_default()
     }
 

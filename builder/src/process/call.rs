@@ -13,7 +13,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// What a child reads.
 #[derive(Default)]
-pub enum Input {
+pub(crate) enum Input {
     /// Nothing.
     #[default]
     Null,
@@ -38,7 +38,7 @@ impl fmt::Debug for Input {
 
 /// One call of a program: a value that a [`Runner`] runs.
 #[derive(Debug)]
-pub struct Call {
+pub(crate) struct Call {
     pub(super) program: OsString,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
@@ -51,7 +51,7 @@ pub struct Call {
 
 impl Call {
     /// A call of `program` without arguments, input and bound.
-    pub fn new(program: impl Into<OsString>) -> Self {
+    pub(crate) fn new(program: impl Into<OsString>) -> Self {
         Self {
             program: program.into(),
             args: Vec::new(),
@@ -66,49 +66,49 @@ impl Call {
 
     /// Adds an argument.
     #[must_use]
-    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+    pub(crate) fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());
         self
     }
 
     /// Adds arguments.
     #[must_use]
-    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+    pub(crate) fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
         self
     }
 
     /// Sets a variable of the child's environment.
     #[must_use]
-    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+    pub(crate) fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
     /// Sets a variable that is not shown in the command line.
     #[must_use]
-    pub fn secret_env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+    pub(crate) fn secret_env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.secret_env.push((name.into(), value.into()));
         self
     }
 
     /// Where the child runs, instead of where we do.
     #[must_use]
-    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+    pub(crate) fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self
     }
 
     /// What the child reads.
     #[must_use]
-    pub fn input(mut self, input: Input) -> Self {
+    pub(crate) fn input(mut self, input: Input) -> Self {
         self.input = input;
         self
     }
 
     /// Bounds the call's time; `None` leaves it unbounded.
     #[must_use]
-    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+    pub(crate) fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();
         self
     }
@@ -116,14 +116,14 @@ impl Call {
     /// How long the child may take to end after SIGTERM (10 s).
     #[must_use]
     #[cfg(test)]
-    pub fn grace(mut self, grace: Duration) -> Self {
+    pub(crate) fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
     /// The call as a line that can be pasted into a shell; without what is secret.
     #[must_use]
-    pub fn pasteable(&self) -> String {
+    pub(crate) fn pasteable(&self) -> String {
         let mut words: Vec<String> =
             self.env.iter().map(|(name, value)| format!("{}={}", name.to_string_lossy(), quote(value))).collect();
         words.push(quote(&self.program));
@@ -133,7 +133,7 @@ impl Call {
 
     /// The call as the standard library's `Command`, without its input and bounds.
     #[must_use]
-    pub fn to_command(&self) -> Command {
+    pub(crate) fn to_command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.args);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
@@ -147,7 +147,7 @@ impl Call {
 
 /// Quotes a word for a POSIX shell where that is needed.
 #[must_use]
-pub fn quote(word: &OsStr) -> String {
+pub(super) fn quote(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {

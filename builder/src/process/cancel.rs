@@ -16,7 +16,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A token that says "stop": shared by everything that waits. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Cancel {
+pub(crate) struct Cancel {
     inner: Arc<CancelInner>,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Debug for Cancel {
 impl Cancel {
     /// A token that nothing has set yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
@@ -52,7 +52,7 @@ impl Cancel {
     ///
     /// # Errors
     /// When the handlers cannot be installed.
-    pub fn on_signals() -> io::Result<Self> {
+    pub(crate) fn on_signals() -> io::Result<Self> {
         let cancel = Self::new();
         let token = cancel.clone();
         let (ready, installed) = mpsc::channel();
@@ -70,7 +70,7 @@ impl Cancel {
     }
 
     /// Sets the token. A second call makes the runner kill its child at once.
-    pub fn cancel(&self) {
+    pub(crate) fn cancel(&self) {
         let listeners = lock(&self.inner.listeners);
         self.inner.cancelled.store(true, Ordering::SeqCst);
         for callback in listeners.callbacks.values() {
@@ -81,13 +81,13 @@ impl Cancel {
 
     /// Whether the token is set.
     #[must_use]
-    pub fn is_cancelled(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         self.inner.cancelled.load(Ordering::SeqCst)
     }
 
     /// Sleeps for `duration`, or until the token is set: then the answer is false.
     #[must_use]
-    pub fn sleep(&self, duration: Duration) -> bool {
+    pub(crate) fn sleep(&self, duration: Duration) -> bool {
         let deadline = Instant::now() + duration;
         let mut guard = lock(&self.inner.listeners);
         loop {

@@ -9,11 +9,11 @@ mod pipes;
 mod progress;
 mod runner;
 
-pub use call::{Call, Input};
-pub use cancel::Cancel;
-pub use error::RunError;
-pub use output::{Ended, Line, Stream};
-pub use runner::Runner;
+pub(crate) use call::{Call, Input};
+pub(crate) use cancel::Cancel;
+pub(crate) use error::RunError;
+pub(crate) use output::{Ended, Line, Stream};
+pub(crate) use runner::Runner;
 
 #[cfg(test)]
 mod tests;

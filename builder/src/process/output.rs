@@ -2,7 +2,7 @@
 
 /// Which of a child's streams a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
+pub(crate) enum Stream {
     /// Its standard output.
     Stdout,
     /// Its standard error.
@@ -11,7 +11,7 @@ pub enum Stream {
 
 /// One line of a child's output, without its line break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Line<'a> {
+pub(crate) struct Line<'a> {
     /// Where it came from.
     pub stream: Stream,
     /// The text; bytes that are not UTF-8 are replaced.
@@ -20,7 +20,7 @@ pub struct Line<'a> {
 
 /// How a streamed call ended well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// The program ended with status 0.
     Exited,
     /// The line callback said that it has seen enough, and the program was stopped.

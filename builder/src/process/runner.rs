@@ -28,7 +28,7 @@ type CommandCallback = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Runs [`Call`]s. Cheap to clone; all clones share the [`Cancel`] token.
 #[derive(Clone, Default)]
-pub struct Runner {
+pub(crate) struct Runner {
     cancel: Cancel,
     on_command: Option<CommandCallback>,
 }
@@ -42,26 +42,26 @@ impl fmt::Debug for Runner {
 impl Runner {
     /// A runner whose children end when `cancel` is set.
     #[must_use]
-    pub fn new(cancel: Cancel) -> Self {
+    pub(crate) fn new(cancel: Cancel) -> Self {
         Self { cancel, on_command: None }
     }
 
     /// Calls `callback` with each command line before it runs (`+ docker …` for the verbose).
     #[must_use]
-    pub fn on_command(mut self, callback: impl Fn(&str) + Send + Sync + 'static) -> Self {
+    pub(crate) fn on_command(mut self, callback: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.on_command = Some(Arc::new(callback));
         self
     }
 
     /// The token that ends this runner's children.
     #[must_use]
-    pub fn cancel(&self) -> &Cancel {
+    pub(crate) fn cancel(&self) -> &Cancel {
         &self.cancel
     }
 
     /// The same runner for cleaning up: it runs although the token is set.
     #[must_use]
-    pub fn for_cleanup(&self) -> Self {
+    pub(crate) fn for_cleanup(&self) -> Self {
         Self { cancel: Cancel::new(), on_command: self.on_command.clone() }
     }
 
@@ -69,7 +69,7 @@ impl Runner {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn run(&self, call: Call) -> Result<(), RunError> {
+    pub(crate) fn run(&self, call: Call) -> Result<(), RunError> {
         self.drive(call, Mode::Lines, &mut |_| ControlFlow::Continue(())).map(drop)
     }
 
@@ -77,7 +77,7 @@ impl Runner {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn run_captured(&self, call: Call) -> Result<String, RunError> {
+    pub(crate) fn run_captured(&self, call: Call) -> Result<String, RunError> {
         let (_, bytes) = self.drive(call, Mode::Capture, &mut |_| ControlFlow::Continue(()))?;
         Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
     }
@@ -86,7 +86,7 @@ impl Runner {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn run_json<T: DeserializeOwned>(&self, call: Call) -> Result<T, RunError> {
+    pub(crate) fn run_json<T: DeserializeOwned>(&self, call: Call) -> Result<T, RunError> {
         let command = call.pasteable();
         let output = self.run_captured(call)?;
         serde_json::from_str(&output).map_err(|source| RunError::Json { command, output, source })
@@ -97,7 +97,11 @@ impl Runner {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn stream(&self, call: Call, mut on_line: impl FnMut(Line<'_>) -> ControlFlow<()>) -> Result<Ended, RunError> {
+    pub(crate) fn stream(
+        &self,
+        call: Call,
+        mut on_line: impl FnMut(Line<'_>) -> ControlFlow<()>,
+    ) -> Result<Ended, RunError> {
         self.drive(call, Mode::Lines, &mut on_line).map(|(ended, _)| ended)
     }
 

@@ -24,7 +24,7 @@ impl Key {
 
 /// Inputs of a bake.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BakeSettings {
+pub(crate) struct BakeSettings {
     /// Archives and lists of images; none is the checkout's directory.
     pub images_dir: Option<PathBuf>,
     /// Hooks; none is the checkout's directory.

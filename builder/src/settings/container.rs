@@ -17,7 +17,7 @@ impl Key {
 
 /// Options of a new container.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ContainerSettings {
+pub(crate) struct ContainerSettings {
     /// The file with the token that guards a container's credentials.
     pub token_file: Option<PathBuf>,
     /// The engine's network; none is the engine's default.

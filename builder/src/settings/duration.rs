@@ -38,7 +38,7 @@ pub(super) fn print_duration(duration: Duration) -> String {
 /// Seconds of a day.
 const DAY: u64 = 24 * 3600;
 /// How long certificates are valid unless the setting says otherwise.
-pub const DEFAULT_VALIDITY: Duration = CERT_LIFETIME;
+pub(crate) const DEFAULT_VALIDITY: Duration = CERT_LIFETIME;
 
 /// Reads how long a certificate is valid: `24h`, `30d`, `1y`.
 pub(super) fn parse_validity(text: &str) -> Result<Duration, String> {
@@ -55,7 +55,7 @@ pub(super) fn parse_validity(text: &str) -> Result<Duration, String> {
 
 /// Prints it so that [`parse_validity`] and `kubake-init` read the same.
 #[must_use]
-pub fn print_validity(duration: Duration) -> String {
+pub(crate) fn print_validity(duration: Duration) -> String {
     match duration.as_secs() {
         seconds if seconds % DAY == 0 => format!("{}d", seconds / DAY),
         seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),

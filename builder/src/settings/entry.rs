@@ -47,7 +47,7 @@ impl fmt::Display for Origin {
 
 /// A value for a setting, from one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     pub key: Key,
     pub value: Value,
     pub origin: Origin,

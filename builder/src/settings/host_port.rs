@@ -8,7 +8,7 @@ use crate::port::Protocol;
 
 /// Where a port of the container appears on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HostPort {
+pub(crate) enum HostPort {
     /// Not published.
     Off,
     /// Published on an address of the host.
@@ -26,7 +26,7 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 impl HostPort {
     /// A fixed port on 127.0.0.1.
     #[must_use]
-    pub const fn local(port: u16) -> Self {
+    pub(crate) const fn local(port: u16) -> Self {
         Self::On { ip: LOOPBACK, port: Some(port) }
     }
 
@@ -34,7 +34,7 @@ impl HostPort {
     ///
     /// # Errors
     /// The problem, with the text quoted.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if matches!(text, "off" | "false" | "none") {
             return Ok(Self::Off);
         }
@@ -67,7 +67,7 @@ impl fmt::Display for HostPort {
 
 /// A further port to publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Publish {
+pub(crate) struct Publish {
     /// The place on the host; never [`HostPort::Off`].
     pub host: HostPort,
     pub container: u16,
@@ -79,7 +79,7 @@ impl Publish {
     ///
     /// # Errors
     /// The problem, with the text quoted.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (ports, protocol) = match text.rsplit_once('/') {
             None | Some((_, "tcp")) => (text.trim_end_matches("/tcp"), Protocol::Tcp),
             Some((ports, "udp")) => (ports, Protocol::Udp),

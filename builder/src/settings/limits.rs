@@ -46,7 +46,7 @@ impl fmt::Display for Cpus {
 
 /// An amount of memory, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Memory(u64);
+pub(crate) struct Memory(u64);
 
 impl Memory {
     /// Less than this, and the kernel kills parts of the control plane while it boots.
@@ -58,7 +58,7 @@ impl Memory {
     ///
     /// # Errors
     /// The problem, with the text quoted.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is not an amount of memory such as `4g` or `1536m`");
         let lower = text.to_ascii_lowercase();
         let end = lower.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(lower.len());

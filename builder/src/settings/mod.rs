@@ -29,15 +29,15 @@ mod yaml;
 
 #[cfg(test)]
 pub(crate) use cluster::different;
-pub use duration::{DEFAULT_VALIDITY, print_validity};
-pub use entry::{Entry, Origin};
-pub use error::{Error, Problem};
-pub use host_port::HostPort;
+pub(crate) use duration::{DEFAULT_VALIDITY, print_validity};
+pub(crate) use entry::{Entry, Origin};
+pub(crate) use error::{Error, Problem};
+pub(crate) use host_port::HostPort;
 #[cfg(test)]
-pub use host_port::Publish;
-pub use limits::Cpus;
-pub use ports::HostPorts;
-pub use reference::reference;
-pub use resolved::{Settings, declarations, flag};
-pub use setting::{Declaration, Key, Shape, Subcommand, Value};
-pub use source::{FILE_VARIABLE, Sources};
+pub(crate) use host_port::Publish;
+pub(crate) use limits::Cpus;
+pub(crate) use ports::HostPorts;
+pub(crate) use reference::reference;
+pub(crate) use resolved::{Settings, declarations, flag};
+pub(crate) use setting::{Declaration, Key, Shape, Subcommand, Value};
+pub(crate) use source::{FILE_VARIABLE, Sources};

@@ -17,7 +17,7 @@ impl Key {
 
 /// Ports of the container on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostPorts {
+pub(crate) struct HostPorts {
     /// The Kubernetes API.
     pub api: HostPort,
     /// Readiness, status and kubeconfig.

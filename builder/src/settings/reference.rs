@@ -6,7 +6,7 @@ use super::resolved::declarations;
 
 /// The reference as a Markdown table; the documentation holds a copy, which a test compares.
 #[must_use]
-pub fn reference() -> String {
+pub(crate) fn reference() -> String {
     let mut text =
         String::from("| Key in `kubake.yaml` | Flag | Variable | Default | What it is |\n|---|---|---|---|---|\n");
     for declaration in declarations() {

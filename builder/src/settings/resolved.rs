@@ -30,7 +30,7 @@ impl Key {
 
 /// Everything that can be set, resolved and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Name of the cluster, of its container and of its kubeconfig context.
     pub name: String,
     /// The baked image, with its tag.
@@ -134,7 +134,7 @@ const CLIENT: &[Setting<Settings>] = &[
 
 /// All declarations, in the order in which they are shown.
 #[must_use]
-pub fn declarations() -> Vec<&'static Declaration> {
+pub(crate) fn declarations() -> Vec<&'static Declaration> {
     fn of<V>(settings: &'static [Setting<V>]) -> impl Iterator<Item = &'static Declaration> {
         settings.iter().map(|setting| &setting.declaration)
     }
@@ -150,7 +150,7 @@ pub fn declarations() -> Vec<&'static Declaration> {
 
 /// The flag of a setting, with its dashes.
 #[must_use]
-pub fn flag(key: Key) -> &'static str {
+pub(crate) fn flag(key: Key) -> &'static str {
     declarations().iter().find(|known| known.key == key).map_or(key.path(), |known| known.flag)
 }
 
@@ -175,7 +175,7 @@ impl Settings {
     ///
     /// # Errors
     /// [`Error::Problems`] with everything that is wrong in any source.
-    pub fn resolve(sources: &Sources) -> Result<Self, Error> {
+    pub(crate) fn resolve(sources: &Sources) -> Result<Self, Error> {
         let mut resolver = Resolver::new(sources, &declarations());
         let mut settings = Self::defaults(sources);
         resolver.group(&mut settings, NAMES);
@@ -197,7 +197,7 @@ impl Settings {
 
     /// The same settings for another version of Kubernetes; the default name of the image follows that version.
     #[must_use]
-    pub fn with_version(&self, version: &str) -> Self {
+    pub(crate) fn with_version(&self, version: &str) -> Self {
         let mut settings = self.clone();
         version.clone_into(&mut settings.cluster.kubernetes_version);
         if *self.origin(Key::IMAGE) == Origin::Default {
@@ -208,20 +208,20 @@ impl Settings {
 
     /// Where a setting's value comes from.
     #[must_use]
-    pub fn origin(&self, key: Key) -> &Origin {
+    pub(crate) fn origin(&self, key: Key) -> &Origin {
         self.origins.of(key)
     }
 
     /// Whether `image` is the one that a bake without `--image` makes, which also carries the tags of its version.
     #[must_use]
-    pub fn is_default_image(&self) -> bool {
+    pub(crate) fn is_default_image(&self) -> bool {
         self.image == default_image(&self.cluster.kubernetes_version)
     }
 
     /// The settings that were given explicitly and that an image was baked without: key, wanted, baked. Names in
     /// certificates are left out, since each container makes its certificates anew.
     #[must_use]
-    pub fn differences(&self, baked: &ClusterSettings) -> Vec<(String, String, String)> {
+    pub(crate) fn differences(&self, baked: &ClusterSettings) -> Vec<(String, String, String)> {
         let is_asked_for = |key| key != Key::CERT_SANS && *self.origin(key) != Origin::Default;
         cluster::different(&self.cluster, baked, is_asked_for)
     }
@@ -229,7 +229,7 @@ impl Settings {
     /// The difference where add-ons were asked for that an image does not have; `baked` are the names of those it has,
     /// separated by commas. More add-ons than were asked for are no difference.
     #[must_use]
-    pub fn missing_addons(&self, baked: &str) -> Option<(String, String, String)> {
+    pub(crate) fn missing_addons(&self, baked: &str) -> Option<(String, String, String)> {
         let has = |name: &String| baked.split(',').any(|other| other == name);
         let shown = if baked.is_empty() { "none" } else { baked };
         let addons = &self.bake.addons;
@@ -238,7 +238,7 @@ impl Settings {
 
     /// Every setting's value as it would be written in the file; none where there is none.
     #[must_use]
-    pub fn effective(&self) -> Vec<(&'static Declaration, Option<Value>)> {
+    pub(crate) fn effective(&self) -> Vec<(&'static Declaration, Option<Value>)> {
         fn of<V>(settings: &'static [Setting<V>], values: &V) -> Vec<(&'static Declaration, Option<Value>)> {
             settings.iter().map(|setting| (&setting.declaration, setting.print(values))).collect()
         }

@@ -5,7 +5,7 @@
 /// Identifies a setting by its path in the file: one part, or two separated by a dot where it stands in a section
 /// (`hostPorts.api`). Each group of settings defines the keys of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(&'static str);
+pub(crate) struct Key(&'static str);
 
 impl Key {
     pub(super) const fn new(path: &'static str) -> Self {
@@ -14,20 +14,20 @@ impl Key {
 
     /// The path as messages write it: `hostPorts.api`.
     #[must_use]
-    pub const fn path(self) -> &'static str {
+    pub(crate) const fn path(self) -> &'static str {
         self.0
     }
 
     /// The section, where there is one, and the name in it.
     #[must_use]
-    pub fn section_and_name(self) -> (Option<&'static str>, &'static str) {
+    pub(crate) fn section_and_name(self) -> (Option<&'static str>, &'static str) {
         self.0.split_once('.').map_or((None, self.0), |(section, name)| (Some(section), name))
     }
 }
 
 /// How a setting's value is written in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// One value.
     Scalar,
     /// One path; a relative one in the file is relative to the file.
@@ -38,7 +38,7 @@ pub enum Shape {
 
 /// Subcommands that take flags for some of the settings. `up` and `settings` take the flags of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subcommand {
+pub(crate) enum Subcommand {
     Bake,
     Bench,
     Down,
@@ -46,7 +46,7 @@ pub enum Subcommand {
 
 /// All that is known of a setting besides its value.
 #[derive(Debug, Clone, Copy)]
-pub struct Declaration {
+pub(crate) struct Declaration {
     /// Identity and place in the file.
     pub key: Key,
     /// The flag, with its dashes.
@@ -87,7 +87,7 @@ impl Declaration {
 
 /// A value as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum Value {
     /// A plain value.
     One(String),
     /// A list.

@@ -12,11 +12,11 @@ use crate::checkout::Checkout;
 /// The settings file where neither flag nor variable names one; it may be missing.
 const DEFAULT_FILE: &str = "kubake.yaml";
 /// The variable that names the settings file where `--settings` does not.
-pub const FILE_VARIABLE: &str = "KUBAKE_SETTINGS";
+pub(crate) const FILE_VARIABLE: &str = "KUBAKE_SETTINGS";
 
 /// All sources of values besides the defaults.
 #[derive(Debug, Clone, Default)]
-pub struct Sources {
+pub(crate) struct Sources {
     /// The settings file's path and text, if there is one.
     pub file: Option<(PathBuf, String)>,
     /// The environment.
@@ -33,7 +33,7 @@ impl Sources {
     ///
     /// # Errors
     /// [`Error::Read`] for a file that cannot be read, or that was named and does not exist.
-    pub fn load(named: Option<&Path>, flags: Vec<Entry>) -> Result<Self, Error> {
+    pub(crate) fn load(named: Option<&Path>, flags: Vec<Entry>) -> Result<Self, Error> {
         // A variable that is not UTF-8 cannot hold a setting.
         let env: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

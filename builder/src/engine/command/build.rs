@@ -10,7 +10,7 @@ use super::engine_command::EngineCommand;
 /// How a build is done: decided by what is installed ([`super::Engine::builder`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Builder {
+pub(crate) enum Builder {
     /// `docker buildx build`.
     Buildx,
     /// `docker build` of a CLI before 23, which has BuildKit built in.
@@ -21,7 +21,7 @@ pub enum Builder {
 
 /// `build`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Build {
+pub(crate) struct Build {
     /// How.
     pub builder: Builder,
     /// The context directory.
@@ -55,7 +55,7 @@ pub struct Build {
 impl Build {
     /// A build of the context's Dockerfile with nothing else said.
     #[must_use]
-    pub fn new(builder: Builder, context: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(builder: Builder, context: impl Into<PathBuf>) -> Self {
         Self {
             builder,
             context: context.into(),

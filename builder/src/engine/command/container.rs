@@ -10,7 +10,7 @@ use super::filter::Filter;
 
 /// `create`; answers with the id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Create(pub ContainerSpec);
+pub(crate) struct Create(pub ContainerSpec);
 
 impl EngineCommand for Create {
     fn args(&self) -> Vec<OsString> {
@@ -29,7 +29,7 @@ impl EngineCommand for Create {
 
 /// `run`; detached it answers with the id, else it lives as long as the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
+pub(crate) struct Run {
     /// The container.
     pub spec: ContainerSpec,
     /// Return as soon as it is started.
@@ -54,7 +54,7 @@ impl EngineCommand for Run {
 
 /// `start`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Start {
+pub(crate) struct Start {
     /// Name or id.
     pub container: String,
     /// Stay, with the container's stdout and stderr as our own, and end with its status.
@@ -73,7 +73,7 @@ impl EngineCommand for Start {
 
 /// `stop`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stop {
+pub(crate) struct Stop {
     /// Name or id.
     pub container: String,
     /// Seconds before SIGKILL; the container's own where there is none.
@@ -92,7 +92,7 @@ impl EngineCommand for Stop {
 
 /// `pause`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pause {
+pub(crate) struct Pause {
     /// Name or id.
     pub container: String,
 }
@@ -105,7 +105,7 @@ impl EngineCommand for Pause {
 
 /// `unpause`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unpause {
+pub(crate) struct Unpause {
     /// Name or id.
     pub container: String,
 }
@@ -118,7 +118,7 @@ impl EngineCommand for Unpause {
 
 /// `rm --force --volumes`: ends the container, and removes it with its anonymous volumes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RemoveContainer {
+pub(crate) struct RemoveContainer {
     /// Names or ids.
     pub containers: Vec<String>,
 }
@@ -135,7 +135,7 @@ impl EngineCommand for RemoveContainer {
 
 /// `wait`; answers with the exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wait {
+pub(crate) struct Wait {
     /// Name or id.
     pub container: String,
     /// Bound.
@@ -154,7 +154,7 @@ impl EngineCommand for Wait {
 
 /// `container inspect`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContainerInspect {
+pub(crate) struct ContainerInspect {
     /// Names or ids.
     pub containers: Vec<String>,
 }
@@ -168,7 +168,7 @@ impl EngineCommand for ContainerInspect {
 /// `container inspect --size`; answers with the bytes of the container's own layer, which is what its files in no
 /// volume and no image take, or with `null` where the engine does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContainerSize {
+pub(crate) struct ContainerSize {
     /// Name or id.
     pub container: String,
 }
@@ -186,7 +186,7 @@ impl EngineCommand for ContainerSize {
 
 /// `ps`, one full id a line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ContainerList {
+pub(crate) struct ContainerList {
     /// Also those that do not run.
     pub all: bool,
     /// Which.
@@ -201,7 +201,7 @@ impl EngineCommand for ContainerList {
 
 /// `commit`; answers with the image's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Commit {
+pub(crate) struct Commit {
     /// Name or id.
     pub container: String,
     /// The image's name.

@@ -8,7 +8,7 @@ use super::publish::Publish;
 
 /// What a container is made from and with.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ContainerSpec {
+pub(crate) struct ContainerSpec {
     /// The image.
     pub image: String,
     /// The container's name; the engine invents one where there is none.
@@ -54,7 +54,7 @@ pub struct ContainerSpec {
 impl ContainerSpec {
     /// A container of an image with nothing else said.
     #[must_use]
-    pub fn new(image: impl Into<String>) -> Self {
+    pub(crate) fn new(image: impl Into<String>) -> Self {
         Self { image: image.into(), ..Self::default() }
     }
 

@@ -10,7 +10,7 @@ pub(super) const QUICK: Duration = Duration::from_secs(60);
 pub(super) const SLOW: Duration = Duration::from_secs(300);
 
 /// A command of the engine's CLI.
-pub trait EngineCommand {
+pub(crate) trait EngineCommand {
     /// The arguments after the program's name.
     fn args(&self) -> Vec<OsString>;
 

@@ -2,7 +2,7 @@
 
 /// Which objects a list holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Filter {
+pub(crate) enum Filter {
     /// Those that have a label with a value.
     LabelIs(String, String),
 }

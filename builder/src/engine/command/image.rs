@@ -10,7 +10,7 @@ use super::filter::Filter;
 
 /// `image inspect`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImageInspect {
+pub(crate) struct ImageInspect {
     /// Names or ids.
     pub images: Vec<String>,
 }
@@ -23,7 +23,7 @@ impl EngineCommand for ImageInspect {
 
 /// `image ls`, one full id a line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ImageList {
+pub(crate) struct ImageList {
     /// Which.
     pub filters: Vec<Filter>,
 }
@@ -36,7 +36,7 @@ impl EngineCommand for ImageList {
 
 /// `tag`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tag {
+pub(crate) struct Tag {
     /// What gets a name.
     pub image: String,
     /// The name.
@@ -51,7 +51,7 @@ impl EngineCommand for Tag {
 
 /// `rmi`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RemoveImage {
+pub(crate) struct RemoveImage {
     /// Names or ids.
     pub images: Vec<String>,
     /// Also if it has other names, or a stopped container uses it.
@@ -70,7 +70,7 @@ impl EngineCommand for RemoveImage {
 
 /// `import`: an archive of a root file system becomes an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Import {
+pub(crate) struct Import {
     /// The archive; `-` is stdin.
     pub archive: PathBuf,
     /// The image's name.
@@ -98,7 +98,7 @@ impl EngineCommand for Import {
 
 /// `save`: images into an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Save {
+pub(crate) struct Save {
     /// The archive.
     pub output: PathBuf,
     /// Names.
@@ -117,7 +117,7 @@ impl EngineCommand for Save {
 
 /// `pull`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pull {
+pub(crate) struct Pull {
     /// Name.
     pub image: String,
     /// Bound; `None` waits for as long as the registry sends.

@@ -9,7 +9,7 @@ use super::engine_command::{EngineCommand, QUICK};
 
 /// `logs`; the container's stdout and stderr stay apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Logs {
+pub(crate) struct Logs {
     /// Name or id.
     pub container: String,
     /// Go on until the container ends.
@@ -24,13 +24,13 @@ impl Logs {
     /// Everything, to the end of the container's life.
     #[must_use]
     #[cfg(test)]
-    pub fn follow(container: impl Into<String>) -> Self {
+    pub(crate) fn follow(container: impl Into<String>) -> Self {
         Self { container: container.into(), follow: true, tail: None, since: None }
     }
 
     /// The last lines.
     #[must_use]
-    pub fn tail(container: impl Into<String>, lines: u32) -> Self {
+    pub(crate) fn tail(container: impl Into<String>, lines: u32) -> Self {
         Self { container: container.into(), follow: false, tail: Some(lines), since: None }
     }
 }
@@ -52,7 +52,7 @@ impl EngineCommand for Logs {
 
 /// `cp` of a file or directory into a container, which need not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CopyInto {
+pub(crate) struct CopyInto {
     /// What; `-` is a tar stream on stdin, which is unpacked in the directory `target`.
     pub source: PathBuf,
     /// Name or id.
@@ -80,7 +80,7 @@ impl EngineCommand for CopyInto {
 /// `cp` of a file or directory out of a container, which need not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg(test)]
-pub struct CopyFrom {
+pub(crate) struct CopyFrom {
     /// Name or id.
     pub container: String,
     /// What.
@@ -102,7 +102,7 @@ impl EngineCommand for CopyFrom {
 
 /// `exec`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Exec {
+pub(crate) struct Exec {
     /// Name or id.
     pub container: String,
     /// The program and its arguments.

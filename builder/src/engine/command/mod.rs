@@ -13,18 +13,18 @@ mod publish;
 mod system;
 mod volume;
 
-pub use build::{Build, Builder};
-pub use container::{
+pub(crate) use build::{Build, Builder};
+pub(crate) use container::{
     Commit, ContainerInspect, ContainerList, ContainerSize, Create, Pause, RemoveContainer, Run, Start, Stop, Unpause,
     Wait,
 };
-pub use container_spec::ContainerSpec;
-pub use engine_command::EngineCommand;
-pub use filter::Filter;
-pub use image::{ImageInspect, ImageList, Import, Pull, RemoveImage, Save, Tag};
+pub(crate) use container_spec::ContainerSpec;
+pub(crate) use engine_command::EngineCommand;
+pub(crate) use filter::Filter;
+pub(crate) use image::{ImageInspect, ImageList, Import, Pull, RemoveImage, Save, Tag};
 #[cfg(test)]
-pub use inside::CopyFrom;
-pub use inside::{CopyInto, Exec, Logs};
-pub use publish::Publish;
-pub use system::{ContextInspect, Info};
-pub use volume::{VolumeList, VolumeRemove};
+pub(crate) use inside::CopyFrom;
+pub(crate) use inside::{CopyInto, Exec, Logs};
+pub(crate) use publish::Publish;
+pub(crate) use system::{ContextInspect, Info};
+pub(crate) use volume::{VolumeList, VolumeRemove};

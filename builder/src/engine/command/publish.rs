@@ -6,7 +6,7 @@ use crate::port::Protocol;
 
 /// A port of a container that the host shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Publish {
+pub(crate) struct Publish {
     /// The host's address; `None` is every one.
     pub host_ip: Option<IpAddr>,
     /// The host's port; `None` lets the engine choose a free one.

@@ -8,7 +8,7 @@ use super::engine_command::EngineCommand;
 
 /// `info`: what the engine is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Info;
+pub(crate) struct Info;
 
 impl EngineCommand for Info {
     fn args(&self) -> Vec<OsString> {
@@ -23,7 +23,7 @@ impl EngineCommand for Info {
 
 /// `context inspect`: which engine the CLI talks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ContextInspect;
+pub(crate) struct ContextInspect;
 
 impl EngineCommand for ContextInspect {
     fn args(&self) -> Vec<OsString> {

@@ -9,7 +9,7 @@ use super::filter::Filter;
 
 /// `volume ls`, one name a line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct VolumeList {
+pub(crate) struct VolumeList {
     /// Which.
     pub filters: Vec<Filter>,
 }
@@ -22,7 +22,7 @@ impl EngineCommand for VolumeList {
 
 /// `volume rm`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VolumeRemove {
+pub(crate) struct VolumeRemove {
     /// Names.
     pub names: Vec<String>,
 }
