@@ -20,6 +20,7 @@ mod http;
 mod identity;
 pub mod invocation;
 mod kubeadm;
+mod kubeconfig;
 mod net;
 mod order;
 mod phases;

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use crate::authorities;
 use crate::contract::{BOOT_TIMEOUT, env, ports};
 use crate::hooks;
-use crate::http::address;
+use crate::kubeconfig::address;
 use crate::phases::chain;
 use crate::proxies::Proxies;
 use crate::registries::{self, Registry};

@@ -23,8 +23,8 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::error::ApiError;
-use crate::http::address::{Host, Server};
-use crate::http::kubeconfig::{Cluster, Kubeconfig, User};
+use crate::kubeconfig::address::{Host, Server};
+use crate::kubeconfig::{Cluster, Kubeconfig, User};
 
 /// Address and handshake together. On a machine that is busy booting, a handshake of 2 s has been seen.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

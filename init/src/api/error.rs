@@ -9,7 +9,7 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use tokio_rustls::rustls;
 
-use crate::http::kubeconfig::KubeconfigError;
+use crate::kubeconfig::KubeconfigError;
 
 /// How much of an answer that is no `Status` is worth repeating.
 const MOST_CHARACTERS: usize = 2000;

@@ -3,7 +3,7 @@
 
 use hyper::header::{self, HeaderMap, HeaderName};
 
-use super::address::{self, Host};
+use crate::kubeconfig::address::{self, Host};
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 

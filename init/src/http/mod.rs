@@ -2,12 +2,10 @@
 //! outside. Owns connections and their limits; what is answered is in `routes`. It never changes anything and
 //! never calls anything ready on its own: readiness is what the [`Board`] of this boot says, not what a file says.
 
-pub(crate) mod address;
 mod bundle;
 mod forwarded;
 mod guard;
 mod journal;
-pub(crate) mod kubeconfig;
 mod logs;
 mod page;
 mod query;

@@ -13,11 +13,11 @@ use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use tokio::io::AsyncReadExt;
 
-use super::address::{self, Host, Server};
 use super::guard::{self, Guarded};
-use super::kubeconfig::{self, Format, Part};
 use super::{Site, bundle, forwarded, logs, page, query};
 use crate::contract::{endpoints, ports};
+use crate::kubeconfig::address::{self, Host, Server};
+use crate::kubeconfig::{self, Format, Part};
 use crate::phases::chain;
 use crate::status::{Readiness, State, Status};
 use crate::usage;

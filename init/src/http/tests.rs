@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::kubeconfig::Kubeconfig;
 use crate::status::{Outcome, Readiness, State};
 
 const ADMIN: &str = "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
@@ -169,7 +170,7 @@ async fn the_kubeconfig_names_the_server_as_the_caller_does() {
         let headers: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
         let (code, headers, body) = get(&site, target, &headers).await;
         assert_eq!((code, &headers["content-type"]), (StatusCode::OK, &"application/yaml".parse().unwrap()));
-        let config = kubeconfig::Kubeconfig::parse(&body).unwrap();
+        let config = Kubeconfig::parse(&body).unwrap();
         assert_eq!(config.clusters[0].cluster.server, server, "{target} {hosts:?}");
         assert_eq!(config.current_context, "kind");
     }
@@ -200,7 +201,7 @@ async fn a_proxy_and_the_query_name_the_server_before_the_host_does() {
     ] {
         let (code, _, body) = get(&site, target, headers).await;
         assert_eq!(code, StatusCode::OK, "{body}");
-        let config = kubeconfig::Kubeconfig::parse(&body).unwrap();
+        let config = Kubeconfig::parse(&body).unwrap();
         assert_eq!(config.clusters[0].cluster.server, server, "{target} {headers:?}");
     }
     let (code, _, body) = get(&site, "/config?port=http", &[]).await;

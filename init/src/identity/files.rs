@@ -251,7 +251,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::http::kubeconfig::Kubeconfig;
+    use crate::kubeconfig::Kubeconfig;
 
     #[test]
     fn an_identity_is_complete_and_only_root_reads_its_secrets() {
