@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::Client;
 use crate::contract::{env, moments, paths, ports};
-use crate::hooks::{self, HookError, Secrets, Surroundings};
+use crate::hooks::{self, HookContext, HookError, Secrets};
 use crate::phases::{BoxError, Events, PhaseError, Phases, chain};
 use crate::pods::{crashes, stop};
 use crate::services::{self, kubelet};
@@ -85,7 +85,7 @@ pub(crate) async fn run(
     let client = api_client(stage)?;
     let inventory = read_inventory(Path::new(paths::INVENTORY))?;
     let scope = readiness::Scope { boot: begun, inventory: Some(inventory) };
-    let follow = readiness::follow(client, &stage.settings, scope, &stage.board);
+    let follow = readiness::follow(client, &stage.settings, &stage.node.name, scope, &stage.board);
     tokio::pin!(follow);
     let mut board = stage.board.subscribe();
     let ready = async {
@@ -145,9 +145,10 @@ async fn kubernetes_ready(stage: &Stage, events: Events) -> Result<(), HookError
 
 async fn run_hooks(stage: &Stage, events: Events, moment: &str, found: &[hooks::Hook]) -> Result<(), HookError> {
     let (secrets, policy) = (Secrets::default(), stage.wishes.hooks);
-    let given = Surroundings {
+    let given = HookContext {
         moment,
         settings: &stage.settings,
+        node: &stage.node,
         secrets: &secrets,
         proxies: stage.proxy_variables(),
         timeout: policy.timeout,
@@ -193,7 +194,7 @@ fn read_inventory(path: &Path) -> Result<readiness::Inventory, PhaseError> {
 /// A client that reaches the API server at the static IP with kubeadm's admin credentials.
 pub(crate) fn api_client(stage: &Stage) -> Result<Client, PhaseError> {
     let client = services::read(Path::new(paths::ADMIN_KUBECONFIG)).map_err(BoxError::from).and_then(|kubeconfig| {
-        let address = SocketAddr::from((stage.settings.static_ip, ports::API));
+        let address = SocketAddr::from((stage.node.addresses.ipv4, ports::API));
         Ok(Client::from_kubeconfig(&kubeconfig)?.connect_to(address))
     });
     client.map_err(|source| PhaseError { name: "kubernetes", source })

@@ -168,7 +168,7 @@ mod tests {
     use std::sync::Arc;
     use std::thread;
 
-    use crate::contract::ClusterSettings;
+    use crate::contract::{ClusterSettings, Node};
     use crate::http::{Site, serve};
     use crate::status::{Board, Readiness};
 
@@ -184,6 +184,7 @@ mod tests {
         let site = Site {
             board: board.clone(),
             settings: ClusterSettings::default(),
+            node: Node::control_plane(&ClusterSettings::default()),
             kubeconfig_path: PathBuf::new(),
             docker_client_dir: PathBuf::new(),
             logs_dir: PathBuf::new(),

@@ -10,7 +10,7 @@ use ipnet::Ipv4Net;
 use tokio_util::sync::CancellationToken;
 
 use crate::authorities;
-use crate::contract::{ClusterSettings, env, paths, ports};
+use crate::contract::{ClusterSettings, Node, env, paths, ports};
 use crate::host::capacity::{self, Amount};
 use crate::host::{self, preflight::Facts};
 use crate::identity;
@@ -35,6 +35,8 @@ pub(crate) const SANDBOX_IMAGE: &str = "/etc/kubake/sandbox-image";
 pub(crate) struct Stage {
     /// The settings in force.
     pub settings: ClusterSettings,
+    /// The node that this container is.
+    pub node: Node,
     /// What is known about this life of the container.
     pub board: Board,
     /// Starts daemons.
@@ -66,8 +68,10 @@ impl Stage {
         shutdown: CancellationToken,
     ) -> Self {
         let supervisor = Supervisor::new(board.clone(), PathBuf::from(paths::LOGS), PathBuf::from(paths::RUN));
+        let node = Node::control_plane(&settings);
         Self {
             settings,
+            node,
             board,
             supervisor,
             facts,
@@ -104,7 +108,7 @@ impl Stage {
         if !devices.kmsg_readable {
             tracing::warn!("{} cannot be read: kubelet does not start without it", host::devices::KMSG);
         }
-        host::hosts_file::apply_at(root, &host::hosts_file::entries(self.settings.static_ip))?;
+        host::hosts_file::apply_at(root, &host::hosts_file::entries(&self.node))?;
         for directory in [paths::LOGS, paths::RUN, paths::VOLUMES] {
             std::fs::create_dir_all(directory).map_err(|error| format!("cannot create {directory}: {error}"))?;
         }
@@ -138,7 +142,7 @@ impl Stage {
     /// When the static IP is taken or the kernel refuses.
     pub(crate) async fn attach_network(&mut self, is_checked: bool) -> Result<(), BoxError> {
         let resolv_conf = std::fs::read_to_string(RESOLV_CONF).unwrap_or_default();
-        let mut plan = net::Plan::from(&self.settings);
+        let mut plan = net::Plan::new(&self.settings, &self.node);
         plan.must_reach = dns_forwarder::ResolvConf::parse(&resolv_conf)
             .nameservers
             .into_iter()
@@ -166,9 +170,9 @@ impl Stage {
         if let Some(uplink) = report.uplink {
             self.mtu = uplink.mtu;
         }
-        let for_pods = dns_forwarder::pod_resolv_conf(&resolv_conf, self.settings.static_ip);
+        let for_pods = dns_forwarder::pod_resolv_conf(&resolv_conf, self.node.addresses.ipv4);
         services::write(Path::new(paths::POD_RESOLV_CONF), &for_pods)?;
-        let listen = SocketAddr::from((self.settings.static_ip, 53));
+        let listen = SocketAddr::from((self.node.addresses.ipv4, 53));
         let forwarder = dns_forwarder::Forwarder::bind(listen, PathBuf::from(RESOLV_CONF)).await?;
         tokio::spawn(forwarder.run(self.shutdown.clone().cancelled_owned()));
         Ok(())
@@ -178,13 +182,14 @@ impl Stage {
     #[must_use]
     pub(crate) fn proxy_variables(&self) -> Vec<(OsString, OsString)> {
         let hostname = self.place().hostname;
-        let around = proxies::Surroundings {
+        let scope = proxies::ProxyScope {
             settings: &self.settings,
+            node: &self.node,
             addresses: &self.addresses,
             networks: &self.networks,
             hostname: &hostname,
         };
-        self.wishes.proxies.as_ref().map(|proxies| proxies.environment(&around)).unwrap_or_default()
+        self.wishes.proxies.as_ref().map(|proxies| proxies.environment(&scope)).unwrap_or_default()
     }
 
     /// Leaves the network as it was found, as far as [`Stage::attach_network`] changed it: it may be somebody else's,
@@ -201,6 +206,7 @@ impl Stage {
     pub(crate) fn place(&self) -> identity::Place {
         let hostname = nix::unistd::gethostname().unwrap_or_default();
         identity::Place {
+            node: self.node.clone(),
             addresses: self.addresses.clone(),
             hostname: hostname.to_string_lossy().into_owned(),
             now: SystemTime::now(),
@@ -272,7 +278,7 @@ impl Stage {
         let sandbox = services::read(Path::new(SANDBOX_IMAGE))?;
         let host = containerd::Host { has_sys_resource: self.facts.sys_resource };
         containerd::configure_at(Path::new("/"), sandbox.trim(), &host)?;
-        services::write(Path::new(cni::paths::CONFLIST), &cni::ptp::conflist(&self.settings, self.mtu))?;
+        services::write(Path::new(cni::paths::CONFLIST), &cni::ptp::conflist(&self.node, self.mtu))?;
         let handle = self.supervisor.start(containerd::service(self.proxy_variables()))?;
         handle.ready(CONTAINERD_TIMEOUT).await?;
         Ok(handle)

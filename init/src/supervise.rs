@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bake;
 use crate::boot::{self, Daemons};
-use crate::contract::{exit, paths, ports};
+use crate::contract::{Node, exit, paths, ports};
 use crate::host::cgroups;
 use crate::http;
 use crate::identity;
@@ -60,6 +60,7 @@ async fn supervise(order: Order, events: Events, board: Board) -> i32 {
     let site = Arc::new(http::Site {
         board: board.clone(),
         settings: settings.clone(),
+        node: Node::control_plane(&settings),
         kubeconfig_path: PathBuf::from(paths::ADMIN_KUBECONFIG),
         docker_client_dir: PathBuf::from(paths::DOCKER_PKI),
         logs_dir: PathBuf::from(paths::LOGS),

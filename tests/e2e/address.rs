@@ -77,7 +77,7 @@ fn around() -> Result<()> {
 /// The cluster answers, and it is one of ours.
 fn one_node(kubectl: &Kubectl) -> Result<()> {
     let nodes = kubectl.run(["get", "nodes", "--output", "name"])?;
-    ensure!(nodes == format!("node/{}", names::CLUSTER), "the nodes are {nodes:?}");
+    ensure!(nodes == format!("node/{}", names::CONTROL_PLANE), "the nodes are {nodes:?}");
     Ok(())
 }
 

@@ -67,7 +67,7 @@ fn context_works() -> Result<()> {
     command.env("HOME", cluster.directory()).env("KUBECONFIG", cluster.kubeconfig());
     command.args(["--context", cluster.name(), "get", "nodes", "--output", "name"]);
     let nodes = kubake_e2e::process::run(&mut command, Duration::from_secs(60))?.success()?;
-    ensure!(nodes.trim() == format!("node/{}", names::CLUSTER), "{nodes:?}");
+    ensure!(nodes.trim() == format!("node/{}", names::CONTROL_PLANE), "{nodes:?}");
     Ok(())
 }
 
@@ -76,7 +76,10 @@ fn kubectl_from_host() -> Result<()> {
     let kubectl = cluster.kubectl()?;
     let config = kubectl.json(["config", "view"])?;
     for (list, name) in [("clusters", "name"), ("users", "name"), ("contexts", "name")] {
-        ensure!(config[list][0][name] == names::CLUSTER, "a kubeconfig with other names than promised: {config}");
+        ensure!(
+            config[list][0][name] == names::CLUSTER.as_str(),
+            "a kubeconfig with other names than promised: {config}"
+        );
     }
     let api = engine::published(cluster.container(), ports::API)?;
     let server = config["clusters"][0]["cluster"]["server"].clone();
@@ -93,7 +96,7 @@ fn kubectl_from_host() -> Result<()> {
 /// Checks that the one node is ready and that each part of the control plane runs.
 fn system_works(nodes: &Value, pods: &Value) -> Result<()> {
     let nodes = nodes["items"].as_array().context("nodes without items")?;
-    ensure!(nodes.len() == 1 && nodes[0]["metadata"]["name"] == names::CLUSTER, "{nodes:?}");
+    ensure!(nodes.len() == 1 && nodes[0]["metadata"]["name"] == names::CONTROL_PLANE.as_str(), "{nodes:?}");
     let conditions = nodes[0]["status"]["conditions"].as_array().context("a node without conditions")?;
     ensure!(conditions.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"), "{conditions:?}");
     ensure!(nodes[0]["spec"]["taints"].is_null(), "the node is tainted: {}", nodes[0]["spec"]);

@@ -15,7 +15,7 @@ fn enforced() -> Result<()> {
     lab()?.retire_other();
     let arguments = ["--image", lab()?.image()?, "--cpus", "1.5", "--memory", "3g"];
     let cluster = Cluster::up(lab()?, &format!("{PREFIX}-capacity"), &arguments)?;
-    let node = cluster.kubectl()?.json(["get", "node", names::CLUSTER])?;
+    let node = cluster.kubectl()?.json(["get", "node", names::CONTROL_PLANE.as_str()])?;
     let allocatable = &node["status"]["allocatable"];
     ensure!(allocatable["cpu"] == "1500m", "{allocatable}");
     // As Kubernetes writes 3145728Ki.

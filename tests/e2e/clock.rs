@@ -60,7 +60,7 @@ fn used(cluster: &Cluster, time: SystemTime) -> Result<()> {
     let nodes: Value = serde_json::from_str(&cluster.node(&["kubectl", "get", "nodes", "--output", "json"])?)?;
     let conditions = nodes["items"][0]["status"]["conditions"].as_array().context("no node with conditions")?;
     let is_ready = conditions.iter().any(|one| one["type"] == "Ready" && one["status"] == "True");
-    ensure!(is_ready && nodes["items"][0]["metadata"]["name"] == names::CLUSTER, "{conditions:?}");
+    ensure!(is_ready && nodes["items"][0]["metadata"]["name"] == names::CONTROL_PLANE.as_str(), "{conditions:?}");
     cluster.node(&["kubectl", "create", "configmap", "written", "--from-literal=key=value"])?;
     // The API server asks kubelet for this, and each has to take the other's certificate for valid.
     let log = ["kubectl", "logs", "--namespace", "kube-system", "--selector", "k8s-app=kube-proxy", "--tail", "1"];

@@ -298,7 +298,7 @@ fn restarted() -> Result<()> {
     restart::boots_again(&cluster)?;
 
     let nodes = kubectl.run(["get", "nodes", "--output", "name"]).context("with the kubeconfig from before")?;
-    ensure!(nodes == format!("node/{}", names::CLUSTER), "{nodes:?}");
+    ensure!(nodes == format!("node/{}", names::CONTROL_PLANE), "{nodes:?}");
     with_token(&cluster, &kubectl, &token)?.success().context("with a token from before")?;
     let after = identity(&cluster)?;
     let changed: Vec<&str> = before
@@ -379,7 +379,7 @@ fn owned(form: KeyForm, handed: Handed) -> Result<()> {
             "Docker's CA is the same"
         );
         let nodes = cluster.kubectl()?.run(["get", "nodes", "--output", "name"])?;
-        ensure!(nodes == format!("node/{}", names::CLUSTER), "{nodes:?}");
+        ensure!(nodes == format!("node/{}", names::CONTROL_PLANE), "{nodes:?}");
         holds_present_trust(&cluster)
     };
     check()?;

@@ -71,7 +71,7 @@ impl Caller<'_> {
             let named = kubectl(&["config", "view", "--output", "jsonpath={.clusters[*].cluster.server}"])?;
             ensure!(named == server, "it names {named} instead of {server}");
             let nodes = kubectl(&["get", "nodes", "--output", "name"])?;
-            ensure!(nodes == format!("node/{}", names::CLUSTER), "the nodes are {nodes:?}");
+            ensure!(nodes == format!("node/{}", names::CONTROL_PLANE), "the nodes are {nodes:?}");
             // An administrator's, and not only somebody's who may look.
             let may = kubectl(&["auth", "can-i", "*", "*", "--all-namespaces"])?;
             ensure!(may == "yes", "all that it allows is {may:?}");

@@ -74,8 +74,8 @@ fn pattern(program: &str) -> String {
 /// # Errors
 /// When the API server refuses it.
 pub fn cordon(cluster: &Cluster) -> Result<Remedy<'_>> {
-    let remedy = Remedy::new(|| cluster.node(&["kubectl", "uncordon", names::CLUSTER]).map(drop));
-    cluster.node(&["kubectl", "cordon", names::CLUSTER])?;
+    let remedy = Remedy::new(|| cluster.node(&["kubectl", "uncordon", names::CONTROL_PLANE.as_str()]).map(drop));
+    cluster.node(&["kubectl", "cordon", names::CONTROL_PLANE.as_str()])?;
     Ok(remedy)
 }
 

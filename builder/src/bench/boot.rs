@@ -61,7 +61,7 @@ impl Boot {
                 protocol: Protocol::Tcp,
             }],
             network: course.network.clone(),
-            hostname: Some(names::CLUSTER.to_owned()),
+            hostname: Some(names::CONTROL_PLANE.to_string()),
             pull: Some("never".to_owned()),
             ..ContainerSpec::new(image_id)
         };

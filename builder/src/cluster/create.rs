@@ -61,7 +61,7 @@ pub(super) fn create(
         secret_env: token.into_iter().chain(options.host_context.secret_variables()).collect(),
         labels,
         network: settings.container.network.clone(),
-        hostname: Some(names::CLUSTER.to_owned()),
+        hostname: Some(names::CONTROL_PLANE.to_string()),
         pull: Some("never".to_owned()),
         cpus: settings.container.cpus.map(|cpus| cpus.to_string()),
         memory: settings.container.memory.map(|memory| memory.to_string()),

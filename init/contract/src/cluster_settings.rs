@@ -102,12 +102,6 @@ impl ClusterSettings {
     pub fn dns_service_ip(&self) -> Ipv4Addr {
         Ipv4Addr::from(u32::from(self.service_subnet.network()) + 10)
     }
-
-    /// The pod addresses of the one node: the first /24 of the pod subnet, as the controller manager would give it.
-    #[must_use]
-    pub fn node_pod_subnet(&self) -> Ipv4Net {
-        Ipv4Net::new_assert(self.pod_subnet.network(), self.pod_subnet.prefix_len().max(24))
-    }
 }
 
 /// Whether a certificate can be made for this name: a DNS name, with a wildcard or underscores (GitLab's service
@@ -136,7 +130,6 @@ mod tests {
         assert_eq!(serde_yaml::from_str::<ClusterSettings>(&yaml).unwrap(), settings);
         assert_eq!(settings.api_service_ip(), Ipv4Addr::new(10, 96, 0, 1));
         assert_eq!(settings.dns_service_ip(), Ipv4Addr::new(10, 96, 0, 10));
-        assert_eq!(settings.node_pod_subnet().to_string(), "10.244.0.0/24");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod image_reference;
 pub mod labels;
 pub mod moments;
 pub mod names;
+mod node;
 pub mod paths;
 pub mod pem;
 pub mod ports;
@@ -30,6 +31,7 @@ pub use bake_request::{ADDON_PREFIX, BakeRequest, CONTROL_PLANE_ARCHIVE, MANIFES
 pub use cluster_settings::{CONTROL_PLANE_CPU, ClusterSettings, is_certificate_name};
 pub use event::Event;
 pub use image_reference::ImageReference;
+pub use node::{Node, NodeAddresses, NodeRole, PodCidrs};
 pub use timeouts::{
     BAKE_HOOK_TIMEOUT, BOOT_HOOK_TIMEOUT, BOOT_TIMEOUT, CERT_LIFETIME, HEALTHCHECK_LIMIT, HEALTHCHECK_WAIT,
 };

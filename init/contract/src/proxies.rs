@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use ipnet::Ipv4Net;
 
-use crate::{ClusterSettings, names};
+use crate::{ClusterSettings, Node, names};
 
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
@@ -69,9 +69,9 @@ impl std::fmt::Debug for Proxies {
 
 /// What is around the programs that use them.
 #[derive(Debug, Clone, Copy)]
-pub struct Surroundings<'a> {
-    /// The cluster's.
+pub struct ProxyScope<'a> {
     pub settings: &'a ClusterSettings,
+    pub node: &'a Node,
     /// The container's own addresses.
     pub addresses: &'a [IpAddr],
     /// The networks that it is in.
@@ -111,8 +111,8 @@ impl Proxies {
 
     /// The variables for whoever is to use them, in both spellings.
     #[must_use]
-    pub fn environment(&self, around: &Surroundings) -> Vec<(OsString, OsString)> {
-        let exceptions = Some(self.exceptions(around).join(","));
+    pub fn environment(&self, scope: &ProxyScope) -> Vec<(OsString, OsString)> {
+        let exceptions = Some(self.exceptions(scope).join(","));
         [(HTTP, &self.http), (HTTPS, &self.https), (NONE, &exceptions)]
             .into_iter()
             .filter_map(|(spellings, value)| Some((spellings, value.as_ref()?)))
@@ -127,18 +127,18 @@ impl Proxies {
         [&self.http, &self.https].into_iter().flatten().any(|url| is_on_loopback(url))
     }
 
-    fn exceptions(&self, around: &Surroundings) -> Vec<String> {
-        let settings = around.settings;
+    fn exceptions(&self, scope: &ProxyScope) -> Vec<String> {
+        let settings = scope.settings;
         let cluster = [
-            settings.static_ip.to_string(),
+            scope.node.addresses.ipv4.to_string(),
             settings.pod_subnet.to_string(),
             settings.service_subnet.to_string(),
-            names::CLUSTER.to_owned(),
-            names::NODE.to_owned(),
+            scope.node.name.to_string(),
+            names::CONTROL_PLANE_HOST.to_owned(),
         ];
-        let container = around.addresses.iter().map(IpAddr::to_string);
-        let networks = around.networks.iter().map(Ipv4Net::to_string);
-        let own = Some(around.hostname.to_owned()).filter(|name| !name.is_empty());
+        let container = scope.addresses.iter().map(IpAddr::to_string);
+        let networks = scope.networks.iter().map(Ipv4Net::to_string);
+        let own = Some(scope.hostname.to_owned()).filter(|name| !name.is_empty());
         let mut all = self.exceptions.clone();
         let inside = INSIDE.map(str::to_owned).into_iter().chain(cluster).chain(container).chain(networks).chain(own);
         for exception in inside {
@@ -186,14 +186,16 @@ mod tests {
 
     fn environment(variables: &[(&str, &str)]) -> Vec<(String, String)> {
         let settings = ClusterSettings::default();
-        let around = Surroundings {
+        let node = Node::control_plane(&settings);
+        let scope = ProxyScope {
             settings: &settings,
+            node: &node,
             addresses: &["192.0.2.7".parse().unwrap()],
             networks: &["192.0.2.0/24".parse().unwrap()],
             hostname: "f00d",
         };
         let text = |value: OsString| value.into_string().unwrap();
-        let environment = ask(variables).unwrap().map(|proxies| proxies.environment(&around)).unwrap_or_default();
+        let environment = ask(variables).unwrap().map(|proxies| proxies.environment(&scope)).unwrap_or_default();
         environment.into_iter().map(|(name, value)| (text(name), text(value))).collect()
     }
 

@@ -12,7 +12,7 @@ use super::{flatten, freeze, images, jobs, manifests, pulls, remove, request, tr
 use crate::boot::{api_client, start_kubelet};
 use crate::command::Run;
 use crate::contract::{moments, paths};
-use crate::hooks::{self, Failure, Secrets, Surroundings};
+use crate::hooks::{self, Failure, HookContext, Secrets};
 use crate::phases::{BoxError, Events, PhaseError, Phases, chain};
 use crate::pods::stop;
 use crate::proxies::Proxies;
@@ -73,7 +73,10 @@ pub(crate) async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<()
             // kubeadm takes certificates that are there if they are what it would have made. So each bake proves that
             // what a container makes at its first boot is what kubeadm wants.
             identity::make_for_bake_at(Path::new("/"), &stage.settings, &stage.place())?;
-            services::write(Path::new(KUBEADM_CONFIG), &kubeadm::configuration::documents(&stage.settings)?)?;
+            services::write(
+                Path::new(KUBEADM_CONFIG),
+                &kubeadm::configuration::documents(&stage.settings, &stage.node)?,
+            )?;
             for (name, patch) in kubeadm::patches::patches() {
                 services::write(&Path::new(kubeadm::patches::DIRECTORY).join(name), &patch.to_string())?;
             }
@@ -150,9 +153,10 @@ impl<'a> Bake<'a> {
 
     /// The phase of a moment's hooks.
     pub(super) async fn run_hooks(&mut self, moment: &'static str) -> Result<(), PhaseError> {
-        let given = Surroundings {
+        let given = HookContext {
             moment,
             settings: &self.stage.settings,
+            node: &self.stage.node,
             secrets: &self.secrets,
             proxies: self.stage.proxy_variables(),
             timeout: self.hook_timeout,
@@ -184,7 +188,7 @@ impl<'a> Bake<'a> {
                     until_ready(stage, begun, events).await
                 };
                 pulls::unless_in_vain(&client, settled).await?;
-                readiness::take_inventory(&client).await?.write(Path::new(paths::INVENTORY))?;
+                readiness::take_inventory(&client, &self.stage.node.name).await?.write(Path::new(paths::INVENTORY))?;
                 Ok::<_, BoxError>(())
             })
             .await?;
@@ -231,7 +235,7 @@ async fn kubeadm_init(skipped: &str) -> Result<(), BoxError> {
 async fn install_addons(stage: &Stage) -> Result<(), BoxError> {
     let client = api_client(stage).map_err(|error| error.source)?;
     client.create("/apis/storage.k8s.io/v1/storageclasses", &kubeadm::objects::storage_class()).await?;
-    let deployment = kubeadm::objects::coredns_deployment(&stage.settings).to_string();
+    let deployment = kubeadm::objects::coredns_deployment(&stage.node).to_string();
     client.apply("/apis/apps/v1/namespaces/kube-system/deployments/coredns", "kubake", &deployment).await?;
     // A last replica that lingers for five seconds so that others take over only delays every stop.
     let path = "/api/v1/namespaces/kube-system/configmaps/coredns";
@@ -261,7 +265,7 @@ async fn until_ready(stage: &Stage, begun: (Instant, SystemTime), events: Events
     });
     let scope = readiness::Scope { boot: begun, inventory: None };
     tokio::select! {
-        () = readiness::follow(client, &stage.settings, scope, &board) => Err("nobody follows the cluster".into()),
+        () = readiness::follow(client, &stage.settings, &stage.node.name, scope, &board) => Err("nobody follows the cluster".into()),
         waited = tokio::time::timeout(READY_TIMEOUT, ready) => match waited {
             Ok(_) => Ok(()),
             Err(_) => Err(format!(
@@ -279,7 +283,7 @@ async fn stop_cluster(stage: &Stage, kubelet: &Handle) -> Result<(), BoxError> {
     let trust = trust::collect(&client).await?;
     stop::stop_all_but_etcd(STOP_GRACE).await?;
     let etcd = freeze::Etcd::find().await?;
-    trust.freeze(&etcd).await?;
+    trust.freeze(&etcd, &stage.node.name).await?;
     // Compacted while etcd still runs, so that the frozen database holds no history.
     etcd.compact().await?;
     stop::stop_pods(STOP_GRACE).await?;
@@ -298,6 +302,6 @@ async fn finish(stage: &Stage, containerd: Handle, dockerd: Handle, events: Even
     images::pin_all().await?;
     flatten::flatten_whiteouts(events).await?;
     containerd.stop().await;
-    freeze::shrink_etcd(&stage.settings).await?;
+    freeze::shrink_etcd(&stage.node).await?;
     trust::warn_of_leftovers(&Path::new(paths::ETCD).join("member/snap/db"))
 }

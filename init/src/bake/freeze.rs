@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::remove;
 use crate::command::{CommandError, Run};
-use crate::contract::{ClusterSettings, names, paths};
+use crate::contract::{Node, paths};
 use crate::files::under;
 use crate::host::mountinfo;
 use crate::phases::BoxError;
@@ -83,11 +83,11 @@ fn revision(status: &str) -> Option<u64> {
 
 /// Rewrites etcd's data directory: a restore of its own database leaves no long write-ahead log, and a defragmented one
 /// no free pages, in which everything would still stand that was deleted.
-pub(super) async fn shrink_etcd(settings: &ClusterSettings) -> Result<(), BoxError> {
+pub(super) async fn shrink_etcd(node: &Node) -> Result<(), BoxError> {
     let data = Path::new(paths::ETCD);
     let fresh = data.with_extension("fresh");
     remove(&fresh)?;
-    let peer = format!("https://{}:2380", settings.static_ip);
+    let peer = format!("https://{}:2380", node.addresses.ipv4);
     etcdutl()
         .args(["snapshot", "restore"])
         .arg(data.join("member/snap/db"))
@@ -95,9 +95,9 @@ pub(super) async fn shrink_etcd(settings: &ClusterSettings) -> Result<(), BoxErr
         .arg("--skip-hash-check")
         .arg("--data-dir")
         .arg(&fresh)
-        .args(["--name", names::CLUSTER])
+        .args(["--name", node.name.as_str()])
         .arg("--initial-cluster")
-        .arg(format!("{}={peer}", names::CLUSTER))
+        .arg(format!("{}={peer}", node.name))
         .arg("--initial-advertise-peer-urls")
         .arg(&peer)
         .timeout(ETCDUTL_TIMEOUT)

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::freeze::Etcd;
 use crate::api::Client;
-use crate::contract::{names, paths};
+use crate::contract::names::NodeName;
+use crate::contract::paths;
 use crate::identity::slots::{self, Slot};
 use crate::phases::BoxError;
 
@@ -18,11 +19,11 @@ use crate::phases::BoxError;
 const REGISTRY: &str = "/registry/";
 /// Keys that go, with all that begin like them: bootstrap tokens (kubeadm makes one for nodes that join), certificates
 /// that the old CA signed, and the node's lease, so that any lease there ever is, is one of the present boot.
-fn removed() -> [String; 3] {
+fn removed(node: &NodeName) -> [String; 3] {
     [
         "secrets/kube-system/bootstrap-token-".to_owned(),
         "certificatesigningrequests/".to_owned(),
-        format!("leases/kube-node-lease/{}", names::CLUSTER),
+        format!("leases/kube-node-lease/{node}"),
     ]
     .map(|key| REGISTRY.to_owned() + &key)
 }
@@ -66,11 +67,11 @@ pub(super) async fn collect(client: &Client) -> Result<Trust, BoxError> {
 
 impl Trust {
     /// Writes them to an etcd that nobody else writes to.
-    pub(super) async fn freeze(self, etcd: &Etcd) -> Result<(), BoxError> {
+    pub(super) async fn freeze(self, etcd: &Etcd, node: &NodeName) -> Result<(), BoxError> {
         for (key, object) in &self.objects {
             etcd.run(&["put", key, object]).await?;
         }
-        for prefix in removed() {
+        for prefix in removed(node) {
             etcd.run(&["del", "--prefix", &prefix]).await?;
         }
         Ok(())

@@ -1,10 +1,10 @@
 //! The list of plug-ins: a point-to-point link per pod, without a bridge, a daemon or anything to wait for. Pure.
 
 use super::paths;
-use crate::contract::ClusterSettings;
+use crate::contract::Node;
 
 /// The content of [`paths::CONFLIST`]. `mtu` is that of the interface that leads outside; pods must not exceed it.
-pub(crate) fn conflist(settings: &ClusterSettings, mtu: u32) -> String {
+pub(crate) fn conflist(node: &Node, mtu: u32) -> String {
     let list = serde_json::json!({
         "cniVersion": "1.0.0",
         "name": "kubake",
@@ -16,7 +16,7 @@ pub(crate) fn conflist(settings: &ClusterSettings, mtu: u32) -> String {
                 "ipam": {
                     "type": "host-local",
                     "dataDir": paths::ADDRESSES,
-                    "ranges": [[{ "subnet": settings.node_pod_subnet().to_string() }]],
+                    "ranges": [[{ "subnet": node.pod_cidrs.ipv4.to_string() }]],
                     "routes": [{ "dst": "0.0.0.0/0" }],
                 },
             },
@@ -29,10 +29,12 @@ pub(crate) fn conflist(settings: &ClusterSettings, mtu: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::ClusterSettings;
 
     #[test]
     fn pods_get_the_hosts_mtu_and_addresses_of_the_nodes_subnet() {
-        let list: serde_json::Value = serde_json::from_str(&conflist(&ClusterSettings::default(), 1360)).unwrap();
+        let node = Node::control_plane(&ClusterSettings::default());
+        let list: serde_json::Value = serde_json::from_str(&conflist(&node, 1360)).unwrap();
         assert_eq!(list["plugins"][0]["mtu"], 1360);
         assert_eq!(list["plugins"][0]["ipam"]["ranges"][0][0]["subnet"], "10.244.0.0/24");
         assert!(paths::CONFLIST.starts_with(paths::CONFIGURATION));

@@ -1,5 +1,5 @@
 //! Hooks: programs of the user that run at named moments of a bake or a boot. Owns where they are looked for, the order
-//! in which they run, what they are given and how a failure is told; what one means is `policy`'s. Never decides when a moment has come, and knows
+//! in which they run, what they are context and how a failure is told; what one means is `policy`'s. Never decides when a moment has come, and knows
 //! nothing of the host's own hooks, which are `kubake`'s.
 //!
 //! A moment is a directory of executable files, run one after the other by name, or one executable file of its name.
@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(crate) use kubake_contract::hooks::{Failure, FindError, Hook, Policy, Secrets, SecretsError, find, ready_script};
 
 use crate::command::{CommandError, Run};
-use crate::contract::{ClusterSettings, hook_env, paths};
+use crate::contract::{ClusterSettings, Node, hook_env, paths};
 use crate::phases::{Events, chain};
 use crate::status::Board;
 
@@ -53,13 +53,13 @@ pub(crate) enum HookError {
     },
 }
 
-/// What hooks are given.
+/// What hooks are context.
 #[derive(Debug)]
-pub(crate) struct Surroundings<'a> {
+pub(crate) struct HookContext<'a> {
     /// The moment.
     pub moment: &'a str,
-    /// What the cluster is made with.
     pub settings: &'a ClusterSettings,
+    pub node: &'a Node,
     /// Variables that are nobody else's business.
     pub secrets: &'a Secrets,
     /// Variables about proxies.
@@ -76,7 +76,7 @@ pub(crate) struct Surroundings<'a> {
 /// When one fails and that is not only to be reported.
 pub(crate) async fn run_all(
     hooks: &[Hook],
-    given: &Surroundings<'_>,
+    context: &HookContext<'_>,
     failure: Failure,
     board: &Board,
     events: Events,
@@ -84,7 +84,7 @@ pub(crate) async fn run_all(
     for hook in hooks {
         events.note(format!("hook {}", hook.name));
         board.hook_started(&hook.name);
-        let outcome = run(hook, given, events).await;
+        let outcome = run(hook, context, events).await;
         board.hook_ended(&hook.name, outcome.as_ref().err().map(|error| chain(error)));
         match outcome {
             Ok(()) => {}
@@ -95,30 +95,30 @@ pub(crate) async fn run_all(
     Ok(())
 }
 
-async fn run(hook: &Hook, given: &Surroundings<'_>, events: Events) -> Result<(), HookError> {
+async fn run(hook: &Hook, context: &HookContext<'_>, events: Events) -> Result<(), HookError> {
     let mut command = Run::new(hook.program())
         .directory(hook.directory())
-        .env(hook_env::MOMENT, given.moment)
-        .env(hook_env::KUBERNETES_VERSION, &given.settings.kubernetes_version)
-        .env(hook_env::STATIC_IP, given.settings.static_ip.to_string())
+        .env(hook_env::MOMENT, context.moment)
+        .env(hook_env::KUBERNETES_VERSION, &context.settings.kubernetes_version)
+        .env(hook_env::STATIC_IP, context.node.addresses.ipv4.to_string())
         .env(hook_env::KUBECONFIG, paths::ADMIN_KUBECONFIG)
         .env(hook_env::DOCKER_HOST, format!("unix://{}", paths::DOCKER_SOCKET))
-        .masked(given.secrets.masked())
-        .timeout(given.timeout);
-    for (name, value) in &given.proxies {
+        .masked(context.secrets.masked())
+        .timeout(context.timeout);
+    for (name, value) in &context.proxies {
         command = command.env(name, value);
     }
     if let Some(script) = hook.script() {
         command = command.arg(script);
     }
-    for (name, value) in given.secrets.iter() {
+    for (name, value) in context.secrets.iter() {
         command = command.env(name, value);
     }
     let ended = command.stream(|line| events.note(format!("{} | {line}", hook.name))).await;
     let name = || hook.name.clone();
     ended.map_err(|source| match source {
         CommandError::Spawn { .. } => HookError::Start { hook: name(), source },
-        CommandError::TimedOut { .. } => HookError::TimedOut { hook: name(), setting: given.timeout_setting, source },
+        CommandError::TimedOut { .. } => HookError::TimedOut { hook: name(), setting: context.timeout_setting, source },
         CommandError::Failed { .. } => HookError::Failed { hook: name(), source },
     })
 }
@@ -145,10 +145,18 @@ mod tests {
         hooks.iter().map(|hook| hook.name.as_str()).collect()
     }
 
-    fn given<'a>(settings: &'a ClusterSettings, secrets: &'a Secrets) -> Surroundings<'a> {
+    fn context<'a>(settings: &'a ClusterSettings, node: &'a Node, secrets: &'a Secrets) -> HookContext<'a> {
         let timeout = Duration::from_secs(20);
         let proxies = vec![("https_proxy".into(), "http://proxy.example:3128".into())];
-        Surroundings { moment: "before-boot", settings, secrets, proxies, timeout, timeout_setting: env::HOOK_TIMEOUT }
+        HookContext {
+            moment: "before-boot",
+            settings,
+            node,
+            secrets,
+            proxies,
+            timeout,
+            timeout_setting: env::HOOK_TIMEOUT,
+        }
     }
 
     #[test]
@@ -186,7 +194,8 @@ mod tests {
         let mut hooks = find(directory.path(), "before-boot").unwrap();
         hooks.extend(ready_script(&legacy));
         let (settings, secrets, board) = (ClusterSettings::default(), Secrets::default(), Board::new());
-        run_all(&hooks, &given(&settings, &secrets), Failure::Fail, &board, Events::new(false)).await.unwrap();
+        let node = Node::control_plane(&settings);
+        run_all(&hooks, &context(&settings, &node, &secrets), Failure::Fail, &board, Events::new(false)).await.unwrap();
         let place = directory.path().join("before-boot").canonicalize().unwrap();
         assert_eq!(
             std::fs::read_to_string(out).unwrap(),
@@ -207,20 +216,21 @@ mod tests {
         script(&directory.path().join("before-boot/20-next"), 0o755, &format!("#!/bin/sh\ntouch {}\n", out.display()));
         let hooks = find(directory.path(), "before-boot").unwrap();
         let (settings, secrets, board) = (ClusterSettings::default(), Secrets::default(), Board::new());
-        let given = given(&settings, &secrets);
+        let node = Node::control_plane(&settings);
+        let context = context(&settings, &node, &secrets);
 
-        let error = run_all(&hooks, &given, Failure::Fail, &board, Events::new(false)).await.unwrap_err();
+        let error = run_all(&hooks, &context, Failure::Fail, &board, Events::new(false)).await.unwrap_err();
         let text = chain(&error);
         assert!(text.starts_with("hook before-boot/10-bad failed"), "{text}");
         assert!(text.contains("exit status: 7") && text.contains("no luck"), "{text}");
         assert!(!out.exists(), "the one after it did not run");
-        let error = run_all(&hooks, &given, Failure::Fail, &Board::new(), Events::new(false)).await.unwrap_err();
+        let error = run_all(&hooks, &context, Failure::Fail, &Board::new(), Events::new(false)).await.unwrap_err();
         assert!(matches!(error, HookError::Failed { .. }) && !out.exists(), "{error}");
-        run_all(&hooks, &given, Failure::Report, &Board::new(), Events::new(false)).await.unwrap();
+        run_all(&hooks, &context, Failure::Report, &Board::new(), Events::new(false)).await.unwrap();
         assert!(out.exists(), "the one after it ran");
         std::fs::remove_file(&out).unwrap();
 
-        run_all(&hooks, &given, Failure::Report, &board, Events::new(false)).await.unwrap();
+        run_all(&hooks, &context, Failure::Report, &board, Events::new(false)).await.unwrap();
         assert!(out.exists());
         let hooks = board.snapshot().hooks;
         let outcomes: Vec<_> = hooks.iter().map(|hook| hook.outcome).collect();
@@ -234,15 +244,16 @@ mod tests {
         script(&directory.path().join("a"), 0o755, "#!/nonexistent/interpreter\n");
         script(&directory.path().join("b"), 0o755, "#!/bin/sh\necho still here\nsleep 20\n");
         let (settings, secrets) = (ClusterSettings::default(), Secrets::default());
-        let mut given = given(&settings, &secrets);
-        given.timeout = Duration::from_secs(1);
+        let node = Node::control_plane(&settings);
+        let mut context = context(&settings, &node, &secrets);
+        context.timeout = Duration::from_secs(1);
         let error =
-            run_all(&find(directory.path(), "a").unwrap(), &given, Failure::Fail, &Board::new(), Events::new(false))
+            run_all(&find(directory.path(), "a").unwrap(), &context, Failure::Fail, &Board::new(), Events::new(false))
                 .await
                 .unwrap_err();
         assert!(chain(&error).contains("hook a cannot be started; its first line must name an interpreter"), "{error}");
         let error =
-            run_all(&find(directory.path(), "b").unwrap(), &given, Failure::Fail, &Board::new(), Events::new(false))
+            run_all(&find(directory.path(), "b").unwrap(), &context, Failure::Fail, &Board::new(), Events::new(false))
                 .await
                 .unwrap_err();
         let text = chain(&error);
@@ -267,10 +278,12 @@ mod tests {
         );
         script(&directory.path().join("x"), 0o755, &text);
         let settings = ClusterSettings::default();
+        let node = Node::control_plane(&settings);
         let hooks = find(directory.path(), "x").unwrap();
-        let error = run_all(&hooks, &given(&settings, &secrets), Failure::Fail, &Board::new(), Events::new(false))
-            .await
-            .unwrap_err();
+        let error =
+            run_all(&hooks, &context(&settings, &node, &secrets), Failure::Fail, &Board::new(), Events::new(false))
+                .await
+                .unwrap_err();
         assert_eq!(std::fs::read_to_string(out).unwrap(), "abc'\"$x");
         let text = chain(&error);
         assert!(text.contains("token=***") && !text.contains("abc'") && !text.contains("first line"), "{text}");

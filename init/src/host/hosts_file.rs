@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::managed_block;
-use crate::contract::names;
+use crate::contract::{Node, names};
 use crate::files::{SharedFileError, under};
 
 pub(crate) const HOSTS: &str = "/etc/hosts";
@@ -12,8 +12,8 @@ pub(crate) const HOSTS: &str = "/etc/hosts";
 /// The node's own names, and no others. `kubernetes`, `docker` or `localhost` would hide an alias that the user gave a
 /// service outside the container. Inside, nothing needs these names: certificates are checked by `tls-server-name`.
 #[must_use]
-pub(crate) fn entries(static_ip: Ipv4Addr) -> Vec<(Ipv4Addr, Vec<String>)> {
-    vec![(static_ip, vec![names::NODE.to_owned(), names::CLUSTER.to_owned()])]
+pub(crate) fn entries(node: &Node) -> Vec<(Ipv4Addr, Vec<String>)> {
+    vec![(node.addresses.ipv4, vec![names::CONTROL_PLANE_HOST.to_owned(), node.name.to_string()])]
 }
 
 fn lines(entries: &[(Ipv4Addr, Vec<String>)]) -> String {
@@ -35,8 +35,13 @@ mod tests {
 
     use super::managed_block::{BEGIN, END};
     use super::*;
+    use crate::contract::ClusterSettings;
 
     const ENGINES: &str = "127.0.0.1\tlocalhost\n172.17.0.2\tabc";
+
+    fn node(static_ip: Ipv4Addr) -> Node {
+        Node::control_plane(&ClusterSettings { static_ip, ..ClusterSettings::default() })
+    }
 
     fn render(existing: &str, entries: &[(Ipv4Addr, Vec<String>)]) -> String {
         managed_block::render(existing, &lines(entries))
@@ -44,15 +49,15 @@ mod tests {
 
     #[test]
     fn the_block_is_added_replaced_and_stays_in_place() {
-        let first = render(ENGINES, &entries(Ipv4Addr::new(172, 30, 99, 1)));
+        let first = render(ENGINES, &entries(&node(Ipv4Addr::new(172, 30, 99, 1))));
         assert_eq!(
             first,
             "127.0.0.1\tlocalhost\n172.17.0.2\tabc\n# kubake: begin\n\
              172.30.99.1\tcontrol-plane.kubake.internal kind\n# kubake: end\n"
         );
-        assert_eq!(render(&first, &entries(Ipv4Addr::new(172, 30, 99, 1))), first);
+        assert_eq!(render(&first, &entries(&node(Ipv4Addr::new(172, 30, 99, 1)))), first);
         let later = format!("{first}10.0.0.9\tadded\n");
-        let second = render(&later, &entries(Ipv4Addr::new(10, 9, 8, 7)));
+        let second = render(&later, &entries(&node(Ipv4Addr::new(10, 9, 8, 7))));
         assert_eq!(second, later.replace("172.30.99.1", "10.9.8.7"));
         // A block without an end marker reaches to the end of the file.
         assert_eq!(render(&format!("a\n{BEGIN}\nold\n"), &[]), "a\n");
@@ -66,7 +71,7 @@ mod tests {
         let path = root.path().join("etc/hosts");
         fs::write(&path, ENGINES).unwrap();
         let inode = fs::metadata(&path).unwrap().ino();
-        let entries = entries(Ipv4Addr::new(172, 30, 99, 1));
+        let entries = entries(&node(Ipv4Addr::new(172, 30, 99, 1)));
         assert!(apply_at(root.path(), &entries).unwrap());
         assert!(!apply_at(root.path(), &entries).unwrap());
         let text = fs::read_to_string(&path).unwrap();

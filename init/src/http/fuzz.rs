@@ -40,6 +40,7 @@ fn site() -> (TempDir, Arc<Site>) {
     let site = Site {
         board,
         settings: ClusterSettings::default(),
+        node: Node::control_plane(&ClusterSettings::default()),
         kubeconfig_path: path("admin.conf"),
         docker_client_dir: path("docker"),
         logs_dir: path("logs"),

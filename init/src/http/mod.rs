@@ -31,7 +31,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::contract::ClusterSettings;
+use crate::contract::{ClusterSettings, Node};
 use crate::status::Board;
 use crate::token::Token;
 
@@ -58,6 +58,7 @@ pub(crate) struct Site {
     pub board: Board,
     /// What the cluster was made with.
     pub settings: ClusterSettings,
+    pub node: Node,
     /// kubeadm's kubeconfig, from which the one for callers is made.
     pub kubeconfig_path: PathBuf,
     /// Where `ca.pem`, `cert.pem` and `key.pem` of Docker clients are.

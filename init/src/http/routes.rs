@@ -84,7 +84,7 @@ async fn known(request: &Parts, site: &Site) -> Answer {
         endpoints::CLIENT_KEY => part(site, Part::ClientKey).await,
         endpoints::DOCKER_CLIENT => docker_client(site).await,
         endpoints::KUBERNETES_VERSION => text(StatusCode::OK, format!("{}\n", site.settings.kubernetes_version)),
-        endpoints::STATIC_IP => text(StatusCode::OK, format!("{}\n", site.settings.static_ip)),
+        endpoints::STATIC_IP => text(StatusCode::OK, format!("{}\n", site.node.addresses.ipv4)),
         endpoints::STATUS => status(request, site),
         endpoints::USAGE => usage(site).await,
         // The only one left of those that are known.
@@ -224,7 +224,7 @@ async fn docker_client(site: &Site) -> Answer {
 
 /// The API server's address as this caller can use it.
 fn caller_reached_us_as(request: &Parts, site: &Site) -> Server {
-    let fixed = Host::Ip(site.settings.static_ip.into());
+    let fixed = Host::Ip(site.node.addresses.ipv4.into());
     let mut hosts = request.headers.get_all(header::HOST).iter();
     let mut named = || match (request.uri.authority(), hosts.next(), hosts.next()) {
         (Some(authority), ..) => address::split_authority(authority.as_str()),

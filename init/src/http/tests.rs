@@ -32,6 +32,7 @@ fn site() -> (TempDir, Site) {
     let site = Site {
         board: Board::new(),
         settings: ClusterSettings::default(),
+        node: Node::control_plane(&ClusterSettings::default()),
         kubeconfig_path: directory.path().join("admin.conf"),
         docker_client_dir: directory.path().join("docker"),
         logs_dir,

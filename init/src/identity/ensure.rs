@@ -14,7 +14,7 @@ use super::record::{self, Record, seconds};
 use super::request::Request;
 use super::store::{link_kubelets_certificate, read, write_all};
 use super::{etcd, machine};
-use crate::contract::{ClusterSettings, paths};
+use crate::contract::{ClusterSettings, Node, paths};
 use crate::files::{remove, under};
 use crate::phases::chain;
 
@@ -38,6 +38,7 @@ const ALL_FILES: &[&str] = &[
 /// Facts about the container for which certificates are made.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
+    pub node: Node,
     /// The container's own addresses, without the cluster's.
     pub addresses: Vec<IpAddr>,
     pub hostname: String,
@@ -75,14 +76,14 @@ pub(crate) fn ensure_at(
     for shared in machine::apply_at(root) {
         tracing::warn!("{}", chain(&shared));
     }
-    let served = files::served(settings, &request.names, &place.addresses, &place.hostname);
+    let served = files::served(settings, &place.node, &request.names, &place.addresses, &place.hostname);
     let (mut record, outcome) = match record::read(root)? {
-        None => (make(root, settings, request, &served, place.now)?, Outcome::Made),
+        None => (make(root, place, request, &served)?, Outcome::Made),
         Some(record) if record.is_current(&served, place.now) => (record, Outcome::Kept),
-        Some(record) => (renew(root, settings, request, served, place.now, record)?, Outcome::Renewed),
+        Some(record) => (renew(root, place, request, served, record)?, Outcome::Renewed),
     };
     if !record.is_in_etcd {
-        etcd::fill(root, settings)?;
+        etcd::fill(root, &place.node)?;
         record.is_in_etcd = true;
         record::write(root, &record)?;
     }
@@ -95,8 +96,8 @@ pub(crate) fn ensure_at(
 /// [`IdentityError`]; the bake cannot continue.
 pub(crate) fn make_for_bake_at(root: &Path, settings: &ClusterSettings, place: &Place) -> Result<(), IdentityError> {
     let request = Request::default();
-    let served = files::served(settings, &[], &place.addresses, &place.hostname);
-    make(root, settings, &request, &served, place.now).map(drop)
+    let served = files::served(settings, &place.node, &[], &place.addresses, &place.hostname);
+    make(root, place, &request, &served).map(drop)
 }
 
 /// Removes all files of [`make_for_bake_at`] and those that kubeadm derived from them.
@@ -111,20 +112,16 @@ pub(crate) fn remove_at(root: &Path) -> Result<(), IdentityError> {
     Ok(())
 }
 
-fn make(
-    root: &Path,
-    settings: &ClusterSettings,
-    request: &Request,
-    served: &BTreeSet<String>,
-    now: SystemTime,
-) -> Result<Record, IdentityError> {
+fn make(root: &Path, place: &Place, request: &Request, served: &BTreeSet<String>) -> Result<Record, IdentityError> {
     // A boot that was killed earlier may have left some files.
     remove_at(root)?;
-    let validity = Validity::new(now, request.lifetime);
-    let authorities =
-        Authorities::make(request.authority.clone(), Validity::new(now, request.lifetime.max(SHORTEST_AUTHORITY)))?;
+    let validity = Validity::new(place.now, request.lifetime);
+    let authorities = Authorities::make(
+        request.authority.clone(),
+        Validity::new(place.now, request.lifetime.max(SHORTEST_AUTHORITY)),
+    )?;
     write_all(root, authorities.files()?)?;
-    write_all(root, authorities.leaves(settings, served, validity)?)?;
+    write_all(root, authorities.leaves(&place.node, served, validity)?)?;
     link_kubelets_certificate(root)?;
     let record = Record {
         fingerprint: hex(&Sha256::digest(&authorities.cluster.pair.certificate)),
@@ -139,15 +136,14 @@ fn make(
 
 fn renew(
     root: &Path,
-    settings: &ClusterSettings,
+    place: &Place,
     request: &Request,
     served: BTreeSet<String>,
-    now: SystemTime,
     record: Record,
 ) -> Result<Record, IdentityError> {
-    let validity = Validity::new(now, request.lifetime);
+    let validity = Validity::new(place.now, request.lifetime);
     let authorities = Authorities::load(|path| read(&under(root, path)))?;
-    write_all(root, authorities.leaves(settings, &served, validity)?)?;
+    write_all(root, authorities.leaves(&place.node, &served, validity)?)?;
     link_kubelets_certificate(root)?;
     let record = Record {
         served,
@@ -196,7 +192,12 @@ mod tests {
     }
 
     fn place(now: SystemTime) -> Place {
-        Place { addresses: vec!["172.17.0.2".parse().unwrap()], hostname: "a1b2c3".to_owned(), now }
+        Place {
+            node: Node::control_plane(&ClusterSettings::default()),
+            addresses: vec!["172.17.0.2".parse().unwrap()],
+            hostname: "a1b2c3".to_owned(),
+            now,
+        }
     }
 
     fn ensure(root: &Path, request: &Request, place: &Place) -> Outcome {

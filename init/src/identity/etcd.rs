@@ -7,7 +7,7 @@ use super::error::IdentityError;
 use super::files::{self, CLUSTER_CA, FRONT_PROXY_CA};
 use super::slots::{self, Slot, SlotError};
 use super::store::{read, write};
-use crate::contract::ClusterSettings;
+use crate::contract::Node;
 use crate::files::under;
 
 /// etcd's database, in which the bake left slots for the CAs.
@@ -15,12 +15,12 @@ pub(super) const DATABASE: &str = "/var/lib/etcd/member/snap/db";
 
 /// Fills the slots. Writes a new file instead of changing the old one in place, so that the database is never half filled.
 /// The first write to a file of the image would copy all of it anyway.
-pub(super) fn fill(root: &Path, settings: &ClusterSettings) -> Result<(), IdentityError> {
+pub(super) fn fill(root: &Path, node: &Node) -> Result<(), IdentityError> {
     let path = under(root, DATABASE);
     let fresh = path.with_extension("identity");
     let cluster_ca = read(&under(root, CLUSTER_CA.0))?;
     let front_proxy_ca = read(&under(root, FRONT_PROXY_CA.0))?;
-    let cluster_info = files::cluster_info(settings, &cluster_ca);
+    let cluster_info = files::cluster_info(node, &cluster_ca);
     let mut database = fs::read(&path).map_err(|source| IdentityError::Read { path: path.clone(), source })?;
     slots::fill(&mut database, |slot| match slot {
         Slot::ClusterCa => cluster_ca.clone(),

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::certificates::{Authority, CertificateError, Leaf, Pair, Usage, Validity, signing_key};
-use crate::contract::{ClusterSettings, names, paths, ports};
+use crate::contract::{ClusterSettings, Node, names, paths, ports};
 use crate::kubeadm;
 use crate::services::kubelet;
 
@@ -98,15 +98,15 @@ impl Authorities {
     /// Issues all certificates and returns their files. `served` are the names and addresses of the container.
     pub(super) fn leaves(
         &self,
-        settings: &ClusterSettings,
+        node: &Node,
         served: &BTreeSet<String>,
         validity: Validity,
     ) -> Result<Vec<File>, CertificateError> {
         let none = BTreeSet::new();
-        let node = names_of([names::CLUSTER], [IpAddr::V4(settings.static_ip)]);
-        let mut local = node.clone();
+        let node_name = node.name.as_str();
+        let mut local = names_of([node_name], [IpAddr::V4(node.addresses.ipv4)]);
         local.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
-        let node_user = format!("system:node:{}", names::CLUSTER);
+        let node_user = node.name.kubelet_user();
 
         let mut files = Vec::new();
         let mut issue = |authority: &Authority, name: &str, common_name, organization, names, usage| {
@@ -121,8 +121,8 @@ impl Authorities {
         let client = "kube-apiserver-kubelet-client";
         issue(cluster, "apiserver-kubelet-client", client, Some(ADMINS), &none, Usage::Client)?;
         issue(&self.front_proxy, "front-proxy-client", "front-proxy-client", None, &none, Usage::Client)?;
-        issue(etcd, "etcd/server", names::CLUSTER, None, &local, Usage::Both)?;
-        issue(etcd, "etcd/peer", names::CLUSTER, None, &local, Usage::Both)?;
+        issue(etcd, "etcd/server", node_name, None, &local, Usage::Both)?;
+        issue(etcd, "etcd/peer", node_name, None, &local, Usage::Both)?;
         issue(etcd, "etcd/healthcheck-client", "kube-etcd-healthcheck-client", None, &none, Usage::Client)?;
         issue(etcd, "apiserver-etcd-client", "kube-apiserver-etcd-client", None, &none, Usage::Client)?;
 
@@ -140,7 +140,7 @@ impl Authorities {
                 "client-certificate-data": STANDARD.encode(pair.certificate),
                 "client-key-data": STANDARD.encode(pair.key),
             });
-            files.push(secret(path, &self.kubeconfig(settings, user, &user_data)));
+            files.push(secret(path, &self.kubeconfig(node, user, &user_data)));
         }
 
         // kubelet renews its certificate itself. Its store needs a link to the current file (client-go:
@@ -148,7 +148,7 @@ impl Authorities {
         let pair = client(&node_user, Some("system:nodes"))?;
         files.push(secret(kubelet::CLIENT_CERTIFICATE, &(pair.certificate + &pair.key)));
         let user_data = json!({ "client-certificate": kubelet::CLIENT_LINK, "client-key": kubelet::CLIENT_LINK });
-        files.push(secret("/etc/kubernetes/kubelet.conf", &self.kubeconfig(settings, &node_user, &user_data)));
+        files.push(secret("/etc/kubernetes/kubelet.conf", &self.kubeconfig(node, &node_user, &user_data)));
         let leaf =
             Leaf { common_name: &node_user, organization: Some("system:nodes"), names: &local, usage: Usage::Server };
         let pair = self.cluster.issue(&leaf, validity)?;
@@ -167,13 +167,13 @@ impl Authorities {
         Ok(files)
     }
 
-    fn kubeconfig(&self, settings: &ClusterSettings, user: &str, user_data: &Value) -> String {
+    fn kubeconfig(&self, node: &Node, user: &str, user_data: &Value) -> String {
         let cluster = names::CLUSTER;
         let context = format!("{user}@{cluster}");
         yaml(&json!({
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{ "name": cluster, "cluster": server(settings, &self.cluster.pair.certificate) }],
+            "clusters": [{ "name": cluster, "cluster": server(node, &self.cluster.pair.certificate) }],
             "contexts": [{ "name": context, "context": { "cluster": cluster, "user": user } }],
             "current-context": context,
             "users": [{ "name": user, "user": user_data }],
@@ -182,21 +182,21 @@ impl Authorities {
 }
 
 /// The kubeconfig in the public ConfigMap `kube-public/cluster-info` (kubeadm's `phases/bootstraptoken/clusterinfo`).
-pub(super) fn cluster_info(settings: &ClusterSettings, authority: &str) -> String {
+pub(super) fn cluster_info(node: &Node, authority: &str) -> String {
     yaml(&json!({
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{ "name": "", "cluster": server(settings, authority) }],
+        "clusters": [{ "name": "", "cluster": server(node, authority) }],
         "contexts": null,
         "current-context": "",
         "users": null,
     }))
 }
 
-fn server(settings: &ClusterSettings, authority: &str) -> Value {
+fn server(node: &Node, authority: &str) -> Value {
     json!({
         "certificate-authority-data": STANDARD.encode(authority),
-        "server": format!("https://{}:{}", settings.static_ip, ports::API),
+        "server": format!("https://{}:{}", node.addresses.ipv4, ports::API),
     })
 }
 
@@ -221,6 +221,7 @@ fn names_of<const N: usize, const A: usize>(names: [&str; N], addresses: [IpAddr
 /// of the user's request, and those of this container.
 pub(super) fn served(
     settings: &ClusterSettings,
+    node: &Node,
     requested: &[String],
     addresses: &[IpAddr],
     hostname: &str,
@@ -228,13 +229,13 @@ pub(super) fn served(
     // As in kubeadm's certificate (`cmd/kubeadm/app/util/pkiutil`: `GetAPIServerAltNames`).
     let mut served = names_of(
         [
-            names::CLUSTER,
+            node.name.as_str(),
             "kubernetes",
             "kubernetes.default",
             "kubernetes.default.svc",
             "kubernetes.default.svc.cluster.local",
         ],
-        [IpAddr::V4(settings.static_ip), IpAddr::V4(settings.api_service_ip())],
+        [IpAddr::V4(node.addresses.ipv4), IpAddr::V4(settings.api_service_ip())],
     );
     served.extend(kubeadm::configuration::cert_sans(settings));
     served.extend(requested.iter().cloned());
@@ -256,15 +257,16 @@ mod tests {
     #[test]
     fn an_identity_is_complete_and_only_root_reads_its_secrets() {
         let settings = ClusterSettings::default();
+        let node = Node::control_plane(&settings);
         let validity = Validity::new(SystemTime::now(), Duration::from_secs(3600));
         let authorities = Authorities::make(None, validity).unwrap();
-        let served = served(&settings, &["mine.example".to_owned()], &["172.17.0.2".parse().unwrap()], "a1b2c3");
+        let served = served(&settings, &node, &["mine.example".to_owned()], &["172.17.0.2".parse().unwrap()], "a1b2c3");
         for name in ["kubernetes", "docker", "10.96.0.1", "172.30.99.1", "172.17.0.2", "a1b2c3", "mine.example", "::1"]
         {
             assert!(served.contains(name), "{name}");
         }
         let mut files = authorities.files().unwrap();
-        files.extend(authorities.leaves(&settings, &served, validity).unwrap());
+        files.extend(authorities.leaves(&node, &served, validity).unwrap());
         let paths: BTreeSet<_> = files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths.len(), files.len(), "no file is written twice");
         for file in &files {
@@ -281,14 +283,14 @@ mod tests {
         assert_eq!(cluster.server, "https://172.30.99.1:8443");
         assert!(STANDARD.decode(&user.client_key_data).unwrap().starts_with(b"-----BEGIN PRIVATE KEY-----"));
         assert!(
-            cluster_info(&settings, &authorities.cluster.pair.certificate)
-                .contains(&cluster.certificate_authority_data)
+            cluster_info(&node, &authorities.cluster.pair.certificate).contains(&cluster.certificate_authority_data)
         );
     }
 
     #[test]
     fn invalid_host_names_stay_out_of_certificates() {
-        let served = served(&ClusterSettings::default(), &[], &[], "not a name");
+        let settings = ClusterSettings::default();
+        let served = served(&settings, &Node::control_plane(&settings), &[], &[], "not a name");
         assert!(!served.contains("not a name"));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::patches;
-use crate::contract::{CERT_LIFETIME, ClusterSettings, names, paths, ports};
+use crate::contract::{CERT_LIFETIME, ClusterSettings, Node, names, paths, ports};
 use crate::services::kubelet;
 
 /// Names and addresses in every API server certificate, so that the served kubeconfig verifies under the names that CI
@@ -23,8 +23,8 @@ pub(crate) fn cert_sans(settings: &ClusterSettings) -> BTreeSet<String> {
 ///
 /// # Errors
 /// When a document cannot be written as YAML, which no valid settings cause.
-pub(crate) fn documents(settings: &ClusterSettings) -> Result<String, serde_yaml::Error> {
-    let documents = [init(settings), cluster(settings), kubelet_configuration(settings), kube_proxy()];
+pub(crate) fn documents(settings: &ClusterSettings, node: &Node) -> Result<String, serde_yaml::Error> {
+    let documents = [init(node), cluster(settings), kubelet_configuration(settings), kube_proxy()];
     let mut stream = String::new();
     for document in &documents {
         stream.push_str("---\n");
@@ -33,14 +33,14 @@ pub(crate) fn documents(settings: &ClusterSettings) -> Result<String, serde_yaml
     Ok(stream)
 }
 
-fn init(settings: &ClusterSettings) -> Value {
+fn init(node: &Node) -> Value {
     json!({
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "InitConfiguration",
         "patches": { "directory": patches::DIRECTORY },
-        "localAPIEndpoint": { "advertiseAddress": settings.static_ip, "bindPort": ports::API },
+        "localAPIEndpoint": { "advertiseAddress": node.addresses.ipv4, "bindPort": ports::API },
         "nodeRegistration": {
-            "name": names::CLUSTER,
+            "name": node.name,
             "criSocket": format!("unix://{}", paths::CONTAINERD_SOCKET),
             // Every image is in the store already. A pull could fail, or replace one.
             "imagePullPolicy": "Never",
@@ -49,8 +49,8 @@ fn init(settings: &ClusterSettings) -> Value {
             // The name is set even where it equals the bake's host name. At boot the container's host name is the user's
             // choice, and kubelet would look for a node of that name.
             "kubeletExtraArgs": [
-                { "name": "node-ip", "value": settings.static_ip },
-                { "name": "hostname-override", "value": names::CLUSTER },
+                { "name": "node-ip", "value": node.addresses.ipv4 },
+                { "name": "hostname-override", "value": node.name },
             ],
         },
     })
@@ -168,7 +168,7 @@ mod tests {
             cert_sans: vec!["ci.example".to_owned(), "docker".to_owned()],
             ..ClusterSettings::default()
         };
-        let stream = documents(&settings).unwrap();
+        let stream = documents(&settings, &Node::control_plane(&settings)).unwrap();
         let documents: Vec<Value> = stream
             .split("---\n")
             .filter(|part| !part.trim().is_empty())

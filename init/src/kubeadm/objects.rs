@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::contract::{ClusterSettings, names, ports};
+use crate::contract::{Node, names, ports};
 
 /// Returns the fields of CoreDNS' Deployment that differ from kubeadm's, for a server-side apply. There is one replica, as
 /// there is one node. The readiness probe runs every second instead of every ten. CoreDNS connects to the API server at
 /// the node's address: the service's address refuses connections until kube-proxy has written its rules, after which
 /// CoreDNS would back off for seconds.
 #[must_use]
-pub(crate) fn coredns_deployment(settings: &ClusterSettings) -> Value {
+pub(crate) fn coredns_deployment(node: &Node) -> Value {
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -20,7 +20,7 @@ pub(crate) fn coredns_deployment(settings: &ClusterSettings) -> Value {
                 "name": "coredns",
                 "readinessProbe": { "periodSeconds": 1 },
                 "env": [
-                    { "name": "KUBERNETES_SERVICE_HOST", "value": settings.static_ip },
+                    { "name": "KUBERNETES_SERVICE_HOST", "value": node.addresses.ipv4 },
                     { "name": "KUBERNETES_SERVICE_PORT", "value": ports::API.to_string() },
                 ],
             }] } },

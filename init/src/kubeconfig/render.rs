@@ -12,7 +12,8 @@ impl Kubeconfig {
     /// The same credentials under our names, for callers who reach the API server as `server`.
     pub(crate) fn for_callers(&self, server: &Server) -> Result<Self, KubeconfigError> {
         let (cluster, user) = self.current()?;
-        let name = names::CLUSTER.to_owned();
+        let name = names::CLUSTER.to_string();
+        let user_name = names::USER.to_string();
         Ok(Self {
             api_version: "v1".to_owned(),
             kind: "Config".to_owned(),
@@ -27,10 +28,10 @@ impl Kubeconfig {
             }],
             contexts: vec![NamedContext {
                 name: name.clone(),
-                context: Context { cluster: name.clone(), user: name.clone() },
+                context: Context { cluster: name.clone(), user: user_name.clone() },
             }],
-            current_context: name.clone(),
-            users: vec![NamedUser { name, user: user.clone() }],
+            current_context: name,
+            users: vec![NamedUser { name: user_name, user: user.clone() }],
         })
     }
 }

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use crate::contract::ClusterSettings;
+use crate::contract::{ClusterSettings, Node};
 
 /// The addresses and routes that [`attach`](super::attach()) adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,10 +17,11 @@ pub(crate) struct Plan {
     pub must_reach: Vec<Ipv4Addr>,
 }
 
-impl From<&ClusterSettings> for Plan {
-    fn from(settings: &ClusterSettings) -> Self {
+impl Plan {
+    #[must_use]
+    pub(crate) fn new(settings: &ClusterSettings, node: &Node) -> Self {
         Self {
-            static_ip: settings.static_ip,
+            static_ip: node.addresses.ipv4,
             service_subnet: settings.service_subnet,
             pod_subnet: settings.pod_subnet,
             must_reach: Vec::new(),

@@ -14,10 +14,11 @@ use super::error::NetError;
 use super::plan::Plan;
 use super::snapshot::{LOOPBACK, Route, Snapshot, Uplink};
 use crate::cni::interfaces;
-use crate::contract::ClusterSettings;
+use crate::contract::{ClusterSettings, Node};
 
 fn plan() -> Plan {
-    Plan::from(&ClusterSettings::default())
+    let settings = ClusterSettings::default();
+    Plan::new(&settings, &Node::control_plane(&settings))
 }
 
 fn route(destination: &str, gateway: Option<&str>, interface: &str) -> Route {

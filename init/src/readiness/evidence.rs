@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::inventory::{Entry, Inventory};
 use super::objects::{Condition, EndpointSlice, Lease, Metadata, Name, Node, Object, Pod, Workload};
+use crate::contract::names::NodeName;
 
 /// The lease is renewed every 10 s (a quarter of its 40 s: `pkg/kubelet/kubelet.go`, `nodeLeaseRenewIntervalFraction`).
 /// Two renewals may get lost before kubelet is held to be gone.
@@ -137,6 +138,8 @@ pub(super) struct Evidence {
     now: (Instant, SystemTime),
     /// What the image brings; without it (while it is being baked) everything there is counts.
     inventory: Option<Inventory>,
+    /// The node whose control plane must run.
+    node: NodeName,
     /// What the API server's `/readyz` said last: none before the first answer.
     pub(super) api: Option<Result<(), String>>,
     /// The lease's last renewal in this boot, and when it was seen.
@@ -152,12 +155,13 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    pub(super) fn new((begun, boot): (Instant, SystemTime), inventory: Option<Inventory>) -> Self {
+    pub(super) fn new((begun, boot): (Instant, SystemTime), inventory: Option<Inventory>, node: NodeName) -> Self {
         Self {
             boot,
             begun,
             now: (begun, boot),
             inventory,
+            node,
             api: None,
             lease: None,
             nodes: None,
@@ -306,7 +310,7 @@ impl Evidence {
     }
 
     fn static_pods(&self) -> BTreeSet<Entry> {
-        let mut entries = Inventory::control_plane();
+        let mut entries = Inventory::control_plane(&self.node);
         match &self.inventory {
             Some(inventory) => entries.extend(inventory.static_pods.iter().cloned()),
             None => {
@@ -423,6 +427,7 @@ fn condition<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Conditio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::names;
     use serde_json::{Value, json};
 
     const BOOT: &str = "2026-11-22T10:00:00.500Z";
@@ -482,11 +487,12 @@ mod tests {
 
     /// Everything there, with an inventory of one Deployment and the control plane.
     fn complete(now: Instant) -> Evidence {
-        let mut inventory = Inventory { static_pods: Inventory::control_plane(), ..Inventory::default() };
+        let mut inventory =
+            Inventory { static_pods: Inventory::control_plane(&names::CONTROL_PLANE), ..Inventory::default() };
         inventory.workloads.insert(Entry::new("Deployment", &deployment(1).metadata));
         inventory.services.extend(service_of(&slice("10.244.0.5", true)));
         let boot = humantime::parse_rfc3339(BOOT).unwrap();
-        let mut evidence = Evidence::new((now, boot), Some(inventory));
+        let mut evidence = Evidence::new((now, boot), Some(inventory), names::CONTROL_PLANE);
         evidence.at(now + MINUTE, boot + MINUTE);
         evidence.api = Some(Ok(()));
         evidence.learn_lease(&lease("2026-11-22T10:00:03.123456Z"), now);
@@ -495,7 +501,7 @@ mod tests {
             "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
         });
         learn(&mut evidence.nodes, Change::Listed(vec![serde_json::from_value(node).unwrap()]));
-        for entry in Inventory::control_plane() {
+        for entry in Inventory::control_plane(&names::CONTROL_PLANE) {
             put(&mut evidence, pod(&entry.name, &json!({}), AFTER, true));
         }
         put(&mut evidence, coredns(AFTER, true));

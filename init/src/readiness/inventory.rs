@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::objects::{Metadata, Pod};
-use crate::contract::names;
+use crate::contract::names::NodeName;
 use crate::pods::control_plane::{CONTROL_PLANE, NAMESPACE};
 
 /// The file's content.
@@ -77,13 +77,13 @@ impl Inventory {
     }
 
     /// The static pods that every cluster has, whatever else it runs.
-    pub(super) fn control_plane() -> BTreeSet<Entry> {
+    pub(super) fn control_plane(node: &NodeName) -> BTreeSet<Entry> {
         CONTROL_PLANE
             .iter()
             .map(|pod| Entry {
                 kind: "Pod".to_owned(),
                 namespace: NAMESPACE.to_owned(),
-                name: pod.pod_name(names::CLUSTER),
+                name: pod.pod_name(node.as_str()),
             })
             .collect()
     }

@@ -18,7 +18,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::api::{Client, WatchKind};
-use crate::contract::{ClusterSettings, names};
+use crate::contract::ClusterSettings;
+use crate::contract::names::NodeName;
 use crate::phases::{BoxError, chain};
 use crate::status::{Board, ComponentState, Readiness, Status};
 use evidence::{Change, Evidence, Question, WorkloadKind, learn};
@@ -60,7 +61,7 @@ pub(crate) struct Scope {
 }
 
 /// Follows the cluster until the future is dropped.
-pub(crate) async fn follow(client: Client, settings: &ClusterSettings, scope: Scope, board: &Board) {
+pub(crate) async fn follow(client: Client, settings: &ClusterSettings, node: &NodeName, scope: Scope, board: &Board) {
     let (sender, mut news) = mpsc::channel(64);
     // Lists wait for a ready API server, questions for everything that is watched: what is asked too early costs the
     // very processor time that the answer waits for.
@@ -71,7 +72,7 @@ pub(crate) async fn follow(client: Client, settings: &ClusterSettings, scope: Sc
     let ask = |question| ask_again(question, &askable, ask_wanted.clone(), sender.clone());
     let list = Lists { client: &client, wanted: list_wanted, sender: sender.clone() };
     let workloads = |kind: WorkloadKind| list.follow(kind.path().to_owned(), move |item| News::Workload(kind, item));
-    let of_node = |path: &str| format!("{path}?fieldSelector=metadata.name={}", names::CLUSTER);
+    let of_node = |path: &str| format!("{path}?fieldSelector=metadata.name={node}");
 
     let collect = async {
         tokio::join!(
@@ -92,7 +93,7 @@ pub(crate) async fn follow(client: Client, settings: &ClusterSettings, scope: Sc
         )
     };
     let judge = async {
-        let mut evidence = Evidence::new(scope.boot, scope.inventory);
+        let mut evidence = Evidence::new(scope.boot, scope.inventory, node.clone());
         let mut steady = Steady::default();
         let mut daemons = board.subscribe();
         let mut again = None;
@@ -148,8 +149,8 @@ pub(crate) async fn follow(client: Client, settings: &ClusterSettings, scope: Sc
 ///
 /// # Errors
 /// When the API server does not list it.
-pub(crate) async fn take_inventory(client: &Client) -> Result<Inventory, BoxError> {
-    let mut evidence = Evidence::new((Instant::now(), SystemTime::UNIX_EPOCH), None);
+pub(crate) async fn take_inventory(client: &Client, node: &NodeName) -> Result<Inventory, BoxError> {
+    let mut evidence = Evidence::new((Instant::now(), SystemTime::UNIX_EPOCH), None, node.clone());
     learn(&mut evidence.pods, Change::Listed(client.get::<List<Pod>>(PODS).await?.items));
     learn(&mut evidence.slices, Change::Listed(client.get::<List<EndpointSlice>>(SLICES).await?.items));
     for kind in WorkloadKind::ALL {

@@ -59,7 +59,7 @@ impl<'a> BuildContainer<'a> {
             // An argument instead of a variable, which a commit would keep.
             command: vec![recipe.role.to_owned(), "--events=json".to_owned()],
             labels: vec![(labels::BUILD.to_owned(), process)],
-            hostname: Some(names::CLUSTER.to_owned()),
+            hostname: Some(names::CONTROL_PLANE.to_string()),
             network: context.settings.container.network.clone(),
             pull: Some("never".to_owned()),
             ..ContainerSpec::new(recipe.from)
