@@ -361,14 +361,14 @@ fn a_build_streams_its_progress_and_can_be_cancelled() {
     build.tags = vec![image.name().to_owned()];
     build.args = vec![("NAME".into(), "file".into())];
     build.labels = vec![("a".into(), "b".into())];
-    let mut json = 0;
+    let mut steps = 0;
     engine
         .stream(&build, |line| {
-            json += usize::from(serde_json::from_str::<serde_json::Value>(line.text).is_ok());
+            steps += usize::from(line.text.starts_with('#') || line.text.starts_with("STEP"));
             ControlFlow::Continue(())
         })
         .unwrap();
-    assert!(json > 0);
+    assert!(steps > 0);
     assert_eq!(engine.image(image.name()).unwrap().unwrap().labels["a"], "b");
 
     let base = base_image::for_tests(&engine);
