@@ -189,7 +189,7 @@ impl HostContext {
         if files.is_empty() {
             return Ok(None);
         }
-        let directory = Path::new(paths::HANDED_ON);
+        let directory = Path::new(paths::HOST_CONTEXT);
         let mut archive = PrivateTar::default();
         archive.directory(directory)?;
         for (name, text) in files {
@@ -237,7 +237,7 @@ impl HostContext {
 
 /// The path of a file in the container.
 fn place(file: &str) -> String {
-    format!("{}/{file}", paths::HANDED_ON)
+    format!("{}/{file}", paths::HOST_CONTEXT)
 }
 
 fn short(parts: &[&str]) -> String {

@@ -170,7 +170,7 @@ fn told_by_up(registry: &Registry, network: &Network, image: &str) -> Result<()>
         // A line in the middle of it, as it stands in the bundle.
         let line = other.certificate.lines().nth(2).context("a certificate has lines")?;
         cluster.node(&["grep", "--quiet", "--fixed-strings", line, "/etc/ssl/certs/ca-certificates.crt"])?;
-        let listing = ["find", paths::HANDED_ON, "-type", "f", "-printf", "%f %m %U\\n"];
+        let listing = ["find", paths::HOST_CONTEXT, "-type", "f", "-printf", "%f %m %U\\n"];
         let listing = cluster.node(&listing)?;
         let mut files: Vec<&str> = listing.lines().collect();
         files.sort_unstable();

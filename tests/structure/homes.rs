@@ -35,7 +35,7 @@ const HOMES: [Home; 10] = [
     Home {
         scope: "builder/src/",
         names: &[Flag("--publish"), Flag("--privileged"), Flag("--volumes-from"), Flag("--label")],
-        homes: &["builder/src/host/", "builder/src/install/", "builder/src/settings/"],
+        homes: &["builder/src/engine/command/", "builder/src/install/", "builder/src/settings/"],
     },
     // Data: nothing is started, waited for, read or written.
     Home { scope: "init/src/services/", names: &BEHAVIOUR, homes: &[] },

@@ -19,9 +19,7 @@ pub enum Error {
     /// The Docker API did not become ready.
     #[error("the Docker API in `{container}` is not ready after {}{}", seconds(*.after), log_text(.log))]
     Docker {
-        /// The container.
         container: String,
-        /// The bound.
         after: Duration,
         /// The end of its log.
         log: String,
@@ -38,16 +36,10 @@ pub enum Error {
     },
     /// The container is gone, or the engine does not say where it answers.
     #[error("the engine does not say where port {port} of `{container}` is published")]
-    NotPublished {
-        /// The container.
-        container: String,
-        /// Its port.
-        port: u16,
-    },
+    NotPublished { container: String, port: u16 },
     /// The container ended while it should have been running.
     #[error("the container `{container}` ended with status {code} after it was ready{}", log_text(.log))]
     Ended {
-        /// The container.
         container: String,
         /// Its exit code.
         code: i64,
@@ -57,7 +49,6 @@ pub enum Error {
     /// The container did not end in order.
     #[error("`docker stop {container}` ended it with status {code} and not with 0{}", log_text(.log))]
     Stopped {
-        /// The container.
         container: String,
         /// Its exit code.
         code: i64,
@@ -67,27 +58,21 @@ pub enum Error {
     /// The container does not report what it used.
     #[error("ask `{container}` what it used")]
     Usage {
-        /// The container.
         container: String,
-        /// Why not.
         #[source]
         source: http::Error,
     },
     /// The report of the usage is not the JSON that it should be.
     #[error("failed to parse what `{container}` reports of its usage (status {status})")]
     StrangeUsage {
-        /// The container.
         container: String,
-        /// HTTP status.
         status: u16,
-        /// Why not.
         #[source]
         source: serde_json::Error,
     },
     /// The sizes of the volumes are missing.
     #[error("`du` in `{container}` does not say how large {path} is")]
     NoSize {
-        /// The container.
         container: String,
         /// The volume's path.
         path: String,

@@ -241,7 +241,7 @@ mod tests {
             Timeline {
                 title: "a<b> & \"c\"".to_owned(),
                 ready_ms: None,
-                phases: vec![phase("a phase that never ends and has a name that nobody wants to read", 0, None)],
+                phases: vec![phase("a phase that never ends and whose name is longer than its column", 0, None)],
                 milestones: vec![milestone("<script>", 800)],
             },
         ];

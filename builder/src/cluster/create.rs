@@ -52,7 +52,7 @@ pub(super) fn create(
     labels.extend(token.map(|_| (labels::GUARD.to_owned(), "token".to_owned())));
     let marks = options.host_context.marks(settings);
     if !marks.is_empty() {
-        labels.push((labels::HANDED_ON.to_owned(), serde_json::to_string(&marks).unwrap_or_default()));
+        labels.push((labels::HOST_CONTEXT.to_owned(), serde_json::to_string(&marks).unwrap_or_default()));
     }
     let token = token.map(|token| (kubake_contract::env::TOKEN.to_owned(), token.expose().to_owned()));
     let spec = ContainerSpec {

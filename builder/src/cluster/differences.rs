@@ -20,7 +20,7 @@ pub(super) fn warn_if_other(
 ) {
     warn_if_replaced(engine, settings, node, printer);
     warn_if_open(settings, node, options, printer);
-    warn_if_not_told(settings, node, options, printer);
+    warn_if_not_passed_on(settings, node, options, printer);
 }
 
 fn warn_if_replaced(engine: &Engine, settings: &Settings, node: &HostedNode, printer: &Printer) {
@@ -32,7 +32,7 @@ fn warn_if_replaced(engine: &Engine, settings: &Settings, node: &HostedNode, pri
     }
 }
 
-/// A token that comes too late guards nothing, and whoever gave it believes that it does.
+/// A token given after the container was created guards nothing, so a silent success would mislead the user.
 fn warn_if_open(settings: &Settings, node: &HostedNode, options: Options<'_>, printer: &Printer) {
     if options.token.is_some() && !node.labels.contains_key(labels::GUARD) {
         printer.warn(format_args!("`{}` was made without a token: its credentials are open", settings.name));
@@ -40,9 +40,10 @@ fn warn_if_open(settings: &Settings, node: &HostedNode, options: Options<'_>, pr
     }
 }
 
-/// What a container is told at its making it is not told later, and whoever asks for it now believes that it is.
-fn warn_if_not_told(settings: &Settings, node: &HostedNode, options: Options<'_>, printer: &Printer) {
-    let missing = untold(options.host_context.marks(settings), node.labels.get(labels::HANDED_ON).map(String::as_str));
+/// An existing container gets no new host context, so a silent success would mislead the user.
+fn warn_if_not_passed_on(settings: &Settings, node: &HostedNode, options: Options<'_>, printer: &Printer) {
+    let missing =
+        not_passed_on(options.host_context.marks(settings), node.labels.get(labels::HOST_CONTEXT).map(String::as_str));
     if !missing.is_empty() {
         let name = &settings.name;
         printer.warn(format_args!("`{name}` was made without these, or with others: {}", missing.join(", ")));
@@ -51,7 +52,7 @@ fn warn_if_not_told(settings: &Settings, node: &HostedNode, options: Options<'_>
 }
 
 /// What is asked for now and was not, or not so, when the container got its label.
-fn untold(asked: BTreeMap<String, String>, label: Option<&str>) -> Vec<String> {
+fn not_passed_on(asked: BTreeMap<String, String>, label: Option<&str>) -> Vec<String> {
     let made: BTreeMap<String, String> = label.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     asked.into_iter().filter(|(name, value)| made.get(name) != Some(value)).map(|(name, _)| name).collect()
 }
@@ -67,9 +68,9 @@ mod tests {
         };
         let asked = map(&[("memory", "4g"), ("registriesFile", "0a"), ("cpus", "2")]);
         let label = serde_json::to_string(&map(&[("memory", "4g"), ("registriesFile", "0b")])).unwrap();
-        assert_eq!(untold(asked.clone(), Some(&label)), ["cpus", "registriesFile"]);
-        assert_eq!(untold(asked.clone(), None).len(), 3);
-        assert_eq!(untold(asked.clone(), Some(&serde_json::to_string(&asked).unwrap())), [""; 0]);
-        assert_eq!(untold(BTreeMap::new(), Some(&label)), [""; 0], "what is not asked for now is no matter");
+        assert_eq!(not_passed_on(asked.clone(), Some(&label)), ["cpus", "registriesFile"]);
+        assert_eq!(not_passed_on(asked.clone(), None).len(), 3);
+        assert_eq!(not_passed_on(asked.clone(), Some(&serde_json::to_string(&asked).unwrap())), [""; 0]);
+        assert_eq!(not_passed_on(BTreeMap::new(), Some(&label)), [""; 0], "what is not asked for now is no matter");
     }
 }

@@ -14,7 +14,6 @@ use crate::settings::Cpus;
 /// Why a cluster is not up, or not down.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// Host ports.
     #[error(transparent)]
     Ports(#[from] ports::Error),
     /// The image cannot be made.
@@ -40,30 +39,18 @@ pub enum Error {
     Image {
         /// What was to be done with an image.
         action: String,
-        /// Why not.
         #[source]
         source: RunError,
     },
     /// Another container has the name.
     #[error("a container named `{name}` exists, and it was not created by kubake")]
-    Foreign {
-        /// The name.
-        name: String,
-    },
+    Foreign { name: String },
     /// The container is in a state that is not ours to end.
     #[error("the container `{name}` is {status}")]
-    State {
-        /// Its name.
-        name: String,
-        /// Its status.
-        status: String,
-    },
+    State { name: String, status: String },
     /// The image is gone right after it was made.
     #[error("the image `{image}` is gone again; does another program remove images?")]
-    NoImage {
-        /// The image.
-        image: String,
-    },
+    NoImage { image: String },
     /// More processors than there are.
     #[error("{cpus} processors were asked for, and the engine's machine has {there}")]
     TooManyCpus {
@@ -78,30 +65,19 @@ pub enum Error {
     /// The image was baked with other settings than those that were asked for.
     #[error("`{image}` was baked with other settings:{}", bake::differences_text(.different))]
     OtherSettings {
-        /// The image.
         image: String,
         /// What differs: key, wanted, baked.
         different: Vec<(String, String, String)>,
     },
     /// The engine does not say where the status port is.
     #[error("the engine does not say where port {port} of `{name}` is published")]
-    NotPublished {
-        /// The container.
-        name: String,
-        /// Its port.
-        port: u16,
-    },
+    NotPublished { name: String, port: u16 },
     /// The cluster is ready and does not answer.
     #[error("fetch the kubeconfig")]
     Config(#[source] http::Error),
     /// The cluster is ready and refuses.
     #[error("fetch the kubeconfig: the cluster answers {status}: {body}")]
-    ConfigStatus {
-        /// HTTP status.
-        status: u16,
-        /// The answer.
-        body: String,
-    },
+    ConfigStatus { status: u16, body: String },
 }
 
 impl Advice for Error {

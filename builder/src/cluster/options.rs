@@ -12,10 +12,10 @@ pub(crate) struct Options<'a> {
     pub retain: bool,
     /// Make the cluster's context the current one.
     pub set_context: bool,
-    /// Guards the container's credentials and logs; none leaves them open to whoever reaches the port.
+    /// Guards the container's credentials and logs; without one, everyone who reaches the port can read them.
     pub token: Option<&'a Token>,
     /// What hooks get if there is something to bake.
     pub hook_secrets: &'a HookSecrets,
-    /// What a new container is told of this machine's surroundings.
+    /// Proxies, registries and certificate authorities of this machine, passed to a new container.
     pub host_context: &'a HostContext,
 }

@@ -17,27 +17,22 @@ pub enum Error {
     /// Another program listens there.
     #[error("host port {port} on {ip} ({setting}) is already in use")]
     InUse {
-        /// The address.
         ip: IpAddr,
-        /// The port.
         port: u16,
         /// Which setting wants it.
         setting: String,
-        /// Its flag.
-        flag: &'static str,
+        key: Key,
     },
     /// The host has no such address.
     #[error("this machine has no address {ip} ({setting})")]
     NoAddress {
-        /// The address.
         ip: IpAddr,
         /// Which setting wants it.
         setting: String,
     },
     /// No port at all.
-    #[error("find a free port on {ip} ({setting})")]
+    #[error("no free port found on {ip} ({setting})")]
     NoneFree {
-        /// The address.
         ip: IpAddr,
         /// Which setting wants it.
         setting: String,
@@ -50,14 +45,14 @@ pub enum Error {
 impl Advice for Error {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::InUse { flag, port, .. } => Some(match *flag {
-                "--publish" => {
-                    format!("end what listens there (`ss -ltnp 'sport = :{port}'`), or publish on another port")
-                }
-                flag => format!(
-                    "end what listens there (`ss -ltnp 'sport = :{port}'`), or take a free one with `{flag} auto`"
-                ),
-            }),
+            Self::InUse { key, port, .. } => {
+                let listener = format!("`ss -ltnp 'sport = :{port}'`");
+                Some(if *key == Key::EXTRA_PORTS {
+                    format!("end what listens there ({listener}), or publish on another port")
+                } else {
+                    format!("end what listens there ({listener}), or take a free one with `{} auto`", flag(*key))
+                })
+            }
             _ => None,
         }
     }
@@ -131,7 +126,7 @@ fn hold(key: Key, ip: IpAddr, port: Option<u16>, protocol: Protocol) -> Result<(
     match (bound, port) {
         (Ok((port, held)), _) => Ok((Some(port), Some(held))),
         (Err(error), Some(port)) if error.kind() == io::ErrorKind::AddrInUse => {
-            Err(Error::InUse { ip, port, setting, flag: flag(key) })
+            Err(Error::InUse { ip, port, setting, key })
         }
         (Err(error), _) if error.kind() == io::ErrorKind::AddrNotAvailable => Err(Error::NoAddress { ip, setting }),
         // Below 1024 for example: the engine, which is root, can have what we cannot even try.
@@ -154,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_told_with_its_setting() {
+    fn a_taken_port_is_reported_with_its_setting() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
         let error = choose(&wanted(HostPort::local(port), auto()), true).unwrap_err();
@@ -179,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_somebody_else() {
+    fn an_address_that_this_machine_does_not_have() {
         let error = choose(&wanted(HostPort::parse("192.0.2.1:8443").unwrap(), auto()), true).unwrap_err();
         assert!(matches!(error, Error::NoAddress { .. }), "{error}");
     }

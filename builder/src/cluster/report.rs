@@ -24,7 +24,6 @@ pub(crate) struct Port {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Cluster {
-    /// Its name.
     pub name: String,
     /// The container's id.
     pub container_id: String,
@@ -38,7 +37,6 @@ pub(crate) struct Cluster {
     pub server: Option<String>,
     /// The kubeconfig that has its context; none where none was to be written.
     pub kubeconfig: Option<PathBuf>,
-    /// The context.
     pub context: String,
     /// Whether the context is the current one.
     pub current: bool,

@@ -69,7 +69,7 @@ pub(crate) fn up(
     };
 
     let outcome = reach_when_ready(&host, &id, settings, options.token, already_running, printer);
-    // From here on the cluster is of use, whatever happens to the kubeconfig.
+    // From here on the cluster is usable, even if the kubeconfig cannot be written.
     if let Some(pending) = pending {
         match &outcome {
             Err(error) if !options.retain || error.is_interrupted() => drop(pending),
@@ -141,7 +141,7 @@ fn reach_when_ready(
     let node = host.find(id)?.ok_or_else(gone)?;
     let http = match host.reach(&node, kubake_contract::ports::HTTP) {
         Some((address, port)) => Server::new(&address, port),
-        // A container that has ended has no ports, and its end is what there is to tell.
+        // A container that has ended has no ports; report its end instead.
         None if node.state != NodeState::Running => Server::new("127.0.0.1", 1),
         None => return Err(Error::NotPublished { name: name.clone(), port: kubake_contract::ports::HTTP }),
     };

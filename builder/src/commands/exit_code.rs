@@ -9,7 +9,6 @@ use crate::versions::Error as VersionError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitCode {
-    /// Success.
     Ok = 0,
     /// The command failed.
     Failed = 1,

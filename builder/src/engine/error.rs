@@ -11,23 +11,18 @@ pub(crate) const ENGINE_VARIABLE: &str = "KUBAKE_ENGINE";
 /// Why there is no engine to work with.
 #[derive(Debug, Error)]
 pub enum EngineError {
-    /// No CLI.
     #[error(
         "no container engine: neither `docker` nor `podman` is on PATH; install one (`kubake engine install --yes` does it on Debian and Ubuntu)"
     )]
     NotInstalled,
     /// `KUBAKE_ENGINE` names something that is not there.
     #[error("`{program}`, which {ENGINE_VARIABLE} names, is not an executable; correct or unset {ENGINE_VARIABLE}")]
-    NamedNotInstalled {
-        /// The value.
-        program: String,
-    },
+    NamedNotInstalled { program: String },
     /// The CLI works, the daemon does not answer.
     #[error(
         "the engine behind `{program}` does not answer: {}; start it (`systemctl start docker`, or `kubake engine start`), or correct DOCKER_HOST or the context", .stderr.trim()
     )]
     NotAnswering {
-        /// The CLI.
         program: String,
         /// What it says.
         stderr: String,
@@ -40,10 +35,8 @@ pub enum EngineError {
         /// What the CLI says.
         stderr: String,
     },
-    /// Too old.
     #[error("`{program}` {version} is too old; kubake needs {needed} or newer, upgrade it")]
     TooOld {
-        /// The CLI.
         program: String,
         /// The engine's version.
         version: String,
@@ -53,9 +46,7 @@ pub enum EngineError {
     /// The answer to `info` has no version.
     #[error("`{program} info` answered what kubake does not understand; is `{program}` really docker or podman?")]
     Strange {
-        /// The CLI.
         program: String,
-        /// Why.
         #[source]
         source: serde_json::Error,
     },
@@ -64,7 +55,6 @@ pub enum EngineError {
         "the docker CLI has no buildx, which builds images; install the package docker-buildx (Docker's own packages: docker-buildx-plugin)"
     )]
     NoBuilder,
-    /// Anything else.
     #[error(transparent)]
     Run(#[from] RunError),
 }

@@ -53,7 +53,6 @@ pub(crate) enum Location {
 /// What an engine says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct EngineFacts {
-    /// Whose.
     pub flavour: Flavour,
     /// The daemon's version.
     pub version: String,
@@ -83,7 +82,6 @@ pub(crate) struct EngineFacts {
     pub root_dir: String,
     /// Such as `name=rootless`.
     pub security_options: Vec<String>,
-    /// CPUs.
     pub cpus: u64,
     /// Bytes of memory.
     pub memory: u64,
@@ -330,8 +328,8 @@ fn go_arch(machine: &str) -> String {
     .to_owned()
 }
 
-/// Where an engine runs, from its endpoint and its kernel's release. A local socket says little: Docker Desktop has
-/// one, too, and so has a socket that somebody forwards; two machines with the very same kernel are the rest of error.
+/// Where an engine runs, from its endpoint and its kernel's release. A local socket alone proves little: Docker Desktop has
+/// one, too, and so has a forwarded socket. Two machines with the very same kernel remain indistinguishable.
 #[must_use]
 pub(super) fn location(endpoint: &str, its_kernel: &str, our_kernel: &str) -> Location {
     let local = endpoint.is_empty() || endpoint.starts_with("unix:") || endpoint.starts_with("fd:");

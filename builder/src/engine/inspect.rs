@@ -8,22 +8,15 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::port::Protocol;
 
-/// An image.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub(crate) struct Image {
-    /// `sha256:…`.
     pub id: String,
-    /// Its names.
     pub tags: Vec<String>,
     /// Its names with digests.
     pub digests: Vec<String>,
-    /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// Variables.
     pub env: Vec<String>,
-    /// Entrypoint.
     pub entrypoint: Vec<String>,
-    /// Bytes, unpacked.
     pub size: u64,
     /// When, RFC 3339.
     pub created: String,
@@ -50,9 +43,7 @@ pub(crate) struct State {
     pub oom_killed: bool,
     /// Its process on the engine's machine.
     pub pid: i64,
-    /// RFC 3339.
     pub started_at: String,
-    /// RFC 3339.
     pub finished_at: String,
     /// What its health check says, if it has one.
     pub health: Option<Health>,
@@ -73,7 +64,6 @@ pub(crate) struct Health {
 pub(crate) struct Published {
     /// The container's port.
     pub container_port: u16,
-    /// Its protocol.
     pub protocol: Protocol,
     /// The host's address; none where the engine does not say (podman).
     pub host_ip: Option<IpAddr>,
@@ -107,12 +97,9 @@ pub(crate) struct Attachment {
     pub gateway: String,
 }
 
-/// A container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Container {
-    /// Its id.
     pub id: String,
-    /// Its name.
     pub name: String,
     /// The name of the image that it was created from.
     pub image: String,
@@ -120,13 +107,10 @@ pub(crate) struct Container {
     pub image_id: String,
     /// When, RFC 3339.
     pub created: String,
-    /// State.
     pub state: State,
-    /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Published ports, sorted by container port; empty while it does not run.
     pub ports: Vec<Published>,
-    /// File systems.
     pub mounts: Vec<MountPoint>,
     /// Networks by name.
     pub networks: BTreeMap<String, Attachment>,

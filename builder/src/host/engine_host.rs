@@ -172,7 +172,7 @@ impl Host {
         self.engine.run(&unpause).map_err(HostError::during(format!("unpause the container `{name}`")))
     }
 
-    /// Removes a node with its anonymous volumes, whatever its state.
+    /// Removes a node in any state, with its anonymous volumes.
     ///
     /// # Errors
     /// [`HostError`].

@@ -62,7 +62,7 @@ fn the_registries_file_travels_with_the_files_it_names_and_keeps_its_meaning() {
     // As kubake-init reads it: no path of this machine is left.
     let root = tempfile::tempdir().unwrap();
     for (path, _, text) in &files[1..] {
-        let text = text.replace(paths::HANDED_ON, &root.path().display().to_string());
+        let text = text.replace(paths::HOST_CONTEXT, &root.path().display().to_string());
         fs::write(root.path().join(Path::new(path).file_name().unwrap()), text).unwrap();
     }
     let there = request::from_file(&root.path().join("registries.yaml"), None).unwrap();
@@ -116,7 +116,7 @@ fn a_registry_of_the_environment_travels_as_variables_and_may_not_contradict_the
     fs::write(&file, "registries:\n- {host: a.example, user: u, password: p}\n").unwrap();
     let settings = settings(&[("KUBAKE_REGISTRIES_FILE", &file.display().to_string())]);
     let text = HostContext::for_up(&settings, environment(&three)).unwrap_err().to_string();
-    assert!(text.contains("both tell how to log in at a.example; do so once"), "{text}");
+    assert!(text.contains("both say how to log in at a.example; do so once"), "{text}");
     assert!(HostContext::for_up(&settings, environment(&[("REGISTRY", ""), ("REGISTRY_USER", " ")])).is_ok());
     let host_context = HostContext::for_up(&settings, environment(&[("REGISTRY", "a.example")])).unwrap();
     assert!(host_context.secret_variables().is_empty(), "REGISTRY alone is no login");

@@ -7,7 +7,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// `/etc/os-release`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct OsRelease {
     /// Such as `debian`.
@@ -16,7 +15,6 @@ pub(crate) struct OsRelease {
     pub id_like: Vec<String>,
     /// Such as `bookworm`.
     pub codename: String,
-    /// For people.
     pub pretty_name: String,
 }
 
@@ -52,13 +50,11 @@ impl OsRelease {
 /// One entry of apt's sources.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Source {
-    /// Mirrors.
     pub uris: Vec<String>,
     /// Such as `trixie` or `trixie-security`.
     pub suites: Vec<String>,
     /// Such as `main`.
     pub components: Vec<String>,
-    /// Keyring.
     pub signed_by: Option<String>,
 }
 

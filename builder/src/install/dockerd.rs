@@ -17,9 +17,7 @@ const LOG_TAIL_LINES: usize = 20;
 /// A dockerd that `kubake` starts where no systemd does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Dockerd {
-    /// The program.
     pub program: PathBuf,
-    /// Its arguments.
     pub args: Vec<String>,
     /// Where it listens.
     pub socket: PathBuf,
@@ -220,7 +218,7 @@ mod tests {
         let show = |name: &str| path(name).display().to_string();
         let dockerd = Dockerd {
             // Never in the host's network namespace: with `--bridge=none` dockerd deletes the interface `docker0`,
-            // whoever made it, and takes the network from every container and build of the host's own engine.
+            // even one that another dockerd created, and takes the network from every container and build of the host's own engine.
             program: "unshare".into(),
             args: vec![
                 "--net".into(),

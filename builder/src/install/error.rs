@@ -17,7 +17,7 @@ pub(super) const ENGINE_PACKAGE: &str = "docker.io";
 /// Why there still is no engine.
 #[derive(Debug, Error)]
 pub enum InstallError {
-    /// Nobody allowed it.
+    /// The user did not allow the installation.
     #[error("{reason}; allow kubake to {action} with --yes, or do it yourself")]
     NotAllowed {
         /// What is wrong.
@@ -25,26 +25,18 @@ pub enum InstallError {
         /// What would be done.
         action: &'static str,
     },
-    /// Not root.
     #[error("only root can {action}; run the same command with sudo")]
-    NotRoot {
-        /// What.
-        action: &'static str,
-    },
+    NotRoot { action: &'static str },
     /// Neither Debian nor Ubuntu.
     #[error(
         "kubake installs an engine on Debian and Ubuntu only, and this is {system}; install docker or podman by hand"
     )]
-    Unsupported {
-        /// The system.
-        system: String,
-    },
+    Unsupported { system: String },
     /// No package, and no newer release to take it from.
     #[error(
         "{system} has {found} of `{ENGINE_PACKAGE}`, kubake needs {OLDEST} or newer; install a newer Docker by hand"
     )]
     TooOld {
-        /// The system.
         system: String,
         /// `version …` or `no version`.
         found: String,
@@ -60,9 +52,7 @@ pub enum InstallError {
     File {
         /// `read`, `write` …
         action: &'static str,
-        /// Its path.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -71,28 +61,20 @@ pub enum InstallError {
     Command {
         /// What did not work.
         what: &'static str,
-        /// Why.
         #[source]
         source: RunError,
     },
     /// dockerd ended or did not answer.
     #[error("dockerd {what}; the end of {}:\n{tail}", .log.display())]
     Dockerd {
-        /// What happened.
         what: String,
-        /// Its log.
         log: PathBuf,
         /// The last lines of it.
         tail: String,
     },
     /// dockerd would not go.
     #[error("process {pid} (`{name}`) does not end; look at it with `ps -fp {pid}`")]
-    WouldNotStop {
-        /// Its number.
-        pid: i32,
-        /// Its name.
-        name: String,
-    },
+    WouldNotStop { pid: i32, name: String },
     /// The user asked to stop.
     #[error("interrupted while waiting for dockerd")]
     Interrupted,

@@ -32,7 +32,6 @@ pub(super) struct Plan {
     pub files: Vec<(PathBuf, String)>,
     /// The release to take packages from, if not the host's own.
     pub target_release: Option<&'static str>,
-    /// Packages.
     pub packages: Vec<String>,
 }
 
@@ -58,7 +57,7 @@ pub(super) fn plan(
         let packages = [ENGINE_PACKAGE].iter().chain(companions).map(|package| (*package).to_owned()).collect();
         return Ok(Plan { files: Vec::new(), target_release: None, packages });
     }
-    // Only Debian's own next release fits under what a Debian has; on a derivative that is anybody's guess.
+    // Packages of Debian's next release fit a Debian; whether they fit a derivative is unknown.
     if !debian {
         let found = candidate.map_or_else(|| "no version".to_owned(), |version| format!("version {version}"));
         return Err(InstallError::TooOld { system: os.pretty_name.clone(), found });

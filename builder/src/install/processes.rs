@@ -1,4 +1,5 @@
-//! Processes of this host by `/proc`, told apart from later ones of the same number, and how they are ended.
+//! Processes of this host by `/proc`, distinguished from later processes with the same number, and how they are
+//! ended.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -97,7 +98,7 @@ fn wait_gone(processes: &[Process], bound: Duration) -> Option<Process> {
     let deadline = Instant::now() + bound;
     loop {
         for process in processes {
-            // Where this very process started it, nobody else takes its remains away; of others' it is told ECHILD.
+            // Reaps a child of this process, which no other process can do; for all others the kernel returns ECHILD.
             let _ = waitpid(Pid::from_raw(process.pid), Some(WaitPidFlag::WNOHANG));
         }
         let left = processes.iter().copied().find(|process| process.runs())?;
@@ -126,7 +127,8 @@ fn shims(containerd: Process) -> Vec<Process> {
         .collect()
 }
 
-/// Ends dockerd in order, and then whatever it leaves. All are noted before, since they lose it as their parent.
+/// Ends dockerd in order, and then what remains of it. Its descendants are listed first: once dockerd has ended, it
+/// is no longer their parent.
 pub(super) fn stop_process(process: Process) -> Result<(), InstallError> {
     let mut rest = process.descendants();
     let more: Vec<Process> = rest.iter().flat_map(|child| shims(*child)).collect();

@@ -14,7 +14,6 @@ pub enum Error {
     /// The container ended.
     #[error("the container `{container}` ended with status {code} before the cluster was ready{}", log_text(.log))]
     Ended {
-        /// Its name.
         container: String,
         /// Its exit code.
         code: i64,
@@ -26,7 +25,6 @@ pub enum Error {
     TimedOut {
         /// The container's name.
         container: String,
-        /// The bound.
         after: Duration,
         /// What it says is missing.
         missing: String,
@@ -39,9 +37,7 @@ pub enum Error {
     /// The container cannot be watched.
     #[error("watch the container `{container}`")]
     Watch {
-        /// Its name.
         container: String,
-        /// Why.
         #[source]
         source: RunError,
     },

@@ -17,7 +17,6 @@ const MOST: usize = 16 * 1024 * 1024;
 /// Why there is no answer.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// No connection.
     #[error("connect to {address}")]
     Connect {
         /// Host and port.
@@ -33,7 +32,6 @@ pub enum Error {
         address: String,
         /// Path and query.
         path: String,
-        /// Why.
         #[source]
         source: hyper::Error,
     },
@@ -52,7 +50,6 @@ pub enum Error {
         address: String,
         /// Path and query.
         path: String,
-        /// The bound.
         after: Duration,
     },
     /// The request cannot be made.
@@ -62,7 +59,6 @@ pub enum Error {
         address: String,
         /// Path and query.
         path: String,
-        /// Why.
         #[source]
         source: hyper::http::Error,
     },
@@ -71,16 +67,13 @@ pub enum Error {
     Runtime(#[source] std::io::Error),
 }
 
-/// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Response {
-    /// Status code.
     pub status: u16,
     /// Body; bytes that are not UTF-8 are replaced.
     pub body: String,
 }
 
-/// A server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Server {
     /// Host and port as they stand in a URL.
@@ -140,7 +133,7 @@ impl Server {
         if let Some(token) = token {
             let mut bearer =
                 HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|error| unfit(error.into()))?;
-            // It shows in nobody's debug output.
+            // Debug output must not show it.
             bearer.set_sensitive(true);
             request.headers_mut().insert(header::AUTHORIZATION, bearer);
         }

@@ -57,7 +57,6 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    /// Begins.
     pub(crate) fn to(server: &Server, endpoint: &'static str) -> Self {
         let (sender, seen) = mpsc::channel();
         let over = Over(Cancel::new());

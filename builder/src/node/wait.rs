@@ -79,7 +79,7 @@ pub(crate) fn wait_until_ready(
     let mut missing = "its HTTP port does not answer yet".to_owned();
     let mut last: Option<Status> = None;
     let mut shown = 0;
-    let mut tell = |status: &Status| match show {
+    let mut report = |status: &Status| match show {
         Show::Phases(phase) => show_phases(status, &mut shown, phase),
         Show::Message(phase) => show_phases(status, &mut { usize::MAX }, phase),
         Show::Nothing => {}
@@ -101,13 +101,13 @@ pub(crate) fn wait_until_ready(
                     server.get(endpoints::STATUS, SLACK).ok().and_then(|answer| parse_status(&answer.body));
                 let status = final_status.or(last);
                 if let Some(status) = &status {
-                    tell(status);
+                    report(status);
                 }
                 return Ok(Ready { at, status });
             }
             Ok(Seen::Missing(text)) => missing = text,
             Ok(Seen::Status(status)) => {
-                tell(&status);
+                report(&status);
                 if status.state == State::Failed {
                     missing = status.reason.clone().unwrap_or(missing);
                 }
@@ -160,7 +160,7 @@ fn spawn_end(host: &Host, id: &str, over: &Cancel, sender: Sender<Seen>) {
     let id = id.to_owned();
     thread::spawn(move || {
         let ended = host.wait(&id);
-        // Interrupted means that nobody waits any more, and then nobody hears this.
+        // Interrupted means that the receiver is gone, so there is nothing to report to.
         drop(sender.send(Seen::Ended(ended)));
     });
     let over = over.clone();

@@ -14,14 +14,12 @@ const GRACE: Duration = Duration::from_secs(10);
 /// What a child reads.
 #[derive(Default)]
 pub(crate) enum Input {
-    /// Nothing.
     #[default]
     Null,
-    /// These bytes.
     Bytes(Vec<u8>),
     /// This file, from its current position; the child reads it itself.
     File(File),
-    /// Whatever this yields; a failure to read ends the child and the call.
+    /// The bytes of this reader; a failure to read ends the child and the call.
     Reader(Box<dyn Read + Send>),
 }
 
@@ -71,7 +69,6 @@ impl Call {
         self
     }
 
-    /// Adds arguments.
     #[must_use]
     pub(crate) fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));

@@ -41,7 +41,6 @@ pub enum RunError {
     TimedOut {
         /// The command line.
         command: String,
-        /// The bound.
         after: Duration,
         /// The last lines of its stderr.
         stderr: String,

@@ -172,7 +172,7 @@ impl Runner {
         }
         thread::spawn(move || {
             // WNOWAIT leaves the child a zombie until this function reaps it, so that its process group
-            // cannot come to mean somebody else while we still send signals to it.
+            // cannot name another process while we still send signals to it.
             let outcome = loop {
                 match waitid(Id::Pid(group), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
                     Err(nix::errno::Errno::EINTR) => {}

@@ -9,7 +9,6 @@ use crate::port::Protocol;
 /// Where a port of the container appears on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HostPort {
-    /// Not published.
     Off,
     /// Published on an address of the host.
     On {

@@ -28,7 +28,6 @@ impl Key {
 /// How a setting's value is written in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// One value.
     Scalar,
     /// One path; a relative one in the file is relative to the file.
     Path,
@@ -90,7 +89,6 @@ impl Declaration {
 pub(crate) enum Value {
     /// A plain value.
     One(String),
-    /// A list.
     Many(Vec<String>),
 }
 

@@ -19,7 +19,6 @@ pub(crate) const FILE_VARIABLE: &str = "KUBAKE_SETTINGS";
 pub(crate) struct Sources {
     /// The settings file's path and text, if there is one.
     pub file: Option<(PathBuf, String)>,
-    /// The environment.
     pub env: BTreeMap<String, String>,
     /// The values of the flags.
     pub flags: Vec<Entry>,

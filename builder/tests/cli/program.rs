@@ -80,8 +80,8 @@ impl Test {
     }
 }
 
-/// Writes a program, by way of a child: a file that this process has open for writing is open in whatever other tests
-/// start at that moment, too, and cannot be run until that is over (ETXTBSY).
+/// Writes a program through a child process. A file that this process has open for writing is also open in the
+/// children that other tests start at that moment, and running it then fails with ETXTBSY.
 pub(crate) fn write_program(path: &Path, text: &str) {
     let script = "printf %s \"$2\" > \"$1\" && chmod 755 \"$1\"";
     assert!(Command::new("sh").args(["-c", script, "sh"]).arg(path).arg(text).status().unwrap().success());

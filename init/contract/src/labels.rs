@@ -7,7 +7,7 @@ pub const BUILD: &str = "io.kubake.build";
 /// On containers: `token` when one guards their credentials.
 pub const GUARD: &str = "io.kubake.guard";
 /// On containers: what `kubake up` handed on to them, as a map of JSON from what it is called to what can be told of it.
-pub const HANDED_ON: &str = "io.kubake.handed-on";
+pub const HOST_CONTEXT: &str = "io.kubake.handed-on";
 /// On images: the version of Kubernetes.
 pub const KUBERNETES_VERSION: &str = "io.kubake.kubernetes-version";
 /// On images: `appliance`, `images` or `baked`.

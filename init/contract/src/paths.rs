@@ -54,7 +54,7 @@ pub const PKI: &str = "/etc/kubernetes/pki";
 pub const DOCKER_PKI: &str = "/etc/kubake/docker";
 /// Where `kubake up` puts the files that the container was told about, before its first start: in the container's own
 /// layer, so that they are there at every boot, and root's alone.
-pub const HANDED_ON: &str = "/etc/kubake/handed-on";
+pub const HOST_CONTEXT: &str = "/etc/kubake/handed-on";
 /// Which identity this container has; made at first boot, and never part of an image.
 pub const IDENTITY: &str = "/etc/kubake/identity.yaml";
 /// Static pod manifests.

@@ -15,7 +15,7 @@ pub(crate) enum AddressError {
     Port(String),
 }
 
-/// The host of an address: parsed, hence harmless wherever it is printed.
+/// The host of an address: parsed, so it is safe to print.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Host {
     /// A DNS name in lower case. Underscores are allowed: GitLab's service aliases have them.
@@ -43,7 +43,7 @@ impl Host {
                     && !label.ends_with('-')
                     && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
             })
-            // `1.2.3.256` or `127.1` is a mistyped address for us, whatever resolvers make of it.
+            // `1.2.3.256` or `127.1` counts as a mistyped address, although some resolvers accept it.
             && labels().next_back().is_some_and(|label| !label.bytes().all(|byte| byte.is_ascii_digit()));
         valid.then(|| Self::Name(text.to_ascii_lowercase()))
     }
@@ -62,9 +62,7 @@ impl fmt::Display for Host {
 /// Where an API server is; prints as a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Server {
-    /// The host.
     pub host: Host,
-    /// The port.
     pub port: u16,
 }
 
@@ -75,7 +73,7 @@ impl Server {
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         split_authority(authority)
             .map(|(host, port)| Self { host, port: port.unwrap_or(default_port) })
-            // Bounded, because the message goes back to whoever sent it.
+            // Bounded, because the message goes back to the client.
             .ok_or_else(|| AddressError::Server(text.chars().take(100).collect()))
     }
 }
@@ -105,7 +103,7 @@ pub(crate) fn split_authority(text: &str) -> Option<(Host, Option<u16>)> {
 pub(crate) fn port(text: &str) -> Result<u16, AddressError> {
     // `u16::from_str` takes a leading plus sign.
     let number = text.parse().ok().filter(|port| *port != 0 && text.bytes().all(|byte| byte.is_ascii_digit()));
-    // Bounded, because the message goes back to whoever sent it.
+    // Bounded, because the message goes back to the client.
     number.ok_or_else(|| AddressError::Port(text.chars().take(100).collect()))
 }
 

@@ -10,10 +10,8 @@ use super::error::KubeconfigError;
 /// kubeadm does not use are dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Kubeconfig {
-    /// Always `v1`.
     #[serde(rename = "apiVersion")]
     pub api_version: String,
-    /// Always `Config`.
     pub kind: String,
     /// The clusters by name.
     pub clusters: Vec<NamedCluster>,
@@ -29,9 +27,7 @@ pub(crate) struct Kubeconfig {
 /// A cluster and its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NamedCluster {
-    /// The name.
     pub name: String,
-    /// The cluster.
     pub cluster: Cluster,
 }
 
@@ -51,9 +47,7 @@ pub(crate) struct Cluster {
 /// A context and its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NamedContext {
-    /// The name.
     pub name: String,
-    /// The context.
     pub context: Context,
 }
 
@@ -69,9 +63,7 @@ pub(crate) struct Context {
 /// A user and its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NamedUser {
-    /// The name.
     pub name: String,
-    /// The user.
     pub user: User,
 }
 

@@ -22,7 +22,6 @@ pub(crate) enum KubeconfigError {
     /// What should be PEM in base64 is not.
     #[error("the kubeconfig's {what} is not base64")]
     Base64 {
-        /// Which part.
         what: &'static str,
         /// What is wrong with it.
         #[source]
@@ -31,7 +30,7 @@ pub(crate) enum KubeconfigError {
     /// A part that is there and holds nothing.
     #[error("the kubeconfig's {0} is empty")]
     Empty(&'static str),
-    /// A format nobody knows.
+    /// The requested format does not exist.
     #[error("unknown format `{0}`; there are `yaml` and `json`")]
     Format(String),
     /// The kubeconfig cannot be written as YAML.

@@ -69,7 +69,7 @@ fn a_half_written_file_is_refused() {
     assert!(matches!(render("", &server("a"), Format::Yaml), Err(KubeconfigError::Parse(_))));
     let cut = ADMIN.split_once("users:").unwrap().0;
     assert!(matches!(render(cut, &server("a"), Format::Yaml), Err(KubeconfigError::Parse(_))));
-    let other = ADMIN.replace("user: kubernetes-admin", "user: nobody");
+    let other = ADMIN.replace("user: kubernetes-admin", "user: someone-else");
     assert!(matches!(render(&other, &server("a"), Format::Yaml), Err(KubeconfigError::Missing { what: "user", .. })));
 }
 

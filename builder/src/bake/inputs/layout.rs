@@ -191,7 +191,7 @@ impl Reader<'_> {
                 self.problem(INDEX, format!("names {shown}, which is not among the blobs; create the layout again"));
             }
         }
-        // The rule of containerd that tells a whole name from a tag.
+        // containerd's rule that distinguishes a whole name from a tag.
         let is_named = |descriptor: &Descriptor| {
             let annotations = descriptor.annotations.as_ref();
             let name = NAMES.iter().find_map(|key| annotations?.get(*key).filter(|name| !name.is_empty()));

@@ -15,14 +15,11 @@ pub(crate) enum Builder {
     Buildx,
     /// `docker build` of a CLI before 23, which has BuildKit built in.
     BuiltIn,
-    /// `podman build`.
     Podman,
 }
 
-/// `build`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Build {
-    /// How.
     pub builder: Builder,
     /// The context directory.
     pub context: PathBuf,
@@ -34,7 +31,6 @@ pub(crate) struct Build {
     pub tags: Vec<String>,
     /// A file for the result as a tar of its files; none makes an image of it.
     pub tree: Option<PathBuf>,
-    /// Build arguments.
     pub args: Vec<(String, String)>,
     /// Build arguments whose values the engine's program takes from its environment, because they may hold a password.
     pub args_of_environment: Vec<String>,

@@ -22,7 +22,7 @@ impl EngineCommand for Create {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        // Unless told not to, it pulls.
+        // The engine pulls by default.
         if self.0.pull.as_deref() == Some("never") { Some(SLOW) } else { None }
     }
 }
@@ -30,7 +30,6 @@ impl EngineCommand for Create {
 /// `run`; detached it answers with the id, else it lives as long as the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Run {
-    /// The container.
     pub spec: ContainerSpec,
     /// Return as soon as it is started.
     pub detach: bool,
@@ -52,7 +51,6 @@ impl EngineCommand for Run {
     }
 }
 
-/// `start`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Start {
     /// Name or id.
@@ -71,7 +69,6 @@ impl EngineCommand for Start {
     }
 }
 
-/// `stop`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stop {
     /// Name or id.
@@ -90,7 +87,6 @@ impl EngineCommand for Stop {
     }
 }
 
-/// `pause`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pause {
     /// Name or id.
@@ -103,7 +99,6 @@ impl EngineCommand for Pause {
     }
 }
 
-/// `unpause`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unpause {
     /// Name or id.
@@ -138,7 +133,6 @@ impl EngineCommand for RemoveContainer {
 pub(crate) struct Wait {
     /// Name or id.
     pub container: String,
-    /// Bound.
     pub timeout: Option<Duration>,
 }
 
@@ -152,7 +146,6 @@ impl EngineCommand for Wait {
     }
 }
 
-/// `container inspect`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ContainerInspect {
     /// Names or ids.
@@ -189,7 +182,6 @@ impl EngineCommand for ContainerSize {
 pub(crate) struct ContainerList {
     /// Also those that do not run.
     pub all: bool,
-    /// Which.
     pub filters: Vec<Filter>,
 }
 

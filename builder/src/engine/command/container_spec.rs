@@ -9,7 +9,6 @@ use super::publish::Publish;
 /// What a container is made from and with.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ContainerSpec {
-    /// The image.
     pub image: String,
     /// The container's name; the engine invents one where there is none.
     pub name: Option<String>,
@@ -19,17 +18,13 @@ pub(crate) struct ContainerSpec {
     pub entrypoint: Option<String>,
     /// All capabilities and devices.
     pub privileged: bool,
-    /// Variables.
     pub env: Vec<(String, String)>,
     /// Variables whose values do not appear on any command line.
     pub secret_env: Vec<(String, String)>,
-    /// Labels.
     pub labels: Vec<(String, String)>,
-    /// Published ports.
     pub ports: Vec<Publish>,
     /// Network; the engine's default where there is none.
     pub network: Option<String>,
-    /// Host name.
     pub hostname: Option<String>,
     /// `private` or `host`.
     pub cgroupns: Option<String>,

@@ -8,7 +8,6 @@ use super::args::Args;
 use super::engine_command::{EngineCommand, SLOW};
 use super::filter::Filter;
 
-/// `image inspect`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageInspect {
     /// Names or ids.
@@ -24,7 +23,6 @@ impl EngineCommand for ImageInspect {
 /// `image ls`, one full id a line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ImageList {
-    /// Which.
     pub filters: Vec<Filter>,
 }
 
@@ -34,12 +32,10 @@ impl EngineCommand for ImageList {
     }
 }
 
-/// `tag`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tag {
     /// What gets a name.
     pub image: String,
-    /// The name.
     pub name: String,
 }
 
@@ -49,7 +45,6 @@ impl EngineCommand for Tag {
     }
 }
 
-/// `rmi`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RemoveImage {
     /// Names or ids.
@@ -99,9 +94,7 @@ impl EngineCommand for Import {
 /// `save`: images into an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Save {
-    /// The archive.
     pub output: PathBuf,
-    /// Names.
     pub images: Vec<String>,
 }
 
@@ -115,10 +108,8 @@ impl EngineCommand for Save {
     }
 }
 
-/// `pull`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pull {
-    /// Name.
     pub image: String,
     /// Bound; `None` waits for as long as the registry sends.
     pub timeout: Option<Duration>,

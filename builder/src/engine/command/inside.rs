@@ -57,7 +57,6 @@ pub(crate) struct CopyInto {
     pub source: PathBuf,
     /// Name or id.
     pub container: String,
-    /// Where.
     pub target: String,
     /// Keep user and group numbers (only for what is not `-`: a tar stream always keeps its own).
     pub archive: bool,
@@ -83,7 +82,6 @@ impl EngineCommand for CopyInto {
 pub(crate) struct CopyFrom {
     /// Name or id.
     pub container: String,
-    /// What.
     pub source: String,
     /// Where; `-` is a tar stream on stdout.
     pub target: PathBuf,
@@ -100,7 +98,6 @@ impl EngineCommand for CopyFrom {
     }
 }
 
-/// `exec`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Exec {
     /// Name or id.
@@ -111,11 +108,8 @@ pub(crate) struct Exec {
     pub interactive: bool,
     /// Allocate a terminal.
     pub tty: bool,
-    /// Variables.
     pub env: Vec<(String, String)>,
-    /// Directory.
     pub workdir: Option<String>,
-    /// Bound.
     pub timeout: Option<Duration>,
 }
 

@@ -13,7 +13,6 @@ pub(crate) struct Publish {
     pub host_port: Option<u16>,
     /// The container's port.
     pub container_port: u16,
-    /// Its protocol.
     pub protocol: Protocol,
 }
 

@@ -10,7 +10,6 @@ use super::filter::Filter;
 /// `volume ls`, one name a line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct VolumeList {
-    /// Which.
     pub filters: Vec<Filter>,
 }
 
@@ -20,10 +19,8 @@ impl EngineCommand for VolumeList {
     }
 }
 
-/// `volume rm`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VolumeRemove {
-    /// Names.
     pub names: Vec<String>,
 }
 

@@ -37,7 +37,7 @@ pub enum RequestError {
     #[error("{}", env::REGISTRIES_FILE)]
     File(#[source] FileError),
     /// Asked for twice.
-    #[error("{} and {} both tell how to log in at {host}; do so once", env::REGISTRY, env::REGISTRIES_FILE)]
+    #[error("{} and {} both say how to log in at {host}; do so once", env::REGISTRY, env::REGISTRIES_FILE)]
     Twice {
         /// The registry.
         host: String,
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!((found.len(), found[1].login.clone()), (2, login("u", "p")));
         assert_eq!(ask(&and("c.example")).unwrap().len(), 3);
         let told = ask(&and("a.example")).unwrap_err();
-        assert_eq!(told, "REGISTRY and KUBAKE_REGISTRIES_FILE both tell how to log in at a.example; do so once");
+        assert_eq!(told, "REGISTRY and KUBAKE_REGISTRIES_FILE both say how to log in at a.example; do so once");
     }
 
     #[test]
