@@ -14,7 +14,7 @@ pub(crate) const ADDON_FILE: &str = "addon.yaml";
 
 /// Why no checkout was found.
 #[derive(Debug, Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The current directory was removed.
     #[error("read the current directory")]
     Current(#[source] io::Error),

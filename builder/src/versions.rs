@@ -16,7 +16,7 @@ const DIRECTORY: &str = "builder/components/versions";
 
 /// Why a version cannot be baked.
 #[derive(Debug, Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("Kubernetes {version} cannot be built: there is no `{}`", .path.display())]
     NotPinned {
         version: String,

@@ -15,7 +15,7 @@ use crate::{checkout, versions};
 
 /// Why a bake failed. The bake has removed its containers from the engine, except one that the user wants to retain.
 #[derive(Debug, Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error(transparent)]
     Checkout(#[from] checkout::Error),
     #[error(transparent)]
@@ -92,7 +92,7 @@ pub enum Error {
 
 /// A build container that was kept after a failure.
 #[derive(Debug)]
-pub struct Retained {
+pub(crate) struct Retained {
     pub(super) container: String,
     /// Command of the engine that has the container.
     pub(super) engine: &'static str,

@@ -24,7 +24,7 @@ const LARGEST: usize = 100 << 10;
 /// All mistakes in the secrets of the command line.
 #[derive(Debug, Error)]
 #[error("{} with `--hook-secret`:{}", count(.0.len()), .0.iter().map(|problem| format!("\n  {problem}")).collect::<String>())]
-pub struct Error(Vec<String>);
+pub(crate) struct Error(Vec<String>);
 
 fn count(problems: usize) -> String {
     if problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") }

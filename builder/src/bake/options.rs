@@ -7,26 +7,26 @@ use crate::host_context::HostContext;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
     /// Bake although an image with the same inputs exists.
-    pub force: bool,
+    pub(crate) force: bool,
     /// Keep a build container that failed.
-    pub retain: bool,
+    pub(crate) retain: bool,
     /// Secret variables for the hooks in the build container.
-    pub secrets: HookSecrets,
+    pub(crate) secrets: HookSecrets,
     /// The baked image to build on; `None` bakes from source.
-    pub from: Option<String>,
+    pub(crate) from: Option<String>,
     /// Certificate authorities and proxies of this machine, for the build container.
-    pub host_context: HostContext,
+    pub(crate) host_context: HostContext,
 }
 
 /// The image that a bake made or found unchanged; printed as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Baked {
-    pub image: String,
+    pub(crate) image: String,
     /// Further names of the image.
-    pub tags: Vec<String>,
-    pub id: String,
+    pub(crate) tags: Vec<String>,
+    pub(crate) id: String,
     /// Whether the existing image was up to date.
-    pub cached: bool,
-    pub elapsed_ms: u64,
+    pub(crate) cached: bool,
+    pub(crate) elapsed_ms: u64,
 }

@@ -11,7 +11,7 @@ use crate::process::RunError;
 
 /// Why there is no base image.
 #[derive(Debug, Error)]
-pub enum BaseImageError {
+pub(crate) enum BaseImageError {
     /// No registry serves the image, and the tool that would create it is missing.
     #[error(
         "`{PUBLISHED}` cannot be pulled ({reason}) and mmdebstrap, which would create it, is not installed; install mmdebstrap, or name an image with --base-image"

@@ -9,7 +9,7 @@ use crate::process::RunError;
 
 /// Why a measurement failed.
 #[derive(Debug, Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// All images that cannot be measured, each with the reason.
     #[error("nothing was measured, because these images cannot be measured:{}", lines(.0))]
     Images(Vec<String>),

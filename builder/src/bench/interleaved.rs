@@ -15,13 +15,13 @@ use crate::printer::Printer;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Options {
     /// Names of the images; the first is the one to compare with.
-    pub images: Vec<String>,
+    pub(crate) images: Vec<String>,
     /// Number of runs of each image.
-    pub runs: usize,
+    pub(crate) runs: usize,
     /// The course of each run.
-    pub course: Course,
+    pub(crate) course: Course,
     /// Number of clusters of the first image that boot in parallel afterwards; 0 skips that.
-    pub parallel: usize,
+    pub(crate) parallel: usize,
 }
 
 /// Measures all images.

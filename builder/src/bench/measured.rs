@@ -10,13 +10,13 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Course {
     /// How long to wait for readiness.
-    pub ready_timeout: Duration,
+    pub(crate) ready_timeout: Duration,
     /// How long the idle cluster is watched; zero skips it.
-    pub idle: Duration,
+    pub(crate) idle: Duration,
     /// Whether it is started once more after its stop.
-    pub restart: bool,
+    pub(crate) restart: bool,
     /// The engine's network; none is the engine's default.
-    pub network: Option<String>,
+    pub(crate) network: Option<String>,
 }
 
 /// What one run measured. Times are wall time of this machine unless they say otherwise.
@@ -24,27 +24,27 @@ pub(crate) struct Course {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Measured {
     /// From just before `docker run` to the first 200 of `/kubernetes-ready`.
-    pub ready_seconds: f64,
+    pub(crate) ready_seconds: f64,
     /// From just before `docker run` to the first 200 of `/docker-ready`.
-    pub docker_ready_seconds: f64,
+    pub(crate) docker_ready_seconds: f64,
     /// What the container says itself: from its supervisor's start until it was ready.
-    pub ready_after_ms: Option<u64>,
+    pub(crate) ready_after_ms: Option<u64>,
     /// Phases of the boot, on the container's clock.
-    pub phases: Vec<BootPhase>,
+    pub(crate) phases: Vec<BootPhase>,
     /// Milestones of the boot, on the container's clock.
-    pub milestones: Vec<Milestone>,
+    pub(crate) milestones: Vec<Milestone>,
     /// What the container had used when it was ready; none where the image is too old to say it.
-    pub usage_at_ready: Option<Usage>,
+    pub(crate) usage_at_ready: Option<Usage>,
     /// The idle cluster; none where it was not watched.
-    pub idle: Option<Idle>,
+    pub(crate) idle: Option<Idle>,
     /// What lies in its volumes, after the idle time.
-    pub volumes: Vec<VolumeSize>,
+    pub(crate) volumes: Vec<VolumeSize>,
     /// What lies in the container's own layer (the engine's `SizeRw`), after the idle time.
-    pub layer_bytes: Option<u64>,
+    pub(crate) layer_bytes: Option<u64>,
     /// How long `docker stop` took.
-    pub stop_seconds: f64,
+    pub(crate) stop_seconds: f64,
     /// From just before `docker start` to the first 200; none where it was skipped.
-    pub restart_ready_seconds: Option<f64>,
+    pub(crate) restart_ready_seconds: Option<f64>,
 }
 
 impl Measured {
@@ -60,13 +60,13 @@ impl Measured {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Idle {
     /// How long it was watched.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// Processor seconds that were used in that time.
-    pub cpu_seconds: f64,
+    pub(crate) cpu_seconds: f64,
     /// Processor seconds used per second.
-    pub cpu_per_second: f64,
+    pub(crate) cpu_per_second: f64,
     /// What the container had used at the end of that time.
-    pub usage_at_end: Usage,
+    pub(crate) usage_at_end: Usage,
 }
 
 impl Idle {
@@ -83,9 +83,9 @@ impl Idle {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct VolumeSize {
     /// Where the container sees it.
-    pub path: String,
+    pub(crate) path: String,
     /// What `du` says: bytes on disk, without what is mounted below or lies behind links.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 #[cfg(test)]

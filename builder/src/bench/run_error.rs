@@ -12,7 +12,7 @@ use crate::process::RunError;
 
 /// Why a run failed.
 #[derive(Debug, Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The cluster did not become ready.
     #[error(transparent)]
     Wait(#[from] node::Error),

@@ -7,10 +7,10 @@ use serde::Serialize;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Summary {
     /// The middle value; for an even count the mean of the two middle ones.
-    pub median: f64,
-    pub minimum: f64,
-    pub maximum: f64,
-    pub count: usize,
+    pub(crate) median: f64,
+    pub(crate) minimum: f64,
+    pub(crate) maximum: f64,
+    pub(crate) count: usize,
 }
 
 impl Summary {

@@ -25,11 +25,11 @@ const STYLE: &str = "text{font-family:sans-serif;font-size:12px;fill:#222}.title
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Timeline {
-    pub title: String,
+    pub(crate) title: String,
     /// When the cluster was ready, on the clock of phases and milestones.
-    pub ready_ms: Option<u64>,
-    pub phases: Vec<Phase>,
-    pub milestones: Vec<Milestone>,
+    pub(crate) ready_ms: Option<u64>,
+    pub(crate) phases: Vec<Phase>,
+    pub(crate) milestones: Vec<Milestone>,
 }
 
 impl Timeline {

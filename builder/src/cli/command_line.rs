@@ -13,9 +13,9 @@ use crate::settings::FILE_VARIABLE;
 #[command(name = "kubake", version, max_term_width = 120, disable_help_subcommand = true, propagate_version = false)]
 pub(crate) struct Cli {
     #[command(flatten)]
-    pub global: Global,
+    pub(crate) global: Global,
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// Options that every subcommand has.
@@ -23,16 +23,16 @@ pub(crate) struct Cli {
 pub(crate) struct Global {
     /// Show every command that is run, with its output
     #[arg(short, long, global = true, conflicts_with = "quiet")]
-    pub verbose: bool,
+    pub(crate) verbose: bool,
     /// Show warnings and errors only
     #[arg(short, long, global = true)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
     /// Print the result as JSON on stdout
     #[arg(long, global = true)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Settings file [default: kubake.yaml, if it exists]
     #[arg(long, global = true, value_name = "FILE", env = FILE_VARIABLE, hide_env_values = true)]
-    pub settings: Option<PathBuf>,
+    pub(crate) settings: Option<PathBuf>,
 }
 
 impl Global {

@@ -63,7 +63,7 @@ fn long(declaration: &Declaration) -> &'static str {
 #[derive(Debug, Clone)]
 pub(crate) struct SettingFlags<S> {
     /// A value for each setting whose flag was given.
-    pub entries: Vec<Entry>,
+    pub(crate) entries: Vec<Entry>,
     subset: PhantomData<S>,
 }
 

@@ -13,7 +13,7 @@ use crate::settings::Cpus;
 
 /// Why a cluster is not up, or not down.
 #[derive(Debug, Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error(transparent)]
     Ports(#[from] ports::Error),
     /// The image cannot be made.

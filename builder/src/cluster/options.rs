@@ -9,13 +9,13 @@ use crate::host_context::HostContext;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options<'a> {
     /// Keep a container that does not become ready.
-    pub retain: bool,
+    pub(crate) retain: bool,
     /// Make the cluster's context the current one.
-    pub set_context: bool,
+    pub(crate) set_context: bool,
     /// Guards the container's credentials and logs; without one, everyone who reaches the port can read them.
-    pub token: Option<&'a Token>,
+    pub(crate) token: Option<&'a Token>,
     /// What hooks get if there is something to bake.
-    pub hook_secrets: &'a HookSecrets,
+    pub(crate) hook_secrets: &'a HookSecrets,
     /// Proxies, registries and certificate authorities of this machine, passed to a new container.
-    pub host_context: &'a HostContext,
+    pub(crate) host_context: &'a HostContext,
 }

@@ -13,7 +13,7 @@ use crate::settings::{HostPort, HostPorts, Key, flag};
 
 /// Why the ports cannot be had.
 #[derive(Debug, Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// Another program listens there.
     #[error("host port {port} on {ip} ({setting}) is already in use")]
     InUse {

@@ -12,38 +12,38 @@ use crate::port::Protocol;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Port {
     /// The container's port.
-    pub container: u16,
-    pub protocol: Protocol,
+    pub(crate) container: u16,
+    pub(crate) protocol: Protocol,
     /// The host's address, where the engine says it.
-    pub host_ip: Option<IpAddr>,
+    pub(crate) host_ip: Option<IpAddr>,
     /// The host's port.
-    pub host: u16,
+    pub(crate) host: u16,
 }
 
 /// A cluster that is up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Cluster {
-    pub name: String,
+    pub(crate) name: String,
     /// The container's id.
-    pub container_id: String,
+    pub(crate) container_id: String,
     /// The image it runs.
-    pub image: String,
+    pub(crate) image: String,
     /// Where its ports are published.
-    pub ports: Vec<Port>,
+    pub(crate) ports: Vec<Port>,
     /// Where its HTTP port answers.
-    pub endpoint: String,
+    pub(crate) endpoint: String,
     /// Where its API server answers; none where that is not published.
-    pub server: Option<String>,
+    pub(crate) server: Option<String>,
     /// The kubeconfig that has its context; none where none was to be written.
-    pub kubeconfig: Option<PathBuf>,
-    pub context: String,
+    pub(crate) kubeconfig: Option<PathBuf>,
+    pub(crate) context: String,
     /// Whether the context is the current one.
-    pub current: bool,
+    pub(crate) current: bool,
     /// Milliseconds of the boot; none where it was up before.
-    pub ready_after_ms: Option<u64>,
+    pub(crate) ready_after_ms: Option<u64>,
     /// Whether it was running already.
-    pub already_running: bool,
+    pub(crate) already_running: bool,
 }
 
 /// What `down` did.
@@ -51,11 +51,11 @@ pub(crate) struct Cluster {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Down {
     /// The cluster's name.
-    pub name: String,
+    pub(crate) name: String,
     /// Whether there was a container.
-    pub container: bool,
+    pub(crate) container: bool,
     /// Named volumes that were removed.
-    pub volumes: Vec<String>,
+    pub(crate) volumes: Vec<String>,
     /// Whether the kubeconfig had its context.
-    pub context: bool,
+    pub(crate) context: bool,
 }

@@ -11,7 +11,7 @@ use crate::install::InstallError;
 
 /// Why a subcommand failed.
 #[derive(Debug, Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error(transparent)]
     Settings(#[from] crate::settings::Error),
     #[error(transparent)]

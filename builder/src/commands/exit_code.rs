@@ -8,7 +8,7 @@ use crate::versions::Error as VersionError;
 /// Exit codes of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum ExitCode {
+pub(crate) enum ExitCode {
     Ok = 0,
     /// The command failed.
     Failed = 1,

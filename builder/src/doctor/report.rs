@@ -10,9 +10,9 @@ use crate::process::Runner;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Report {
     /// The worst verdict of all findings.
-    pub verdict: Verdict,
-    pub findings: Vec<Finding>,
-    pub facts: Facts,
+    pub(crate) verdict: Verdict,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) facts: Facts,
 }
 
 impl Report {

@@ -10,7 +10,7 @@ pub(crate) const ENGINE_VARIABLE: &str = "KUBAKE_ENGINE";
 
 /// Why there is no engine to work with.
 #[derive(Debug, Error)]
-pub enum EngineError {
+pub(crate) enum EngineError {
     #[error(
         "no container engine: neither `docker` nor `podman` is on PATH; install one (`kubake engine install --yes` does it on Debian and Ubuntu)"
     )]
@@ -68,10 +68,4 @@ impl Advice for EngineError {
     }
 }
 
-impl EngineError {
-    /// Whether a start of the daemon may help.
-    #[must_use]
-    pub fn is_not_answering(&self) -> bool {
-        matches!(self, Self::NotAnswering { .. })
-    }
-}
+impl EngineError {}

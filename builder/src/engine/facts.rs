@@ -53,48 +53,48 @@ pub(crate) enum Location {
 /// What an engine says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct EngineFacts {
-    pub flavour: Flavour,
+    pub(crate) flavour: Flavour,
     /// The daemon's version.
-    pub version: String,
+    pub(crate) version: String,
     /// The CLI's version.
-    pub client_version: String,
+    pub(crate) client_version: String,
     /// The newest version of the API that the CLI speaks.
-    pub api_version: String,
+    pub(crate) api_version: String,
     /// Operating system of the containers, such as `linux`.
-    pub os: String,
+    pub(crate) os: String,
     /// Architecture in the names of Go: `amd64`, `arm64`.
-    pub arch: String,
+    pub(crate) arch: String,
     /// The distribution, for people.
-    pub operating_system: String,
+    pub(crate) operating_system: String,
     /// The kernel's release.
-    pub kernel: String,
+    pub(crate) kernel: String,
     /// 1 or 2; 0 where it does not say.
-    pub cgroup_version: u8,
+    pub(crate) cgroup_version: u8,
     /// `systemd` or `cgroupfs`.
-    pub cgroup_driver: String,
+    pub(crate) cgroup_driver: String,
     /// Such as `overlay2`, or a snapshotter's name.
-    pub storage_driver: String,
+    pub(crate) storage_driver: String,
     /// The file system under it; empty where it does not say.
-    pub backing_filesystem: String,
+    pub(crate) backing_filesystem: String,
     /// Whether images live in containerd's store.
-    pub containerd_snapshotter: bool,
+    pub(crate) containerd_snapshotter: bool,
     /// Where it keeps its data.
-    pub root_dir: String,
+    pub(crate) root_dir: String,
     /// Such as `name=rootless`.
-    pub security_options: Vec<String>,
-    pub cpus: u64,
+    pub(crate) security_options: Vec<String>,
+    pub(crate) cpus: u64,
     /// Bytes of memory.
-    pub memory: u64,
+    pub(crate) memory: u64,
     /// Whether the CLI has buildx.
-    pub buildx: Option<String>,
+    pub(crate) buildx: Option<String>,
     /// What the CLI talks to, such as `unix:///var/run/docker.sock`; empty where it does not say.
-    pub endpoint: String,
+    pub(crate) endpoint: String,
     /// Where that is.
-    pub location: Location,
+    pub(crate) location: Location,
     /// What the engine itself warns of.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// What kept the CLI from an answer.
-    pub server_errors: Vec<String>,
+    pub(crate) server_errors: Vec<String>,
 }
 
 impl EngineFacts {

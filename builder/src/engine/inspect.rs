@@ -10,20 +10,20 @@ use crate::port::Protocol;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub(crate) struct Image {
-    pub id: String,
-    pub tags: Vec<String>,
+    pub(crate) id: String,
+    pub(crate) tags: Vec<String>,
     /// Its names with digests.
-    pub digests: Vec<String>,
-    pub labels: BTreeMap<String, String>,
-    pub env: Vec<String>,
-    pub entrypoint: Vec<String>,
-    pub size: u64,
+    pub(crate) digests: Vec<String>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) env: Vec<String>,
+    pub(crate) entrypoint: Vec<String>,
+    pub(crate) size: u64,
     /// When, RFC 3339.
-    pub created: String,
+    pub(crate) created: String,
     /// Such as `amd64`.
-    pub architecture: String,
+    pub(crate) architecture: String,
     /// Digests of its layers.
-    pub layers: Vec<String>,
+    pub(crate) layers: Vec<String>,
 }
 
 /// A container's state.
@@ -31,22 +31,22 @@ pub(crate) struct Image {
 #[serde(rename_all(deserialize = "PascalCase"), default)]
 pub(crate) struct State {
     /// `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`.
-    pub status: String,
+    pub(crate) status: String,
     /// Whether its process runs.
-    pub running: bool,
+    pub(crate) running: bool,
     /// How it ended; 0 while it runs.
-    pub exit_code: i64,
+    pub(crate) exit_code: i64,
     /// Why it could not start.
-    pub error: String,
+    pub(crate) error: String,
     /// Whether the kernel killed it for want of memory.
     #[serde(rename(deserialize = "OOMKilled"))]
-    pub oom_killed: bool,
+    pub(crate) oom_killed: bool,
     /// Its process on the engine's machine.
-    pub pid: i64,
-    pub started_at: String,
-    pub finished_at: String,
+    pub(crate) pid: i64,
+    pub(crate) started_at: String,
+    pub(crate) finished_at: String,
     /// What its health check says, if it has one.
-    pub health: Option<Health>,
+    pub(crate) health: Option<Health>,
 }
 
 /// What a health check says.
@@ -54,21 +54,21 @@ pub(crate) struct State {
 #[serde(rename_all(deserialize = "PascalCase"), default)]
 pub(crate) struct Health {
     /// `starting`, `healthy` or `unhealthy`.
-    pub status: String,
+    pub(crate) status: String,
     /// How often in a row it failed.
-    pub failing_streak: u64,
+    pub(crate) failing_streak: u64,
 }
 
 /// A published port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Published {
     /// The container's port.
-    pub container_port: u16,
-    pub protocol: Protocol,
+    pub(crate) container_port: u16,
+    pub(crate) protocol: Protocol,
     /// The host's address; none where the engine does not say (podman).
-    pub host_ip: Option<IpAddr>,
+    pub(crate) host_ip: Option<IpAddr>,
     /// The host's port.
-    pub host_port: u16,
+    pub(crate) host_port: u16,
 }
 
 /// A file system of a container.
@@ -77,13 +77,13 @@ pub(crate) struct Published {
 pub(crate) struct MountPoint {
     /// `volume`, `bind` or `tmpfs`.
     #[serde(rename(deserialize = "Type"))]
-    pub kind: String,
+    pub(crate) kind: String,
     /// A volume's name.
-    pub name: String,
+    pub(crate) name: String,
     /// Where it lies on the engine's machine.
-    pub source: String,
+    pub(crate) source: String,
     /// Where the container sees it.
-    pub destination: String,
+    pub(crate) destination: String,
 }
 
 /// A container's end in a network.
@@ -92,32 +92,32 @@ pub(crate) struct MountPoint {
 pub(crate) struct Attachment {
     /// Its IPv4 address; empty while it does not run.
     #[serde(rename(deserialize = "IPAddress"))]
-    pub ip_address: String,
+    pub(crate) ip_address: String,
     /// The IPv4 gateway.
-    pub gateway: String,
+    pub(crate) gateway: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Container {
-    pub id: String,
-    pub name: String,
+    pub(crate) id: String,
+    pub(crate) name: String,
     /// The name of the image that it was created from.
-    pub image: String,
+    pub(crate) image: String,
     /// The id of that image.
-    pub image_id: String,
+    pub(crate) image_id: String,
     /// When, RFC 3339.
-    pub created: String,
-    pub state: State,
-    pub labels: BTreeMap<String, String>,
+    pub(crate) created: String,
+    pub(crate) state: State,
+    pub(crate) labels: BTreeMap<String, String>,
     /// Published ports, sorted by container port; empty while it does not run.
-    pub ports: Vec<Published>,
-    pub mounts: Vec<MountPoint>,
+    pub(crate) ports: Vec<Published>,
+    pub(crate) mounts: Vec<MountPoint>,
     /// Networks by name.
-    pub networks: BTreeMap<String, Attachment>,
+    pub(crate) networks: BTreeMap<String, Attachment>,
     /// Whether it is privileged.
-    pub privileged: bool,
+    pub(crate) privileged: bool,
     /// The names of its variables that are not empty; values may be secrets.
-    pub variables: Vec<String>,
+    pub(crate) variables: Vec<String>,
 }
 
 /// `null` means the same as absence.

@@ -8,16 +8,16 @@ use crate::process::RunError;
 /// A host did not do what it was asked to.
 #[derive(Debug, Error)]
 #[error("{action}")]
-pub struct HostError {
+pub(crate) struct HostError {
     /// What was to be done, with the node's name.
-    pub action: String,
+    pub(crate) action: String,
     #[source]
-    pub source: RunError,
+    pub(crate) source: RunError,
 }
 
 impl HostError {
     /// For `map_err`: the action that the command was part of.
-    pub fn during(action: impl Into<String>) -> impl FnOnce(RunError) -> Self {
+    pub(crate) fn during(action: impl Into<String>) -> impl FnOnce(RunError) -> Self {
         move |source| Self { action: action.into(), source }
     }
 }

@@ -9,19 +9,19 @@ use crate::port::Protocol;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HostedNode {
     /// What the host knows the node by: the container's id.
-    pub id: String,
+    pub(crate) id: String,
     /// The container's name.
-    pub name: String,
+    pub(crate) name: String,
     /// The name of the image that the node was created from.
-    pub image: String,
+    pub(crate) image: String,
     /// The id of that image.
-    pub image_id: String,
-    pub state: NodeState,
-    pub labels: BTreeMap<String, String>,
+    pub(crate) image_id: String,
+    pub(crate) state: NodeState,
+    pub(crate) labels: BTreeMap<String, String>,
     /// Published ports, sorted by container port; empty while the node does not run.
-    pub ports: Vec<Published>,
+    pub(crate) ports: Vec<Published>,
     /// Where the node sees its volumes, sorted.
-    pub volumes: Vec<String>,
+    pub(crate) volumes: Vec<String>,
 }
 
 /// The state of a node, as far as its host knows it.

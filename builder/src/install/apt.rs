@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct OsRelease {
     /// Such as `debian`.
-    pub id: String,
+    pub(crate) id: String,
     /// Such as `debian` on its derivatives.
-    pub id_like: Vec<String>,
+    pub(crate) id_like: Vec<String>,
     /// Such as `bookworm`.
-    pub codename: String,
-    pub pretty_name: String,
+    pub(crate) codename: String,
+    pub(crate) pretty_name: String,
 }
 
 impl OsRelease {
@@ -50,12 +50,12 @@ impl OsRelease {
 /// One entry of apt's sources.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Source {
-    pub uris: Vec<String>,
+    pub(crate) uris: Vec<String>,
     /// Such as `trixie` or `trixie-security`.
-    pub suites: Vec<String>,
+    pub(crate) suites: Vec<String>,
     /// Such as `main`.
-    pub components: Vec<String>,
-    pub signed_by: Option<String>,
+    pub(crate) components: Vec<String>,
+    pub(crate) signed_by: Option<String>,
 }
 
 /// Parses a `.sources` file (deb822); entries that are off or hold only sources are left out.
@@ -142,9 +142,9 @@ pub(crate) fn read_sources(root: &Path) -> Vec<Source> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mirrors {
     /// The archive itself.
-    pub main: String,
+    pub(crate) main: String,
     /// The security archive.
-    pub security: String,
+    pub(crate) security: String,
 }
 
 impl Mirrors {

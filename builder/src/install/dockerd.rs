@@ -17,14 +17,14 @@ const LOG_TAIL_LINES: usize = 20;
 /// A dockerd that `kubake` starts where no systemd does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Dockerd {
-    pub program: PathBuf,
-    pub args: Vec<String>,
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<String>,
     /// Where it listens.
-    pub socket: PathBuf,
+    pub(crate) socket: PathBuf,
     /// Where its output goes.
-    pub log: PathBuf,
+    pub(crate) log: PathBuf,
     /// Where we remember it.
-    pub record: PathBuf,
+    pub(crate) record: PathBuf,
 }
 
 impl Default for Dockerd {

@@ -16,7 +16,7 @@ pub(super) const ENGINE_PACKAGE: &str = "docker.io";
 
 /// Why there still is no engine.
 #[derive(Debug, Error)]
-pub enum InstallError {
+pub(crate) enum InstallError {
     /// The user did not allow the installation.
     #[error("{reason}; allow kubake to {action} with --yes, or do it yourself")]
     NotAllowed {

@@ -29,10 +29,10 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plan {
     /// Files to write first, so that apt knows the newer release.
-    pub files: Vec<(PathBuf, String)>,
+    pub(crate) files: Vec<(PathBuf, String)>,
     /// The release to take packages from, if not the host's own.
-    pub target_release: Option<&'static str>,
-    pub packages: Vec<String>,
+    pub(crate) target_release: Option<&'static str>,
+    pub(crate) packages: Vec<String>,
 }
 
 /// Decides what to install. `candidates` are the versions that apt would install now, `keyrings` the files of

@@ -9,7 +9,7 @@ use crate::advice::Advice;
 
 /// Why a kubeconfig was not changed. The file is as it was.
 #[derive(Debug, Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("failed to read the kubeconfig `{}`", .path.display())]
     Read {
         path: PathBuf,

@@ -10,7 +10,7 @@ use crate::process::RunError;
 
 /// Why the cluster is not ready.
 #[derive(Debug, Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The container ended.
     #[error("the container `{container}` ended with status {code} before the cluster was ready{}", log_text(.log))]
     Ended {

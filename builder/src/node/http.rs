@@ -16,7 +16,7 @@ const MOST: usize = 16 * 1024 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("connect to {address}")]
     Connect {
         /// Host and port.
@@ -69,9 +69,9 @@ pub enum Error {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Response {
-    pub status: u16,
+    pub(crate) status: u16,
     /// Body; bytes that are not UTF-8 are replaced.
-    pub body: String,
+    pub(crate) body: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

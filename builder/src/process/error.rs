@@ -10,7 +10,7 @@ use crate::advice::Advice;
 
 /// Why a program did not do what it was asked to.
 #[derive(Debug, Error)]
-pub enum RunError {
+pub(crate) enum RunError {
     /// The program does not exist.
     #[error("`{program}` is not installed or not on PATH; install it and try again")]
     NotInstalled {
@@ -91,7 +91,7 @@ impl Advice for RunError {
 impl RunError {
     /// Whether the engine said that the named object does not exist.
     #[must_use]
-    pub fn is_not_found(&self) -> bool {
+    pub(crate) fn is_not_found(&self) -> bool {
         let Self::Failed { stderr, .. } = self else { return false };
         let stderr = stderr.to_ascii_lowercase();
         // "no such object", "no such container", "network x not found", podman: "no container with name", "image not known".
@@ -100,7 +100,7 @@ impl RunError {
 
     /// The exit code where the program ran and ended by itself with one.
     #[must_use]
-    pub fn code(&self) -> Option<i32> {
+    pub(crate) fn code(&self) -> Option<i32> {
         match self {
             Self::Failed { status, .. } => status.code(),
             _ => None,
@@ -109,7 +109,7 @@ impl RunError {
 
     /// The last lines of stderr; empty where there are none.
     #[must_use]
-    pub fn stderr(&self) -> &str {
+    pub(crate) fn stderr(&self) -> &str {
         match self {
             Self::Failed { stderr, .. } | Self::TimedOut { stderr, .. } => stderr,
             _ => "",

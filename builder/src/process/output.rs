@@ -13,9 +13,9 @@ pub(crate) enum Stream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Line<'a> {
     /// Where it came from.
-    pub stream: Stream,
+    pub(crate) stream: Stream,
     /// The text; bytes that are not UTF-8 are replaced.
-    pub text: &'a str,
+    pub(crate) text: &'a str,
 }
 
 /// How a streamed call ended well.

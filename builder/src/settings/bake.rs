@@ -26,21 +26,21 @@ impl Key {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BakeSettings {
     /// Archives and lists of images; none is the checkout's directory.
-    pub images_dir: Option<PathBuf>,
+    pub(crate) images_dir: Option<PathBuf>,
     /// Hooks; none is the checkout's directory.
-    pub hooks_dir: Option<PathBuf>,
+    pub(crate) hooks_dir: Option<PathBuf>,
     /// How long one hook of the bake may take.
-    pub hook_timeout: Duration,
+    pub(crate) hook_timeout: Duration,
     /// What a hook's failure means for the bake.
-    pub hook_failure: Failure,
+    pub(crate) hook_failure: Failure,
     /// Whether images that are baked in keep their packed layers beside the unpacked ones.
-    pub packed_layers: bool,
+    pub(crate) packed_layers: bool,
     /// Names of the add-ons to build and bake in: each once, in order.
-    pub addons: Vec<String>,
+    pub(crate) addons: Vec<String>,
     /// The appliance's base image: `auto`, `mmdebstrap` or a name.
-    pub base_image: String,
+    pub(crate) base_image: String,
     /// Go module proxy; none is Go's own.
-    pub go_proxy: Option<String>,
+    pub(crate) go_proxy: Option<String>,
     /// Names of the checkout's add-ons, which `addons` may name; none without a checkout.
     known_addons: Option<Vec<String>>,
 }

@@ -19,17 +19,17 @@ impl Key {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ContainerSettings {
     /// The file with the token that guards a container's credentials.
-    pub token_file: Option<PathBuf>,
+    pub(crate) token_file: Option<PathBuf>,
     /// The engine's network; none is the engine's default.
-    pub network: Option<String>,
+    pub(crate) network: Option<String>,
     /// A file about registries for the container.
-    pub registries_file: Option<PathBuf>,
+    pub(crate) registries_file: Option<PathBuf>,
     /// A file of CAs that containers trust.
-    pub extra_ca_certs: Option<PathBuf>,
+    pub(crate) extra_ca_certs: Option<PathBuf>,
     /// How many processors the container may use; none is all.
-    pub cpus: Option<Cpus>,
+    pub(crate) cpus: Option<Cpus>,
     /// How much memory the container may use; none is all.
-    pub memory: Option<Memory>,
+    pub(crate) memory: Option<Memory>,
 }
 
 pub(super) const SETTINGS: &[Setting<ContainerSettings>] = &[

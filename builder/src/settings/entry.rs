@@ -8,7 +8,7 @@ use super::setting::{Key, Value};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// No source has a value.
     Default,
     /// The settings file.
@@ -48,9 +48,9 @@ impl fmt::Display for Origin {
 /// A value for a setting, from one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub key: Key,
-    pub value: Value,
-    pub origin: Origin,
+    pub(crate) key: Key,
+    pub(crate) value: Value,
+    pub(crate) origin: Origin,
 }
 
 /// The origin of each setting that was given.

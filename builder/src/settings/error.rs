@@ -11,10 +11,10 @@ use crate::advice::Advice;
 
 /// A mistake in the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// The source of the value at fault.
-    pub origin: Origin,
-    pub message: String,
+    pub(crate) origin: Origin,
+    pub(crate) message: String,
 }
 
 impl fmt::Display for Problem {
@@ -25,7 +25,7 @@ impl fmt::Display for Problem {
 
 /// Why the settings cannot be used.
 #[derive(Debug, Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("failed to read the settings file `{}`", .path.display())]
     Read {
         path: PathBuf,

@@ -68,9 +68,9 @@ impl fmt::Display for HostPort {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Publish {
     /// The place on the host; never [`HostPort::Off`].
-    pub host: HostPort,
-    pub container: u16,
-    pub protocol: Protocol,
+    pub(crate) host: HostPort,
+    pub(crate) container: u16,
+    pub(crate) protocol: Protocol,
 }
 
 impl Publish {

@@ -6,14 +6,14 @@ use kubake_contract::CONTROL_PLANE_CPU;
 
 /// A number of processors, in thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cpus(u64);
+pub(crate) struct Cpus(u64);
 
 impl Cpus {
     /// Parses `2` or `2.5`.
     ///
     /// # Errors
     /// The problem, with the text quoted.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let wrong =
             || format!("`{text}` is not a number of processors such as `2` or `2.5`, with three decimals at most");
         let millis = decimal(text, 3, 1000).ok_or_else(wrong)?;
@@ -28,7 +28,7 @@ impl Cpus {
 
     /// Whether a machine with so many processors has enough.
     #[must_use]
-    pub fn fits(self, processors: u64) -> bool {
+    pub(crate) fn fits(self, processors: u64) -> bool {
         self.0 <= processors.saturating_mul(1000)
     }
 }

@@ -19,15 +19,15 @@ impl Key {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HostPorts {
     /// The Kubernetes API.
-    pub api: HostPort,
+    pub(crate) api: HostPort,
     /// Readiness, status and kubeconfig.
-    pub http: HostPort,
+    pub(crate) http: HostPort,
     /// The Docker API.
-    pub docker: HostPort,
+    pub(crate) docker: HostPort,
     /// The Docker API with TLS.
-    pub docker_tls: HostPort,
+    pub(crate) docker_tls: HostPort,
     /// More ports, such as those of NodePort services.
-    pub extra: Vec<Publish>,
+    pub(crate) extra: Vec<Publish>,
 }
 
 impl Default for HostPorts {

@@ -32,23 +32,23 @@ impl Key {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
     /// Name of the cluster, of its container and of its kubeconfig context.
-    pub name: String,
+    pub(crate) name: String,
     /// The baked image, with its tag.
-    pub image: String,
+    pub(crate) image: String,
     /// The settings that a cluster is made with.
-    pub cluster: ClusterSettings,
+    pub(crate) cluster: ClusterSettings,
     /// How long the certificates are valid that a container makes.
-    pub cert_validity: Duration,
+    pub(crate) cert_validity: Duration,
     /// Ports of the container on the host.
-    pub ports: HostPorts,
+    pub(crate) ports: HostPorts,
     /// Options of a new container.
-    pub container: ContainerSettings,
+    pub(crate) container: ContainerSettings,
     /// Inputs of a bake.
-    pub bake: BakeSettings,
+    pub(crate) bake: BakeSettings,
     /// How long to wait for readiness.
-    pub ready_timeout: Duration,
+    pub(crate) ready_timeout: Duration,
     /// The kubeconfig that receives the context; none without a variable and a home directory.
-    pub kubeconfig: Option<PathBuf>,
+    pub(crate) kubeconfig: Option<PathBuf>,
     origins: Origins,
 }
 

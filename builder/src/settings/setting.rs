@@ -47,25 +47,25 @@ pub(crate) enum Subcommand {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Declaration {
     /// Identity and place in the file.
-    pub key: Key,
+    pub(crate) key: Key,
     /// The flag, with its dashes.
-    pub flag: &'static str,
+    pub(crate) flag: &'static str,
     /// The one-letter flag.
-    pub short: Option<char>,
+    pub(crate) short: Option<char>,
     /// The one-letter flag and the long alias that only `bake` has, as image builders have them.
-    pub bake_alias: Option<(char, &'static str)>,
+    pub(crate) bake_alias: Option<(char, &'static str)>,
     /// Environment variables; the first that is set counts.
-    pub env: &'static [&'static str],
+    pub(crate) env: &'static [&'static str],
     /// The value's placeholder in the help text.
-    pub placeholder: &'static str,
+    pub(crate) placeholder: &'static str,
     /// The default as help and reference show it.
-    pub default: &'static str,
+    pub(crate) default: &'static str,
     /// The purpose, in one line of help.
-    pub about: &'static str,
+    pub(crate) about: &'static str,
     /// Subcommands that have the flag besides `up` and `settings`.
-    pub subcommands: &'static [Subcommand],
+    pub(crate) subcommands: &'static [Subcommand],
     /// How the value is written; set by the constructors of [`Setting`].
-    pub shape: Shape,
+    pub(crate) shape: Shape,
 }
 
 impl Declaration {

@@ -18,12 +18,12 @@ pub(crate) const FILE_VARIABLE: &str = "KUBAKE_SETTINGS";
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
     /// The settings file's path and text, if there is one.
-    pub file: Option<(PathBuf, String)>,
-    pub env: BTreeMap<String, String>,
+    pub(crate) file: Option<(PathBuf, String)>,
+    pub(crate) env: BTreeMap<String, String>,
     /// The values of the flags.
-    pub flags: Vec<Entry>,
+    pub(crate) flags: Vec<Entry>,
     /// Names of the add-ons; none without a checkout.
-    pub addons: Option<Vec<String>>,
+    pub(crate) addons: Option<Vec<String>>,
 }
 
 impl Sources {

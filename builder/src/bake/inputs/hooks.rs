@@ -14,11 +14,11 @@ use super::problem::{Problem, unreadable};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Hooks {
     /// The hooks directory on this machine.
-    pub directory: PathBuf,
+    pub(crate) directory: PathBuf,
     /// Files to copy: hooks of the build container into its inbox, hooks of the boot to their final place.
-    pub packed: Vec<Packed>,
+    pub(crate) packed: Vec<Packed>,
     /// Hooks that run on the host. They are not copied, but they are inputs of the bake.
-    pub host: Vec<Packed>,
+    pub(crate) host: Vec<Packed>,
 }
 
 /// Reads a hooks directory, which may be missing unless it is `required`. Targets of bake hooks are below `inbox`, those of

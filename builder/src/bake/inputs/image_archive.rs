@@ -16,13 +16,13 @@ pub(super) enum Form {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Archive {
     /// Path on this machine.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// File name, for messages and for the inbox.
-    pub name: String,
+    pub(crate) name: String,
     /// Digest of the content; empty for an archive that kubake saved, which is not an input.
-    pub digest: String,
+    pub(crate) digest: String,
     /// Bytes as plain tar, the form in which it is copied.
-    pub size: u64,
+    pub(crate) size: u64,
     pub(super) form: Form,
 }
 

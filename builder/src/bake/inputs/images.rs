@@ -22,9 +22,9 @@ const LARGEST_LIST: u64 = 4 << 20;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Images {
     /// Archives and layouts, sorted by name.
-    pub archives: Vec<Archive>,
+    pub(crate) archives: Vec<Archive>,
     /// Images of all lists, each once, in the order of their first appearance.
-    pub listed: Vec<Listed>,
+    pub(crate) listed: Vec<Listed>,
 }
 
 /// Reads and checks an images directory, which may be missing unless it is `required`. Appends mistakes to `problems`.

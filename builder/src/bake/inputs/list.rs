@@ -22,13 +22,13 @@ const LOCAL: &str = "docker://";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listed {
     /// The reference as the list has it.
-    pub reference: String,
+    pub(crate) reference: String,
     /// Whether the engine must have the image, so that it is never pulled.
-    pub is_local: bool,
+    pub(crate) is_local: bool,
     /// Path of the list.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Line in the list, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
 }
 
 impl Listed {

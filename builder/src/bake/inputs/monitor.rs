@@ -7,9 +7,9 @@ use std::io::{self, Read};
 #[derive(Clone, Copy)]
 pub(crate) struct Monitor<'a> {
     /// Receives a progress message.
-    pub report: &'a dyn Fn(&str),
+    pub(crate) report: &'a dyn Fn(&str),
     /// Whether the user has interrupted the work.
-    pub is_cancelled: &'a dyn Fn() -> bool,
+    pub(crate) is_cancelled: &'a dyn Fn() -> bool,
 }
 
 impl fmt::Debug for Monitor<'_> {

@@ -12,8 +12,8 @@ use crate::digest;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Packed {
     /// Path in the container, without the leading slash.
-    pub target: PathBuf,
-    pub content: Content,
+    pub(crate) target: PathBuf,
+    pub(crate) content: Content,
 }
 
 /// The content at a path of a tar stream.

@@ -10,13 +10,13 @@ use crate::advice::Advice;
 
 /// A mistake in what the user adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// The file or directory that has the mistake.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The line from 1, if one line has the mistake.
-    pub line: Option<usize>,
+    pub(crate) line: Option<usize>,
     /// The mistake and what to do about it.
-    pub what: String,
+    pub(crate) what: String,
 }
 
 impl fmt::Display for Problem {
@@ -30,7 +30,7 @@ impl fmt::Display for Problem {
 
 /// Why the inputs cannot be baked in.
 #[derive(Debug, Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// All mistakes, in the order in which they were found.
     #[error("{}", problems_text(.0))]
     Problems(Vec<Problem>),

@@ -11,36 +11,36 @@ use crate::engine::{EngineFacts, Location};
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Report {
     /// Start of the measurement (RFC 3339).
-    pub date: String,
-    pub machine: Machine,
-    pub plan: Plan,
+    pub(crate) date: String,
+    pub(crate) machine: Machine,
+    pub(crate) plan: Plan,
     /// One entry for each image, in the order of the command line.
-    pub images: Vec<Measurements>,
+    pub(crate) images: Vec<Measurements>,
     /// The clusters that booted in parallel; `None` if the plan has none.
-    pub parallel: Option<Parallel>,
+    pub(crate) parallel: Option<Parallel>,
 }
 
 /// The machine, as the engine describes it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Machine {
-    pub cores: u64,
-    pub memory_bytes: u64,
-    pub architecture: String,
-    pub operating_system: String,
-    pub kernel: String,
+    pub(crate) cores: u64,
+    pub(crate) memory_bytes: u64,
+    pub(crate) architecture: String,
+    pub(crate) operating_system: String,
+    pub(crate) kernel: String,
     /// For example `docker 28.2.2`.
-    pub engine: String,
+    pub(crate) engine: String,
     /// 1 or 2; 0 if the engine does not report it.
-    pub cgroup_version: u8,
+    pub(crate) cgroup_version: u8,
     /// `systemd` or `cgroupfs`.
-    pub cgroup_driver: String,
+    pub(crate) cgroup_driver: String,
     /// For example `overlay2`.
-    pub storage_driver: String,
+    pub(crate) storage_driver: String,
     /// The file system under the storage driver; empty if the engine does not report it.
-    pub backing_filesystem: String,
+    pub(crate) backing_filesystem: String,
     /// Load average of the minute before; `None` if the engine runs on another kernel.
-    pub load_before: Option<f64>,
+    pub(crate) load_before: Option<f64>,
 }
 
 impl Machine {
@@ -80,21 +80,21 @@ impl Machine {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Plan {
-    pub runs: usize,
+    pub(crate) runs: usize,
     /// How long each idle cluster was observed.
-    pub idle_seconds: u64,
+    pub(crate) idle_seconds: u64,
     /// Whether each container was started again after its stop.
-    pub restart: bool,
+    pub(crate) restart: bool,
 }
 
 /// Clusters of one image that booted in parallel.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Parallel {
-    pub image: String,
-    pub clusters: usize,
+    pub(crate) image: String,
+    pub(crate) clusters: usize,
     /// Seconds from the common start until each was ready, ascending.
-    pub ready_seconds: Vec<f64>,
+    pub(crate) ready_seconds: Vec<f64>,
     /// Seconds from the common start until all were ready.
-    pub all_ready_seconds: f64,
+    pub(crate) all_ready_seconds: f64,
 }

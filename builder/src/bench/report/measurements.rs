@@ -16,21 +16,21 @@ use super::units::Millis;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Measurements {
     /// Name from the command line.
-    pub image: String,
-    pub id: String,
+    pub(crate) image: String,
+    pub(crate) id: String,
     /// Unpacked size, as the engine reports it.
-    pub size_bytes: u64,
-    pub runs: Vec<Measured>,
+    pub(crate) size_bytes: u64,
+    pub(crate) runs: Vec<Measured>,
     /// Summary of all runs by key of the measure.
-    pub summaries: BTreeMap<&'static str, Summary>,
+    pub(crate) summaries: BTreeMap<&'static str, Summary>,
     /// Processor seconds until ready by program, over the runs in which the program was alive at that time.
-    pub programs: BTreeMap<String, Summary>,
+    pub(crate) programs: BTreeMap<String, Summary>,
     /// How long each phase took, in seconds.
-    pub phases: BTreeMap<String, Summary>,
+    pub(crate) phases: BTreeMap<String, Summary>,
     /// When each milestone was observed, in seconds on the clock of the container.
-    pub milestones: BTreeMap<String, Summary>,
+    pub(crate) milestones: BTreeMap<String, Summary>,
     /// Medians of the main measures as multiples of those of the first image; empty for the first.
-    pub ratios: BTreeMap<&'static str, f64>,
+    pub(crate) ratios: BTreeMap<&'static str, f64>,
 }
 
 impl Measurements {

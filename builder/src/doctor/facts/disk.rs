@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Disk {
     /// The data directory of the engine.
-    pub path: String,
+    pub(crate) path: String,
     /// For example `ext4`.
-    pub filesystem: String,
+    pub(crate) filesystem: String,
     /// Bytes that are available.
-    pub free: u64,
+    pub(crate) free: u64,
     /// Bytes in total.
-    pub total: u64,
+    pub(crate) total: u64,
 }
 
 /// The file system that holds a path: the one with the longest matching mount point.

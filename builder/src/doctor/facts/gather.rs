@@ -20,9 +20,9 @@ pub(crate) enum EngineState {
 /// Everything that `doctor` judges.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Facts {
-    pub engine: EngineState,
+    pub(crate) engine: EngineState,
     /// Facts about this host; `None` if the engine runs on another machine, so that this host does not matter.
-    pub host: Option<Host>,
+    pub(crate) host: Option<Host>,
 }
 
 /// Gathers facts from the engine that is found, and from its host.

@@ -17,33 +17,33 @@ use super::procfs::{
 /// Facts about a host.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Host {
-    pub kernel: Option<String>,
-    pub cgroup_version: Option<u8>,
+    pub(crate) kernel: Option<String>,
+    pub(crate) cgroup_version: Option<u8>,
     /// Controllers of the root cgroup.
-    pub cgroup_controllers: Vec<String>,
+    pub(crate) cgroup_controllers: Vec<String>,
     /// Support of each feature of [`super::kernel::FEATURES`] by name.
-    pub features: BTreeMap<String, Support>,
-    pub kmsg: bool,
+    pub(crate) features: BTreeMap<String, Support>,
+    pub(crate) kmsg: bool,
     /// The file system that holds the engine's data.
-    pub disk: Option<Disk>,
-    pub memory_total: Option<u64>,
+    pub(crate) disk: Option<Disk>,
+    pub(crate) memory_total: Option<u64>,
     /// Bytes of memory that are available now.
-    pub memory_available: Option<u64>,
-    pub cpus: Option<usize>,
+    pub(crate) memory_available: Option<u64>,
+    pub(crate) cpus: Option<usize>,
     /// The sysctl `fs.inotify.max_user_instances`.
-    pub inotify_instances: Option<u64>,
+    pub(crate) inotify_instances: Option<u64>,
     /// The sysctl `fs.inotify.max_user_watches`.
-    pub inotify_watches: Option<u64>,
+    pub(crate) inotify_watches: Option<u64>,
     /// TCP ports on which something listens.
-    pub listening: Vec<u16>,
+    pub(crate) listening: Vec<u16>,
     /// The bounding set of capabilities of this process, as a bit mask.
-    pub capabilities: Option<u64>,
+    pub(crate) capabilities: Option<u64>,
     /// Whether this process runs in the initial user namespace, so that user 0 is the machine's root.
-    pub initial_user_namespace: bool,
+    pub(crate) initial_user_namespace: bool,
     /// The nameservers in `/etc/resolv.conf`.
-    pub nameservers: Vec<IpAddr>,
+    pub(crate) nameservers: Vec<IpAddr>,
     /// Whether systemd-resolved has a list of its upstream servers.
-    pub resolved_upstreams: bool,
+    pub(crate) resolved_upstreams: bool,
 }
 
 impl Host {

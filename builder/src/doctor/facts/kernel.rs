@@ -25,13 +25,13 @@ pub(crate) enum Support {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Feature {
     /// Name in the report.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Options of the kernel configuration without `CONFIG_`. Each alone is sufficient.
-    pub options: &'static [&'static str],
-    pub module: &'static str,
-    pub purpose: &'static str,
+    pub(crate) options: &'static [&'static str],
+    pub(crate) module: &'static str,
+    pub(crate) purpose: &'static str,
     /// Whether no cluster works without the feature.
-    pub essential: bool,
+    pub(crate) essential: bool,
 }
 
 /// All features that a cluster needs.

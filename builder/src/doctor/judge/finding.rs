@@ -17,12 +17,12 @@ pub(crate) enum Verdict {
 /// One checked fact with its verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Finding {
-    pub name: String,
-    pub verdict: Verdict,
+    pub(crate) name: String,
+    pub(crate) verdict: Verdict,
     /// The fact as text.
-    pub value: String,
+    pub(crate) value: String,
     /// What the user can do; empty if nothing is necessary.
-    pub advice: String,
+    pub(crate) advice: String,
 }
 
 pub(super) fn finding(

@@ -20,32 +20,32 @@ pub(crate) enum Builder {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Build {
-    pub builder: Builder,
+    pub(crate) builder: Builder,
     /// The context directory.
-    pub context: PathBuf,
+    pub(crate) context: PathBuf,
     /// The Dockerfile, if it is not the context's.
-    pub dockerfile: Option<PathBuf>,
+    pub(crate) dockerfile: Option<PathBuf>,
     /// The stage to build.
-    pub target: Option<String>,
+    pub(crate) target: Option<String>,
     /// Names of the result.
-    pub tags: Vec<String>,
+    pub(crate) tags: Vec<String>,
     /// A file for the result as a tar of its files; none makes an image of it.
-    pub tree: Option<PathBuf>,
-    pub args: Vec<(String, String)>,
+    pub(crate) tree: Option<PathBuf>,
+    pub(crate) args: Vec<(String, String)>,
     /// Build arguments whose values the engine's program takes from its environment, because they may hold a password.
-    pub args_of_environment: Vec<String>,
+    pub(crate) args_of_environment: Vec<String>,
     /// Secrets: id and source.
-    pub secrets: Vec<(String, PathBuf)>,
+    pub(crate) secrets: Vec<(String, PathBuf)>,
     /// Labels of the result.
-    pub labels: Vec<(String, String)>,
+    pub(crate) labels: Vec<(String, String)>,
     /// More named contexts: name and source.
-    pub contexts: Vec<(String, String)>,
+    pub(crate) contexts: Vec<(String, String)>,
     /// Network of `RUN` steps, such as `host`.
-    pub network: Option<String>,
+    pub(crate) network: Option<String>,
     /// Platform, such as `linux/arm64`.
-    pub platform: Option<String>,
+    pub(crate) platform: Option<String>,
     /// Ignore the cache.
-    pub no_cache: bool,
+    pub(crate) no_cache: bool,
 }
 
 impl Build {

@@ -30,11 +30,11 @@ impl EngineCommand for Create {
 /// `run`; detached it answers with the id, else it lives as long as the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Run {
-    pub spec: ContainerSpec,
+    pub(crate) spec: ContainerSpec,
     /// Return as soon as it is started.
-    pub detach: bool,
+    pub(crate) detach: bool,
     /// Remove it with its volumes when it has ended.
-    pub remove: bool,
+    pub(crate) remove: bool,
 }
 
 impl EngineCommand for Run {
@@ -54,9 +54,9 @@ impl EngineCommand for Run {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Start {
     /// Name or id.
-    pub container: String,
+    pub(crate) container: String,
     /// Stay, with the container's stdout and stderr as our own, and end with its status.
-    pub attach: bool,
+    pub(crate) attach: bool,
 }
 
 impl EngineCommand for Start {
@@ -72,9 +72,9 @@ impl EngineCommand for Start {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stop {
     /// Name or id.
-    pub container: String,
+    pub(crate) container: String,
     /// Seconds before SIGKILL; the container's own where there is none.
-    pub timeout: Option<u32>,
+    pub(crate) timeout: Option<u32>,
 }
 
 impl EngineCommand for Stop {
@@ -90,7 +90,7 @@ impl EngineCommand for Stop {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pause {
     /// Name or id.
-    pub container: String,
+    pub(crate) container: String,
 }
 
 impl EngineCommand for Pause {
@@ -102,7 +102,7 @@ impl EngineCommand for Pause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unpause {
     /// Name or id.
-    pub container: String,
+    pub(crate) container: String,
 }
 
 impl EngineCommand for Unpause {
@@ -115,7 +115,7 @@ impl EngineCommand for Unpause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RemoveContainer {
     /// Names or ids.
-    pub containers: Vec<String>,
+    pub(crate) containers: Vec<String>,
 }
 
 impl EngineCommand for RemoveContainer {
@@ -132,8 +132,8 @@ impl EngineCommand for RemoveContainer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wait {
     /// Name or id.
-    pub container: String,
-    pub timeout: Option<Duration>,
+    pub(crate) container: String,
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl EngineCommand for Wait {
@@ -149,7 +149,7 @@ impl EngineCommand for Wait {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ContainerInspect {
     /// Names or ids.
-    pub containers: Vec<String>,
+    pub(crate) containers: Vec<String>,
 }
 
 impl EngineCommand for ContainerInspect {
@@ -163,7 +163,7 @@ impl EngineCommand for ContainerInspect {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ContainerSize {
     /// Name or id.
-    pub container: String,
+    pub(crate) container: String,
 }
 
 impl EngineCommand for ContainerSize {
@@ -181,8 +181,8 @@ impl EngineCommand for ContainerSize {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ContainerList {
     /// Also those that do not run.
-    pub all: bool,
-    pub filters: Vec<Filter>,
+    pub(crate) all: bool,
+    pub(crate) filters: Vec<Filter>,
 }
 
 impl EngineCommand for ContainerList {
@@ -195,15 +195,15 @@ impl EngineCommand for ContainerList {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Commit {
     /// Name or id.
-    pub container: String,
+    pub(crate) container: String,
     /// The image's name.
-    pub image: String,
+    pub(crate) image: String,
     /// `Dockerfile` instructions such as `ENTRYPOINT ["/kubake-init"]`.
-    pub changes: Vec<String>,
+    pub(crate) changes: Vec<String>,
     /// The history's remark.
-    pub message: Option<String>,
+    pub(crate) message: Option<String>,
     /// Freeze the container meanwhile. Of no use for one that has stopped.
-    pub pause: bool,
+    pub(crate) pause: bool,
 }
 
 impl EngineCommand for Commit {

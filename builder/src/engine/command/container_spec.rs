@@ -9,41 +9,41 @@ use super::publish::Publish;
 /// What a container is made from and with.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ContainerSpec {
-    pub image: String,
+    pub(crate) image: String,
     /// The container's name; the engine invents one where there is none.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Arguments after the image.
-    pub command: Vec<String>,
+    pub(crate) command: Vec<String>,
     /// Instead of the image's entrypoint: the program. Its arguments go to `command`.
-    pub entrypoint: Option<String>,
+    pub(crate) entrypoint: Option<String>,
     /// All capabilities and devices.
-    pub privileged: bool,
-    pub env: Vec<(String, String)>,
+    pub(crate) privileged: bool,
+    pub(crate) env: Vec<(String, String)>,
     /// Variables whose values do not appear on any command line.
-    pub secret_env: Vec<(String, String)>,
-    pub labels: Vec<(String, String)>,
-    pub ports: Vec<Publish>,
+    pub(crate) secret_env: Vec<(String, String)>,
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) ports: Vec<Publish>,
     /// Network; the engine's default where there is none.
-    pub network: Option<String>,
-    pub hostname: Option<String>,
+    pub(crate) network: Option<String>,
+    pub(crate) hostname: Option<String>,
     /// `private` or `host`.
-    pub cgroupns: Option<String>,
+    pub(crate) cgroupns: Option<String>,
     /// Seconds between SIGTERM and SIGKILL when it is stopped.
-    pub stop_timeout: Option<u32>,
+    pub(crate) stop_timeout: Option<u32>,
     /// `no`, `always`, `unless-stopped`, `on-failure[:N]`.
-    pub restart: Option<String>,
+    pub(crate) restart: Option<String>,
     /// Bound of memory, such as `4g`.
-    pub memory: Option<String>,
+    pub(crate) memory: Option<String>,
     /// Bound of CPUs, such as `2`.
-    pub cpus: Option<String>,
+    pub(crate) cpus: Option<String>,
     /// Keep stdin open.
-    pub interactive: bool,
+    pub(crate) interactive: bool,
     /// Allocate a terminal.
-    pub tty: bool,
+    pub(crate) tty: bool,
     /// `never` makes a missing image an error instead of a pull.
-    pub pull: Option<String>,
+    pub(crate) pull: Option<String>,
     /// Where the engine's CLI writes the container's id as soon as the container exists.
-    pub id_file: Option<PathBuf>,
+    pub(crate) id_file: Option<PathBuf>,
 }
 
 impl ContainerSpec {

@@ -11,7 +11,7 @@ use super::filter::Filter;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageInspect {
     /// Names or ids.
-    pub images: Vec<String>,
+    pub(crate) images: Vec<String>,
 }
 
 impl EngineCommand for ImageInspect {
@@ -23,7 +23,7 @@ impl EngineCommand for ImageInspect {
 /// `image ls`, one full id a line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ImageList {
-    pub filters: Vec<Filter>,
+    pub(crate) filters: Vec<Filter>,
 }
 
 impl EngineCommand for ImageList {
@@ -35,8 +35,8 @@ impl EngineCommand for ImageList {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tag {
     /// What gets a name.
-    pub image: String,
-    pub name: String,
+    pub(crate) image: String,
+    pub(crate) name: String,
 }
 
 impl EngineCommand for Tag {
@@ -48,9 +48,9 @@ impl EngineCommand for Tag {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RemoveImage {
     /// Names or ids.
-    pub images: Vec<String>,
+    pub(crate) images: Vec<String>,
     /// Also if it has other names, or a stopped container uses it.
-    pub force: bool,
+    pub(crate) force: bool,
 }
 
 impl EngineCommand for RemoveImage {
@@ -67,13 +67,13 @@ impl EngineCommand for RemoveImage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Import {
     /// The archive; `-` is stdin.
-    pub archive: PathBuf,
+    pub(crate) archive: PathBuf,
     /// The image's name.
-    pub name: String,
+    pub(crate) name: String,
     /// `Dockerfile` instructions such as `CMD ["bash"]`.
-    pub changes: Vec<String>,
+    pub(crate) changes: Vec<String>,
     /// The history's remark.
-    pub message: Option<String>,
+    pub(crate) message: Option<String>,
 }
 
 impl EngineCommand for Import {
@@ -94,8 +94,8 @@ impl EngineCommand for Import {
 /// `save`: images into an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Save {
-    pub output: PathBuf,
-    pub images: Vec<String>,
+    pub(crate) output: PathBuf,
+    pub(crate) images: Vec<String>,
 }
 
 impl EngineCommand for Save {
@@ -110,9 +110,9 @@ impl EngineCommand for Save {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pull {
-    pub image: String,
+    pub(crate) image: String,
     /// Bound; `None` waits for as long as the registry sends.
-    pub timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl EngineCommand for Pull {

@@ -11,13 +11,13 @@ use super::engine_command::{EngineCommand, QUICK};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Logs {
     /// Name or id.
-    pub container: String,
+    pub(crate) container: String,
     /// Go on until the container ends.
-    pub follow: bool,
+    pub(crate) follow: bool,
     /// Only this many lines from the end.
-    pub tail: Option<u32>,
+    pub(crate) tail: Option<u32>,
     /// Only what is younger: a time stamp or a duration such as `10m`.
-    pub since: Option<String>,
+    pub(crate) since: Option<String>,
 }
 
 impl Logs {
@@ -54,12 +54,12 @@ impl EngineCommand for Logs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CopyInto {
     /// What; `-` is a tar stream on stdin, which is unpacked in the directory `target`.
-    pub source: PathBuf,
+    pub(crate) source: PathBuf,
     /// Name or id.
-    pub container: String,
-    pub target: String,
+    pub(crate) container: String,
+    pub(crate) target: String,
     /// Keep user and group numbers (only for what is not `-`: a tar stream always keeps its own).
-    pub archive: bool,
+    pub(crate) archive: bool,
 }
 
 impl EngineCommand for CopyInto {
@@ -81,10 +81,10 @@ impl EngineCommand for CopyInto {
 #[cfg(test)]
 pub(crate) struct CopyFrom {
     /// Name or id.
-    pub container: String,
-    pub source: String,
+    pub(crate) container: String,
+    pub(crate) source: String,
     /// Where; `-` is a tar stream on stdout.
-    pub target: PathBuf,
+    pub(crate) target: PathBuf,
 }
 
 #[cfg(test)]
@@ -101,16 +101,16 @@ impl EngineCommand for CopyFrom {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Exec {
     /// Name or id.
-    pub container: String,
+    pub(crate) container: String,
     /// The program and its arguments.
-    pub command: Vec<String>,
+    pub(crate) command: Vec<String>,
     /// Pass our input on.
-    pub interactive: bool,
+    pub(crate) interactive: bool,
     /// Allocate a terminal.
-    pub tty: bool,
-    pub env: Vec<(String, String)>,
-    pub workdir: Option<String>,
-    pub timeout: Option<Duration>,
+    pub(crate) tty: bool,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) workdir: Option<String>,
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl EngineCommand for Exec {

@@ -8,12 +8,12 @@ use crate::port::Protocol;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Publish {
     /// The host's address; `None` is every one.
-    pub host_ip: Option<IpAddr>,
+    pub(crate) host_ip: Option<IpAddr>,
     /// The host's port; `None` lets the engine choose a free one.
-    pub host_port: Option<u16>,
+    pub(crate) host_port: Option<u16>,
     /// The container's port.
-    pub container_port: u16,
-    pub protocol: Protocol,
+    pub(crate) container_port: u16,
+    pub(crate) protocol: Protocol,
 }
 
 impl std::fmt::Display for Publish {

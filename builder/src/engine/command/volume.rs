@@ -10,7 +10,7 @@ use super::filter::Filter;
 /// `volume ls`, one name a line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct VolumeList {
-    pub filters: Vec<Filter>,
+    pub(crate) filters: Vec<Filter>,
 }
 
 impl EngineCommand for VolumeList {
@@ -21,7 +21,7 @@ impl EngineCommand for VolumeList {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VolumeRemove {
-    pub names: Vec<String>,
+    pub(crate) names: Vec<String>,
 }
 
 impl EngineCommand for VolumeRemove {
