@@ -16,9 +16,9 @@ pub(crate) const ADDON_FILE: &str = "addon.yaml";
 #[derive(Debug, Error)]
 pub(crate) enum Error {
     /// The current directory was removed.
-    #[error("read the current directory")]
+    #[error("failed to read the current directory")]
     Current(#[source] io::Error),
-    #[error("find kubake's source: neither `{}` nor a directory above it, nor `{}`, holds `Dockerfile` and `builder/components`", .from.display(), .compiled.display())]
+    #[error("kubake's source was not found: neither `{}` nor a directory above it, nor `{}`, holds `Dockerfile` and `builder/components`", .from.display(), .compiled.display())]
     NotFound {
         /// The directory where the search began.
         from: PathBuf,

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::Cli;
 use crate::commands::{self, ExitCode};
 
-/// Runs what the process's arguments ask for.
+/// Runs the command that the process's arguments name.
 #[must_use]
 pub fn run() -> process::ExitCode {
     let cli = match Cli::try_parse() {

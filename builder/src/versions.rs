@@ -25,21 +25,21 @@ pub(crate) enum Error {
         /// All versions that the checkout pins.
         pinned: Vec<String>,
     },
-    /// kubeadm asks for another tag than the checkout pins.
-    #[error("kubeadm {version} wants {component} {wanted}, and `{}` pins {}", .path.display(), .pinned.as_deref().unwrap_or("none"))]
+    /// kubeadm requires another tag than the checkout pins.
+    #[error("kubeadm {version} requires {component} {wanted}, and `{}` pins {}", .path.display(), .pinned.as_deref().unwrap_or("none"))]
     Mismatch {
         /// The version of Kubernetes.
         version: String,
         /// `etcd` or `coredns`.
         component: &'static str,
-        /// The tag that kubeadm asks for.
+        /// The tag that kubeadm requires.
         wanted: String,
         pinned: Option<String>,
         /// The file that pins it.
         path: PathBuf,
     },
     /// A `go.mod` cannot be read.
-    #[error("read `{}`", .path.display())]
+    #[error("failed to read `{}`", .path.display())]
     Read {
         path: PathBuf,
         #[source]
@@ -95,7 +95,7 @@ pub(crate) fn check(checkout: &Checkout, version: &str) -> Result<(), Error> {
     Err(Error::NotPinned { version: version.to_owned(), path, pinned })
 }
 
-/// Checks that etcd or CoreDNS is pinned in the version whose tag kubeadm asks for. Other images need no check: they are
+/// Checks that etcd or CoreDNS is pinned in the version whose tag kubeadm requires. Other images need no check: they are
 /// Kubernetes' own or have no version.
 ///
 /// # Errors
@@ -178,6 +178,6 @@ mod tests {
         check_tag(&checkout, "v1.34.4", "coredns", "v1.12.1").unwrap();
         check_tag(&checkout, "v1.34.4", "pause", "3.10.1").unwrap();
         let error = check_tag(&checkout, "v1.34.4", "etcd", "3.6.50-0").unwrap_err().to_string();
-        assert!(error.contains("kubeadm v1.34.4 wants etcd 3.6.50-0") && error.ends_with("pins v3.6.5"), "{error}");
+        assert!(error.contains("kubeadm v1.34.4 requires etcd 3.6.50-0") && error.ends_with("pins v3.6.5"), "{error}");
     }
 }

@@ -83,7 +83,7 @@ mod tests {
         let error = targets("registry.k8s.io/new-thing:v1\n", "v1.99.0").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "kubeadm v1.99.0 wants the image `registry.k8s.io/new-thing:v1`, which kubake does not build"
+            "kubeadm v1.99.0 requires the image `registry.k8s.io/new-thing:v1`, which kubake does not build"
         );
     }
 }

@@ -41,7 +41,7 @@ pub(crate) enum Error {
     /// The base of a custom image is not a baked image.
     #[error("`{image}` {what}")]
     NotBaked { image: String, what: &'static str },
-    /// The base of a custom image has other settings than the user asks for.
+    /// The base of a custom image has other settings than the user requests.
     #[error("`{image}` was baked with other settings:{}", differences_text(.different))]
     OtherSettings {
         image: String,
@@ -49,7 +49,7 @@ pub(crate) enum Error {
         different: Vec<(String, String, String)>,
     },
     /// kubeadm needs an image for which the Dockerfile has no target.
-    #[error("kubeadm {version} wants the image `{image}`, which kubake does not build")]
+    #[error("kubeadm {version} requires the image `{image}`, which kubake does not build")]
     UnknownImage { version: String, image: String },
     /// A hook on the host failed: `hook` is moment and file.
     #[error("hook {hook} failed{}", retained_text(.retained.as_deref()))]

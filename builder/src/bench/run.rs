@@ -1,4 +1,4 @@
-//! One node's life under the stopwatch: create, ready, idle, stop, ready again, gone. Owns what is asked for at which
+//! One measured life of a node: create, ready, idle, stop, ready again, remove. Owns what is read at which
 //! moment, so that no question disturbs what is measured next to it. Knows one run only, and sums nothing up.
 
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ pub(super) fn measure(engine: &Engine, image_id: &str, course: &Course, phase: &
     let docker = Listening::to(&server, endpoints::DOCKER_READY);
     let ready = wait_until_ready(&host, &boot.node(), &server, course.ready_timeout, Show::Nothing)?;
 
-    // The idle time begins here, so this is the first thing to ask.
+    // The idle time begins here, so this is read first.
     let first = boot.usage(&server)?;
     let status = match ready.status {
         Some(status) if first.is_some() && status.usage_at_ready.is_none() => Some(with_usage(engine, &server, status)),
@@ -44,7 +44,7 @@ pub(super) fn measure(engine: &Engine, image_id: &str, course: &Course, phase: &
     let idle = match &first {
         Some(first) if !course.idle.is_zero() => {
             phase.message(format_args!("idles for {}", seconds(course.idle)));
-            // What the questions above took is part of the time that was asked for.
+            // The requests above took part of the idle time.
             if !cancel.sleep(course.idle.saturating_sub(first.0.elapsed())) {
                 return Err(Error::Interrupted);
             }

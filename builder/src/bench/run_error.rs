@@ -28,14 +28,14 @@ pub(crate) enum Error {
     #[error(transparent)]
     Host(#[from] HostError),
     /// The sums of the volumes could not be had.
-    #[error("add up the volumes of `{container}`")]
+    #[error("failed to measure the volumes of `{container}`")]
     Volumes {
         container: String,
         #[source]
         source: RunError,
     },
     /// The container is gone, or the engine does not say where it answers.
-    #[error("the engine does not say where port {port} of `{container}` is published")]
+    #[error("the engine does not report where port {port} of `{container}` is published")]
     NotPublished { container: String, port: u16 },
     /// The container ended while it should have been running.
     #[error("the container `{container}` ended with status {code} after it was ready{}", log_text(.log))]
@@ -56,7 +56,7 @@ pub(crate) enum Error {
         log: String,
     },
     /// The container does not report what it used.
-    #[error("ask `{container}` what it used")]
+    #[error("failed to read the usage of `{container}`")]
     Usage {
         container: String,
         #[source]
@@ -71,7 +71,7 @@ pub(crate) enum Error {
         source: serde_json::Error,
     },
     /// The sizes of the volumes are missing.
-    #[error("`du` in `{container}` does not say how large {path} is")]
+    #[error("`du` in `{container}` does not report the size of {path}")]
     NoSize {
         container: String,
         /// The volume's path.

@@ -44,7 +44,7 @@ pub(super) fn create(
         env.push((kubake_contract::env::API_PORT.to_owned(), port.to_string()));
     }
     if settings.ready_timeout > kubake_contract::BOOT_TIMEOUT {
-        // Who waits longer than the cluster itself would, wants the cluster to go on trying, too.
+        // A longer wait than the cluster's own bound has to lengthen that bound, too.
         env.push((kubake_contract::env::BOOT_TIMEOUT.to_owned(), settings.ready_timeout.as_secs().to_string()));
     }
     let node = host.pending(name);

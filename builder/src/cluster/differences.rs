@@ -1,4 +1,4 @@
-//! In what a container that exists differs from what is asked for now. Warns; changes nothing.
+//! Differences between an existing container and the present settings. Warns; changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::host::HostedNode;
 use crate::printer::Printer;
 use crate::settings::Settings;
 
-/// Says in what a container that exists is not what is asked for now.
+/// Warns of each difference between an existing container and the present settings.
 pub(super) fn warn_if_other(
     engine: &Engine,
     settings: &Settings,
@@ -26,7 +26,7 @@ pub(super) fn warn_if_other(
 fn warn_if_replaced(engine: &Engine, settings: &Settings, node: &HostedNode, printer: &Printer) {
     if let Ok(Some(image)) = engine.image(&settings.image) {
         if image.id != node.image_id {
-            printer.warn(format_args!("`{}` does not run the present `{}`", settings.name, settings.image));
+            printer.warn(format_args!("`{}` does not run the current `{}`", settings.name, settings.image));
             printer.hint("`kubake down` and `kubake up` begin anew with it");
         }
     }
@@ -35,7 +35,7 @@ fn warn_if_replaced(engine: &Engine, settings: &Settings, node: &HostedNode, pri
 /// A token given after the container was created guards nothing, so a silent success would mislead the user.
 fn warn_if_open(settings: &Settings, node: &HostedNode, options: Options<'_>, printer: &Printer) {
     if options.token.is_some() && !node.labels.contains_key(labels::GUARD) {
-        printer.warn(format_args!("`{}` was made without a token: its credentials are open", settings.name));
+        printer.warn(format_args!("`{}` was created without a token: anyone can read its credentials", settings.name));
         printer.hint("`kubake down` and `kubake up` begin anew with it");
     }
 }
@@ -46,12 +46,12 @@ fn warn_if_not_passed_on(settings: &Settings, node: &HostedNode, options: Option
         not_passed_on(options.host_context.marks(settings), node.labels.get(labels::HOST_CONTEXT).map(String::as_str));
     if !missing.is_empty() {
         let name = &settings.name;
-        printer.warn(format_args!("`{name}` was made without these, or with others: {}", missing.join(", ")));
+        printer.warn(format_args!("`{name}` was created without these, or with others: {}", missing.join(", ")));
         printer.hint("they count for a new container; `kubake down` and `kubake up` begin anew with them");
     }
 }
 
-/// What is asked for now and was not, or not so, when the container got its label.
+/// Parts of the host context that changed since the container got its label, or that it never had.
 fn not_passed_on(asked: BTreeMap<String, String>, label: Option<&str>) -> Vec<String> {
     let made: BTreeMap<String, String> = label.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     asked.into_iter().filter(|(name, value)| made.get(name) != Some(value)).map(|(name, _)| name).collect()
@@ -71,6 +71,10 @@ mod tests {
         assert_eq!(not_passed_on(asked.clone(), Some(&label)), ["cpus", "registriesFile"]);
         assert_eq!(not_passed_on(asked.clone(), None).len(), 3);
         assert_eq!(not_passed_on(asked.clone(), Some(&serde_json::to_string(&asked).unwrap())), [""; 0]);
-        assert_eq!(not_passed_on(BTreeMap::new(), Some(&label)), [""; 0], "what is not asked for now is no matter");
+        assert_eq!(
+            not_passed_on(BTreeMap::new(), Some(&label)),
+            [""; 0],
+            "what the settings no longer name does not count"
+        );
     }
 }

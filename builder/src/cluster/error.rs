@@ -49,20 +49,20 @@ pub(crate) enum Error {
     #[error("the container `{name}` is {status}")]
     State { name: String, status: String },
     /// The image is gone right after it was made.
-    #[error("the image `{image}` is gone again; does another program remove images?")]
+    #[error("the image `{image}` no longer exists; does another program remove images?")]
     NoImage { image: String },
     /// More processors than there are.
-    #[error("{cpus} processors were asked for, and the engine's machine has {there}")]
+    #[error("the cluster is to use {cpus} processors, and the engine's machine has {there}")]
     TooManyCpus {
-        /// How many were asked for.
+        /// The requested number of processors.
         cpus: Cpus,
         /// How many there are.
         there: u64,
     },
     /// The files for the container cannot be packed.
-    #[error("pack the files that are handed on to the container")]
+    #[error("failed to pack the files that are passed on to the container")]
     Pack(#[source] std::io::Error),
-    /// The image was baked with other settings than those that were asked for.
+    /// The image was baked with other settings than the requested ones.
     #[error("`{image}` was baked with other settings:{}", bake::differences_text(.different))]
     OtherSettings {
         image: String,
@@ -70,13 +70,13 @@ pub(crate) enum Error {
         different: Vec<(String, String, String)>,
     },
     /// The engine does not say where the status port is.
-    #[error("the engine does not say where port {port} of `{name}` is published")]
+    #[error("the engine does not report where port {port} of `{name}` is published")]
     NotPublished { name: String, port: u16 },
     /// The cluster is ready and does not answer.
-    #[error("fetch the kubeconfig")]
+    #[error("failed to fetch the kubeconfig")]
     Config(#[source] http::Error),
     /// The cluster is ready and refuses.
-    #[error("fetch the kubeconfig: the cluster answers {status}: {body}")]
+    #[error("failed to fetch the kubeconfig: the cluster answers {status}: {body}")]
     ConfigStatus { status: u16, body: String },
 }
 
@@ -106,7 +106,7 @@ impl Advice for Error {
             ),
             Self::TooManyCpus { .. } => Some("ask for less with `--cpus`, or leave it out".to_owned()),
             Self::OtherSettings { .. } => {
-                Some("`kubake bake` with the same settings makes it anew; `--image NAME` keeps both".to_owned())
+                Some("`kubake bake` with the same settings bakes it again; `--image NAME` keeps both".to_owned())
             }
             _ => self.cause()?.hint(),
         }

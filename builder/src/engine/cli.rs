@@ -50,7 +50,7 @@ impl Engine {
             return Err(EngineError::TooOld { program: name, version: facts.version, needed });
         }
         if facts.flavour == Flavour::Docker {
-            // Which engine the CLI talks to is the CLI's knowledge alone; it does not ask the daemon for it.
+            // Only the CLI knows which engine it talks to; this does not need the daemon.
             facts.endpoint = runner.run_captured(call(&program, &command::ContextInspect)).unwrap_or_default();
         }
         facts.location = facts::location(&facts.endpoint, &facts.kernel, &running_kernel());
@@ -199,7 +199,7 @@ impl Engine {
             return Ok(Vec::new());
         }
         match self.parsed(&command::ContainerInspect { containers: containers.clone() }, inspect::parse_containers) {
-            // One of them went away in between: ask for each.
+            // One of them was removed meanwhile: inspect each.
             Err(error) if error.is_not_found() => {
                 let each = containers.iter().filter_map(|id| self.container(id).transpose());
                 each.collect()

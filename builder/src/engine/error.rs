@@ -44,7 +44,7 @@ pub(crate) enum EngineError {
         needed: u32,
     },
     /// The answer to `info` has no version.
-    #[error("`{program} info` answered what kubake does not understand; is `{program}` really docker or podman?")]
+    #[error("`{program} info` printed what kubake cannot parse; is `{program}` really docker or podman?")]
     Strange {
         program: String,
         #[source]

@@ -174,7 +174,7 @@ fn the_program_is_the_named_one_or_the_first_that_is_there() {
 fn fake(script: &str) -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("docker");
-    // By a child: what this process has open for writing, what other tests start at that moment has open, too (ETXTBSY).
+    // Through a child: a file that this process has open for writing is also open in children of other tests (ETXTBSY).
     let write = "printf '#!/bin/sh\\n%s\\n' \"$2\" > \"$1\" && chmod 755 \"$1\"";
     let written = std::process::Command::new("sh").args(["-c", write, "sh"]).arg(&program).arg(script).status();
     assert!(written.unwrap().success());

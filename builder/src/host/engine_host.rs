@@ -224,7 +224,7 @@ impl Host {
     /// [`HostError`].
     pub(crate) fn layer_bytes(&self, id: &str, name: &str) -> Result<Option<u64>, HostError> {
         let size = ContainerSize { container: id.to_owned() };
-        self.engine.run_json(&size).map_err(HostError::during(format!("ask how large the layer of `{name}` is")))
+        self.engine.run_json(&size).map_err(HostError::during(format!("measure the layer of `{name}`")))
     }
 
     /// Where this machine reaches a TCP port of a node, as host and port; none where the port is not published.

@@ -1,4 +1,4 @@
-//! Owns reading what a Debian host knows of its own packages: `/etc/os-release`, apt's sources in both formats, and
+//! Reads what a Debian host knows of its own packages: `/etc/os-release`, apt's sources in both formats, and
 //! the answer of `apt-cache policy`. Parsers take text; the two readers take a root directory. It never changes
 //! anything and never runs anything.
 

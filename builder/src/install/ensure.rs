@@ -113,7 +113,7 @@ pub(crate) fn ensure(
     Ok((Engine::detect(runner.clone())?, done))
 }
 
-/// The engine for tests that were asked for (`--include-ignored`): installed and started if need be, by one of them.
+/// The engine for tests that need one (`--include-ignored`). The first such test installs and starts it if necessary.
 #[cfg(test)]
 pub(crate) fn for_tests(runner: &Runner) -> Engine {
     static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());

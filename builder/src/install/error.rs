@@ -93,7 +93,7 @@ impl Advice for InstallError {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("`kubake doctor` looks at this machine".to_owned())
+        Some("`kubake doctor` checks this machine".to_owned())
     }
 
     fn is_interrupted(&self) -> bool {

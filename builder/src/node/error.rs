@@ -35,7 +35,7 @@ pub(crate) enum Error {
     #[error("interrupted while waiting for the cluster")]
     Interrupted,
     /// The container cannot be watched.
-    #[error("watch the container `{container}`")]
+    #[error("failed to watch the container `{container}`")]
     Watch {
         container: String,
         #[source]
@@ -54,10 +54,10 @@ impl Advice for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Ended { .. } => Some(
-                "keep the container with `--retain` to look into it; `kubake doctor` looks at this machine".to_owned(),
+                "keep the container with `--retain` to look into it; `kubake doctor` checks this machine".to_owned(),
             ),
             Self::TimedOut { .. } => {
-                Some("give it more time with `--ready-timeout 10m`; `kubake doctor` looks at this machine".to_owned())
+                Some("give it more time with `--ready-timeout 10m`; `kubake doctor` checks this machine".to_owned())
             }
             Self::Interrupted | Self::Watch { .. } => None,
         }

@@ -17,7 +17,7 @@ const MOST: usize = 16 * 1024 * 1024;
 /// Why there is no answer.
 #[derive(Debug, Error)]
 pub(crate) enum Error {
-    #[error("connect to {address}")]
+    #[error("failed to connect to {address}")]
     Connect {
         /// Host and port.
         address: String,
@@ -26,7 +26,7 @@ pub(crate) enum Error {
         source: std::io::Error,
     },
     /// The connection broke, or what came is no HTTP.
-    #[error("ask http://{address}{path}")]
+    #[error("failed to request http://{address}{path}")]
     Http {
         /// Host and port.
         address: String,
@@ -53,7 +53,7 @@ pub(crate) enum Error {
         after: Duration,
     },
     /// The request cannot be made.
-    #[error("http://{address}{path} is no address")]
+    #[error("http://{address}{path} is not a valid address")]
     Address {
         /// Host and port.
         address: String,
@@ -62,8 +62,8 @@ pub(crate) enum Error {
         #[source]
         source: hyper::http::Error,
     },
-    /// There is no runtime to ask with.
-    #[error("start the HTTP client")]
+    /// The HTTP client could not start.
+    #[error("failed to start the HTTP client")]
     Runtime(#[source] std::io::Error),
 }
 

@@ -29,7 +29,7 @@ pub(crate) enum Show<'a> {
     Phases(&'a Phase),
     /// The phase that runs as the message.
     Message(&'a Phase),
-    /// Nothing. The cluster is asked for nothing but its readiness, so that a measurement is not disturbed.
+    /// Shows nothing and requests only readiness, so that a measurement is not disturbed.
     Nothing,
 }
 

@@ -58,7 +58,7 @@ impl Printer {
         self.inner.captured.as_ref().map(|text| lock(text).clone()).unwrap_or_default()
     }
 
-    /// Whether the caller asked for JSON on stdout.
+    /// Whether the result goes to stdout as JSON.
     #[must_use]
     pub(crate) fn is_json(&self) -> bool {
         self.inner.json

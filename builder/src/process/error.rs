@@ -18,7 +18,7 @@ pub(crate) enum RunError {
         program: String,
     },
     /// The program could not be started.
-    #[error("start `{command}`")]
+    #[error("failed to start `{command}`")]
     Spawn {
         /// The command line.
         command: String,
@@ -52,7 +52,7 @@ pub(crate) enum RunError {
         command: String,
     },
     /// What should have become the program's input could not be read.
-    #[error("read the input of `{command}`")]
+    #[error("failed to read the input of `{command}`")]
     Input {
         /// The command line.
         command: String,
@@ -61,7 +61,7 @@ pub(crate) enum RunError {
         source: io::Error,
     },
     /// The program's output could not be read, or waiting for it failed.
-    #[error("read the output of `{command}`")]
+    #[error("failed to read the output of `{command}`")]
     Output {
         /// The command line.
         command: String,
@@ -70,7 +70,7 @@ pub(crate) enum RunError {
         source: io::Error,
     },
     /// The program's output is not the JSON it should be.
-    #[error("understand the output of `{command}`: {}", excerpt(.output))]
+    #[error("failed to parse the output of `{command}`: {}", excerpt(.output))]
     Json {
         /// The command line.
         command: String,

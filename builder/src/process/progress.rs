@@ -1,4 +1,4 @@
-//! Watches one child until it has ended and its output is read; stops it when its time is up, the user asks for it or the
+//! Watches one child until it has ended and its output is read; stops it when its time is up, the user interrupts it or the
 //! caller has seen enough.
 
 use std::collections::VecDeque;

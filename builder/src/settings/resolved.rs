@@ -226,8 +226,8 @@ impl Settings {
         cluster::different(&self.cluster, baked, is_asked_for)
     }
 
-    /// The difference where add-ons were asked for that an image does not have; `baked` are the names of those it has,
-    /// separated by commas. More add-ons than were asked for are no difference.
+    /// The difference if an image lacks requested add-ons; `baked` are the names of those it has,
+    /// separated by commas. An image may have more add-ons than requested.
     #[must_use]
     pub(crate) fn missing_addons(&self, baked: &str) -> Option<(String, String, String)> {
         let has = |name: &String| baked.split(',').any(|other| other == name);

@@ -106,7 +106,7 @@ fn what_comes_too_late_for_a_cluster_is_reported() {
     let (code, _, stderr) = test.outcome();
     assert_eq!(code, 0, "{stderr}");
     let expected =
-        "`kubake` was made without these, or with others: HTTP_PROXY, memory\nhint: they count for a new container";
+        "`kubake` was created without these, or with others: HTTP_PROXY, memory\nhint: they count for a new container";
     assert!(stderr.contains(expected), "{stderr}");
     assert!(!test.calls().contains("create"), "{}", test.calls());
 }
@@ -139,7 +139,7 @@ fn too_many_processors_are_reported_before_anything_is_made() {
     let (code, _, stderr) = test.outcome();
     assert_eq!(code, 1);
     assert!(
-        stderr.contains("error: 2.5 processors were asked for, and the engine's machine has 2\nhint: "),
+        stderr.contains("error: the cluster is to use 2.5 processors, and the engine's machine has 2\nhint: "),
         "{stderr}"
     );
     assert!(!test.calls().contains("run") && !test.calls().contains("create"), "{}", test.calls());
@@ -152,7 +152,7 @@ fn a_token_that_does_not_fit_the_cluster_is_reported() {
     fs::write(test.path().join("up"), "").unwrap();
     let (code, _, stderr) = test.outcome();
     assert_eq!(code, 1, "{stderr}");
-    assert!(stderr.contains("`kubake` was made without a token: its credentials are open"), "{stderr}");
+    assert!(stderr.contains("`kubake` was created without a token: anyone can read its credentials"), "{stderr}");
     assert!(
         stderr.contains("the cluster answers 401: it takes the token\nhint: the cluster was made with"),
         "{stderr}"

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-/// Bound for commands that only ask or that change a little.
+/// Bound for commands that only read or change little.
 pub(super) const QUICK: Duration = Duration::from_secs(60);
 
 /// Bound for commands that remove or stop something on a machine that may be busy.
