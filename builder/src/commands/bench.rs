@@ -62,6 +62,10 @@ fn check_plot(path: &Path) -> io::Result<()> {
 }
 
 fn write_plot(path: &Path, picture: &str) -> io::Result<()> {
+    // A device or pipe such as /dev/stdout is written to; a rename would replace it.
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return fs::write(path, picture);
+    }
     let file = TempFile::beside(path);
     fs::write(file.path(), picture)?;
     file.persist().map(drop)

@@ -25,6 +25,8 @@ pub(crate) enum Error {
     /// Another program has held the lock for too long.
     #[error("failed to lock the kubeconfig: `{}` exists; another program is writing the kubeconfig, or died while it did", .path.display())]
     Locked { path: PathBuf },
+    #[error("the kubeconfig `{}` is not a regular file", .path.display())]
+    NoFile { path: PathBuf },
     /// The file is not valid YAML.
     #[error("failed to parse the kubeconfig `{}`", .path.display())]
     Yaml {
@@ -60,6 +62,7 @@ impl Advice for Error {
             Self::Yaml { path, .. } | Self::Shape { path, .. } => {
                 Some(format!("repair `{}`, or use another file with `--kubeconfig`", path.display()))
             }
+            Self::NoFile { .. } => Some("name a file with `--kubeconfig` or in KUBECONFIG".to_owned()),
             _ => None,
         }
     }

@@ -1,8 +1,7 @@
 //! Reads, changes and replaces the user's file under its lock.
 
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_yaml::{Mapping, Value};
@@ -11,6 +10,8 @@ use super::entries::Entries;
 use super::error::{Error, Wrong};
 use super::lock::Lock;
 use super::merge::{merge, strip};
+use super::replace::replace;
+use super::yaml;
 
 /// Checks that [`add`] could add a cluster with this name. Writes nothing.
 ///
@@ -58,19 +59,17 @@ fn change(path: &Path, change: impl FnOnce(&mut Value) -> Result<bool, Wrong>) -
     let before = tree.clone();
     let outcome = change(&mut tree).map_err(|wrong| wrong.at(path))?;
     if tree != before {
-        let text = serde_yaml::to_string(&tree).map_err(|source| Error::Yaml { path: path.clone(), source })?;
-        let mode = fs::metadata(path).map_or(0o600, |metadata| metadata.permissions().mode() & 0o777);
-        let mut file = tempfile::Builder::new().prefix(".kubake-").tempfile_in(directory).map_err(write)?;
-        file.write_all(text.as_bytes()).map_err(write)?;
-        // The new key gives root on this machine, so the file becomes private even if it was readable before.
-        file.as_file().set_permissions(fs::Permissions::from_mode(mode & 0o600)).map_err(write)?;
-        file.as_file().sync_all().map_err(write)?;
-        file.persist(path).map_err(|error| write(error.error))?;
+        let text = yaml::to_string(&tree).map_err(|wrong| wrong.at(path))?;
+        replace(path, directory, text.as_bytes()).map_err(write)?;
     }
     Ok(outcome)
 }
 
 fn load(path: &Path) -> Result<Value, Error> {
+    // A device such as /dev/null would be replaced by a file, which breaks other programs; a pipe would block.
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(Error::NoFile { path: path.to_owned() });
+    }
     match fs::read_to_string(path) {
         Ok(text) => serde_yaml::from_str(&text).map_err(|source| Error::Yaml { path: path.to_owned(), source }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Value::Null),

@@ -35,7 +35,12 @@ pub(super) fn merge(tree: &mut Value, entries: &Entries, set_context: bool) -> R
         .filter(|_| current == name)
         .map_or_else(|| current.clone(), str::to_owned);
 
-    let mut context = Mapping::new();
+    // The user may have set a namespace since the first `up`; it stays.
+    let mut context = find(root, "contexts", name)?
+        .and_then(|entry| entry.get("context"))
+        .and_then(Value::as_mapping)
+        .cloned()
+        .unwrap_or_default();
     context.insert("cluster".into(), name.into());
     context.insert("user".into(), name.into());
     let makes_current = set_context || current.is_empty();

@@ -10,8 +10,10 @@ mod error;
 mod file;
 mod lock;
 mod merge;
+mod replace;
 #[cfg(test)]
 mod tests;
+mod yaml;
 
 pub(crate) use entries::Entries;
 pub(crate) use error::Error;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use serde_yaml::{Mapping, Value};
 
@@ -67,6 +67,65 @@ fn current_context_is_set_only_where_asked_and_given_back() {
     mapping(&mut moved).unwrap().insert("current-context".into(), "work".into());
     strip(&mut moved, "kubake").unwrap();
     assert_eq!(moved, tree(FOREIGN));
+}
+
+#[test]
+fn a_second_up_keeps_the_namespace_of_the_context() {
+    let mut twice = tree(FOREIGN);
+    merge(&mut twice, &entries("kubake"), true).unwrap();
+    for entry in twice["contexts"].as_sequence_mut().unwrap() {
+        if entry["name"] == "kubake" {
+            entry["context"]["namespace"] = "team".into();
+        }
+    }
+    let once = twice.clone();
+    merge(&mut twice, &entries("kubake"), true).unwrap();
+    assert_eq!(twice, once);
+}
+
+#[test]
+fn a_device_is_refused_and_stays() {
+    let error = add(std::path::Path::new("/dev/null"), &entries("kubake"), true).unwrap_err();
+    assert_eq!(error.to_string(), "the kubeconfig `/dev/null` is not a regular file");
+    assert!(matches!(check(std::path::Path::new("/dev/null"), "kubake"), Err(Error::NoFile { .. })));
+    assert!(!fs::metadata("/dev/null").unwrap().is_file());
+}
+
+#[test]
+fn strings_of_older_yaml_stay_strings() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config");
+    fs::write(&path, FOREIGN.replace("args: [eks]", "args: ['no', \"on\", '1_000']")).unwrap();
+    add(&path, &entries("kubake"), true).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("- \"no\"\n") && text.contains("- \"on\"\n") && text.contains("- \"1_000\"\n"), "{text}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_owner_stays_also_of_a_new_file() {
+    let directory = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(directory.path(), Some(1234), Some(1235)).unwrap();
+    let path = directory.path().join("config");
+    add(&path, &entries("kubake"), true).unwrap();
+    add(&path, &entries("other"), true).unwrap();
+    let metadata = fs::metadata(&path).unwrap();
+    assert_eq!((metadata.uid(), metadata.gid()), (1234, 1235));
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_mounted_file_is_rewritten_in_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let (real, mounted) = (directory.path().join("real"), directory.path().join("mounted"));
+    fs::write(&real, FOREIGN).unwrap();
+    fs::write(&mounted, "").unwrap();
+    let flags = nix::mount::MsFlags::MS_BIND;
+    nix::mount::mount(Some(&real), &mounted, None::<&str>, flags, None::<&str>).unwrap();
+    let added = add(&mounted, &entries("kubake"), true);
+    nix::mount::umount(&mounted).unwrap();
+    added.unwrap();
+    assert!(fs::read_to_string(&real).unwrap().contains("name: kubake"));
 }
 
 #[test]
