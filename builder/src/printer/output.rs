@@ -2,7 +2,9 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -15,6 +17,9 @@ use super::verbosity::Verbosity;
 
 /// Without a terminal, a phase prints its current step at most this often.
 const QUIET_INTERVAL: Duration = Duration::from_secs(20);
+/// Without a terminal, a phase prints at least this often that it goes on. CI systems end jobs that print nothing for ten
+/// minutes, and a compilation can take longer.
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
 /// Writes to the terminal; cheap to clone.
 #[derive(Debug, Clone)]
@@ -31,6 +36,7 @@ struct Inner {
     bars: Option<MultiProgress>,
     /// The text that tests read instead of stderr.
     captured: Option<Mutex<String>>,
+    longest_silence: Duration,
 }
 
 impl Printer {
@@ -42,14 +48,22 @@ impl Printer {
         let colour = terminal && !dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let bars = (terminal && !dumb && verbosity == Verbosity::Normal)
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
-        Self { inner: Arc::new(Inner { verbosity, json, colour, bars, captured: None }) }
+        Self {
+            inner: Arc::new(Inner { verbosity, json, colour, bars, captured: None, longest_silence: LONGEST_SILENCE }),
+        }
     }
 
     /// A printer without a terminal whose lines a test can read with [`Printer::captured`].
     #[cfg(test)]
     pub(crate) fn capturing(verbosity: Verbosity) -> Self {
+        Self::capturing_with(verbosity, LONGEST_SILENCE)
+    }
+
+    /// A [`Printer::capturing`] printer with another bound on silence.
+    #[cfg(test)]
+    pub(super) fn capturing_with(verbosity: Verbosity, longest_silence: Duration) -> Self {
         let captured = Some(Mutex::new(String::new()));
-        Self { inner: Arc::new(Inner { verbosity, json: false, colour: false, bars: None, captured }) }
+        Self { inner: Arc::new(Inner { verbosity, json: false, colour: false, bars: None, captured, longest_silence }) }
     }
 
     /// All lines that a [`Printer::capturing`] printer received.
@@ -150,14 +164,9 @@ impl Printer {
             self.line(format_args!("• {name}"));
         }
         let now = Instant::now();
-        Phase {
-            printer: self.clone(),
-            name,
-            bar,
-            started: now,
-            reported: Mutex::new(Reported { at: now, text: String::new() }),
-            over: false,
-        }
+        let reported = Arc::new(Mutex::new(Reported { at: now, text: String::new(), current: String::new() }));
+        let heartbeat = bar.is_none().then(|| Heartbeat::start(self.clone(), now, Arc::clone(&reported)));
+        Phase { printer: self.clone(), name, bar, started: now, reported, over: false, heartbeat }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
@@ -185,14 +194,56 @@ pub(crate) struct Phase {
     name: String,
     bar: Option<ProgressBar>,
     started: Instant,
-    reported: Mutex<Reported>,
+    reported: Arc<Mutex<Reported>>,
     over: bool,
+    heartbeat: Option<Heartbeat>,
 }
 
 #[derive(Debug)]
 struct Reported {
     at: Instant,
     text: String,
+    /// The step that runs now, printed or not.
+    current: String,
+}
+
+/// Prints the current step of a phase when nothing was printed for a while. Ends when it is dropped.
+#[derive(Debug)]
+struct Heartbeat {
+    /// The thread ends when this is dropped.
+    end: Option<mpsc::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Heartbeat {
+    fn start(printer: Printer, started: Instant, reported: Arc<Mutex<Reported>>) -> Self {
+        let (end, ended) = mpsc::channel();
+        let interval = printer.inner.longest_silence;
+        let thread = thread::spawn(move || {
+            let mut wait = interval;
+            while matches!(ended.recv_timeout(wait), Err(RecvTimeoutError::Timeout)) {
+                let mut reported = lock(&reported);
+                wait = interval.saturating_sub(reported.at.elapsed());
+                if wait.is_zero() {
+                    let text = if reported.current.is_empty() { "still running" } else { &reported.current };
+                    printer.line(format_args!("  {text} ({})", seconds(started.elapsed())));
+                    reported.at = Instant::now();
+                    wait = interval;
+                }
+            }
+        });
+        Self { end: Some(end), thread: Some(thread) }
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            // It fails only if the thread panicked, which must not end the work.
+            drop(thread.join());
+        }
+    }
 }
 
 impl Phase {
@@ -204,10 +255,11 @@ impl Phase {
             return;
         }
         let mut reported = lock(&self.reported);
+        reported.current.clone_from(&text);
         let verbose = self.printer.is_verbose();
         if reported.text != text && (verbose || reported.at.elapsed() >= QUIET_INTERVAL) {
             self.printer.line(format_args!("  {text} ({})", seconds(self.started.elapsed())));
-            *reported = Reported { at: Instant::now(), text };
+            *reported = Reported { at: Instant::now(), current: text.clone(), text };
         }
     }
 
@@ -241,6 +293,7 @@ impl Phase {
 
     fn end(&mut self, mark: &str, detail: &str) {
         self.over = true;
+        drop(self.heartbeat.take());
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }

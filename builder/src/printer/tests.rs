@@ -16,6 +16,21 @@ fn phases_end_in_a_line_and_an_unfinished_one_counts_as_failed() {
 }
 
 #[test]
+fn a_phase_without_news_prints_its_current_step_now_and_then() {
+    let printer = Printer::capturing_with(Verbosity::Normal, Duration::from_millis(1));
+    let phase = printer.phase("components");
+    phase.message("compile");
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while printer.captured().matches("  compile (").count() < 2 {
+        assert!(std::time::Instant::now() < deadline, "{}", printer.captured());
+        std::thread::yield_now();
+    }
+    phase.done();
+    let text = printer.captured();
+    assert!(text.lines().last().is_some_and(|line| line.starts_with("✓ components")), "{text}");
+}
+
+#[test]
 fn quiet_keeps_warnings_and_errors() {
     let printer = Printer::capturing(Verbosity::Quiet);
     printer.line("a line");

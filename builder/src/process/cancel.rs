@@ -120,19 +120,40 @@ fn watch_signals(cancel: &Cancel, ready: &Sender<io::Result<()>>) -> io::Result<
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let ignored = ignored_signals(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
         let mut terminate = signal(SignalKind::terminate())?;
-        let mut hangup = signal(SignalKind::hangup())?;
+        let listen = |kind: SignalKind| (!is_in(ignored, kind)).then(|| signal(kind)).transpose();
+        let mut interrupt = listen(SignalKind::interrupt())?;
+        let mut hangup = listen(SignalKind::hangup())?;
         drop(ready.send(Ok(())));
         loop {
             tokio::select! {
-                _ = interrupt.recv() => {}
+                _ = received(&mut interrupt) => {}
                 _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
+                _ = received(&mut hangup) => {}
             }
             cancel.cancel();
         }
     })
+}
+
+/// Waits for the signal; for ever if it stays ignored.
+async fn received(signal: &mut Option<tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// The mask of signals that this process ignores (proc(5): `SigIgn`). `nohup` and shells in the background start programs
+/// with ignored signals, which must stay ignored: the work has to outlive the terminal.
+fn ignored_signals(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+fn is_in(mask: u64, signal: tokio::signal::unix::SignalKind) -> bool {
+    mask >> (signal.as_raw_value() - 1) & 1 == 1
 }
 
 pub(super) struct Subscription {
@@ -143,5 +164,20 @@ pub(super) struct Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         lock(&self.cancel.inner.listeners).callbacks.remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::signal::unix::SignalKind;
+
+    use super::*;
+
+    #[test]
+    fn signals_of_nohup_are_recognized() {
+        let mask = ignored_signals("Name:\tkubake\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n");
+        assert!(is_in(mask, SignalKind::hangup()) && is_in(mask, SignalKind::pipe()));
+        assert!(!is_in(mask, SignalKind::interrupt()));
+        assert_eq!(ignored_signals(""), 0);
     }
 }
