@@ -1,7 +1,7 @@
 //! `kubake bench`: its runs, its report, and that it leaves nothing.
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -83,4 +83,29 @@ fn an_interrupted_bench_leaves_nothing() {
     kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(test.calls().lines().last().unwrap().starts_with("rm --force --volumes abc"), "{}", test.calls());
+}
+
+#[test]
+fn a_bench_under_nohup_outlives_its_terminal() {
+    let test = measured_engine(Test::new(&["bench", "a", "--runs", "1", "--idle", "2", "--no-restart"]), 0);
+    let program = test.command();
+    let mut child = Command::new("sh")
+        .args(["-c", "trap '' HUP; exec \"$@\"", "sh"])
+        .arg(program.get_program())
+        .args(program.get_args())
+        .env_clear()
+        .envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .current_dir(test.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !test.calls().contains("container inspect ") {
+        assert!(Instant::now() < deadline, "{}", test.calls());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGHUP).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
