@@ -40,6 +40,10 @@ impl EngineCommand for WithoutAttestations {
         env
     }
 
+    fn secret_env(&self) -> Vec<(OsString, OsString)> {
+        self.0.secret_env()
+    }
+
     fn timeout(&self) -> Option<Duration> {
         self.0.timeout()
     }
@@ -64,12 +68,12 @@ pub(super) fn build_tree(context: &Context<'_>, phase: &Phase, target: &str, fil
 
 fn command(context: &Context<'_>, target: &str) -> Result<Build, Error> {
     let version = context.settings.cluster.kubernetes_version.clone();
-    let mut args =
+    let args =
         vec![("BASE_IMAGE".to_owned(), context.base.clone()), ("KUBERNETES_VERSION".to_owned(), version.clone())];
-    args.extend(context.settings.bake.go_proxy.iter().map(|proxy| ("GOPROXY".to_owned(), proxy.clone())));
     Ok(Build {
         target: Some(target.to_owned()),
         args,
+        secret_args: context.settings.bake.go_proxy.iter().map(|proxy| ("GOPROXY".to_owned(), proxy.clone())).collect(),
         // BuildKit predefines these arguments, and keeps them out of its cache keys.
         args_of_environment: UNDERSTOOD
             .as_flattened()

@@ -36,7 +36,7 @@ fn list(settings: &Settings) -> Vec<Shown> {
         key: declaration.key.path().to_owned(),
         value: match value {
             None => serde_json::Value::Null,
-            Some(Value::One(text)) => text.into(),
+            Some(Value::One(text)) => without_login(&text).unwrap_or(text).into(),
             Some(Value::Many(texts)) => texts.into(),
         },
         origin: settings.origin(declaration.key).to_string(),
@@ -59,6 +59,10 @@ fn file(settings: &Settings) -> String {
         // Writing to a String cannot fail. JSON is YAML, and its quotes keep YAML from guessing a type.
         let _ = match value {
             None => writeln!(text, "{indent}# {name}: {}", declaration.default),
+            Some(Value::One(value)) if without_login(&value).is_some() => {
+                let shown = serde_json::Value::from(without_login(&value));
+                writeln!(text, "{indent}# {name}: {shown} # {}, whose login is not shown", settings.origin(key))
+            }
             Some(Value::One(value)) => {
                 writeln!(text, "{indent}{name}: {} # {}", serde_json::Value::from(value), settings.origin(key))
             }
@@ -70,6 +74,19 @@ fn file(settings: &Settings) -> String {
     text
 }
 
+/// The text without the logins of its URLs (a list, as in GOPROXY, may hold several); none if it holds no login.
+fn without_login(text: &str) -> Option<String> {
+    let mut parts = text.split("://");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let authority = part.find(['/', ',', '|', '?', '#']).map_or(part, |end| &part[..end]);
+        let rest = authority.rfind('@').map(|at| format!("***{}", &part[at..]));
+        shown.push_str("://");
+        shown.push_str(rest.as_deref().unwrap_or(part));
+    }
+    (shown != text).then_some(shown)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -77,6 +94,19 @@ mod tests {
 
     use super::*;
     use crate::settings::Sources;
+
+    #[test]
+    fn logins_in_urls_are_not_shown() {
+        let shown = |text: &str| without_login(text);
+        assert_eq!(shown("https://me:hunter22@proxy/x@y,direct").as_deref(), Some("https://***@proxy/x@y,direct"));
+        assert_eq!(shown("https://a@b,http://c:d@e|off").as_deref(), Some("https://***@b,http://***@e|off"));
+        assert_eq!(shown("https://proxy.example/@v"), None);
+        assert_eq!(shown("direct"), None);
+        let env = [("GOPROXY".to_owned(), "https://me:hunter22@proxy".to_owned())].into();
+        let settings = Settings::resolve(&Sources { env, ..Sources::default() }).unwrap();
+        assert!(!file(&settings).contains("hunter22"), "{}", file(&settings));
+        assert!(!serde_json::to_string(&list(&settings)).unwrap().contains("hunter22"));
+    }
 
     #[test]
     fn what_is_printed_means_the_same_when_it_is_read() {

@@ -71,6 +71,7 @@ fn argument_vectors() {
     build.tags = vec!["kubake/appliance:v1.36.3".into()];
     build.args = vec![("KUBERNETES".into(), "v1.36.3".into())];
     build.args_of_environment = vec!["HTTPS_PROXY".into()];
+    build.secret_args = vec![("GOPROXY".into(), "https://me:hunter22@proxy".into())];
     build.labels = vec![(labels::STAGE.into(), "appliance".into())];
     build.secrets = vec![("ca".into(), "/etc/ca.pem".into())];
     let builtin = Build { builder: Builder::BuiltIn, ..build.clone() };
@@ -136,9 +137,9 @@ fn argument_vectors() {
     docker import --change 'CMD ["bash"]' --message m - a
     docker save --output a.tar a b
     docker pull --quiet a
-    docker buildx build --load --progress plain --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --secret id=ca,src=/etc/ca.pem /src
-    DOCKER_BUILDKIT=1 docker build --progress plain --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --secret id=ca,src=/etc/ca.pem /src
-    docker build --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --secret id=ca,src=/etc/ca.pem /src
+    docker buildx build --load --progress plain --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --build-arg GOPROXY --secret id=ca,src=/etc/ca.pem /src
+    DOCKER_BUILDKIT=1 docker build --progress plain --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --build-arg GOPROXY --secret id=ca,src=/etc/ca.pem /src
+    docker build --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --build-arg GOPROXY --secret id=ca,src=/etc/ca.pem /src
     docker buildx build --output type=tar,dest=/t/helm.tar --progress plain --target helm /src
     docker create --name kubake-dev --cidfile /tmp/id --privileged --pull never --network n --hostname kind --cgroupns private --stop-timeout 60 --restart no --env 'A=1 2' --env REGISTRY_PASSWORD --label io.kubake.cluster=dev --publish 127.0.0.1:8443:8443 --publish 127.0.0.1::10080 --publish '[::1]:1:2' --publish 2375 --publish 5:6 --entrypoint /bin/sh kubake:v1 --flag
     docker run --detach --rm a

@@ -34,6 +34,8 @@ pub(crate) struct Build {
     pub(crate) args: Vec<(String, String)>,
     /// Build arguments whose values the engine's program takes from its environment, because they may hold a password.
     pub(crate) args_of_environment: Vec<String>,
+    /// Build arguments whose values may hold a password; the engine's program gets them through its environment.
+    pub(crate) secret_args: Vec<(String, String)>,
     /// Secrets: id and source.
     pub(crate) secrets: Vec<(String, PathBuf)>,
     /// Labels of the result.
@@ -61,6 +63,7 @@ impl Build {
             tree: None,
             args: Vec::new(),
             args_of_environment: Vec::new(),
+            secret_args: Vec::new(),
             secrets: Vec::new(),
             labels: Vec::new(),
             contexts: Vec::new(),
@@ -101,6 +104,7 @@ impl EngineCommand for Build {
             .pairs("--label", &self.labels)
             .pairs("--build-arg", &self.args)
             .each("--build-arg", &self.args_of_environment)
+            .each("--build-arg", self.secret_args.iter().map(|(name, _)| name))
             .pairs("--build-context", &self.contexts)
             .each("--secret", secrets)
             .flag("--no-cache", self.no_cache)
@@ -113,6 +117,10 @@ impl EngineCommand for Build {
             Builder::BuiltIn => vec![("DOCKER_BUILDKIT".into(), "1".into())],
             Builder::Buildx | Builder::Podman => Vec::new(),
         }
+    }
+
+    fn secret_env(&self) -> Vec<(OsString, OsString)> {
+        self.secret_args.iter().map(|(name, value)| (name.into(), value.into())).collect()
     }
 
     fn timeout(&self) -> Option<Duration> {
