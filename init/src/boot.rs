@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 use crate::api::Client;
 use crate::contract::{env, moments, paths, ports};
 use crate::hooks::{self, HookContext, HookError, Secrets};
+use crate::node_runtime::NodeRuntime;
 use crate::phases::{BoxError, Events, PhaseError, Phases, chain};
 use crate::pods::{crashes, stop};
 use crate::services::{self, kubelet};
-use crate::stage::Stage;
 use crate::status::{Board, State};
 use crate::supervisor::{Handle, ServiceError};
 use crate::{identity, readiness, usage};
@@ -57,45 +57,45 @@ pub(crate) struct Daemons {
 /// # Errors
 /// When a phase fails or a daemon cannot be kept running before the cluster is ready.
 pub(crate) async fn run(
-    stage: &mut Stage,
+    runtime: &mut NodeRuntime,
     daemons: &mut Daemons,
     events: Events,
     identity: identity::Request,
     stop: &CancellationToken,
 ) -> Result<(), BootError> {
     let begun = (Instant::now(), SystemTime::now());
-    let mut phases = Phases::new(stage.board.clone(), PHASES, events);
+    let mut phases = Phases::new(runtime.board.clone(), PHASES, events);
     phases
         .run(async {
-            stage.prepare_host()?;
-            stage.grant_wishes()
+            runtime.prepare_host()?;
+            runtime.apply_boot_options()
         })
         .await?;
-    phases.run(stage.attach_network(stage.wishes.is_static_ip_checked)).await?;
-    phases.run(stage.ensure_identity(identity)).await?;
-    phases.run(before_boot(stage, events)).await?;
-    phases.run(stage.attach_store()).await?;
-    let containerd = phases.run(stage.start_containerd()).await?;
+    phases.run(runtime.attach_network(runtime.boot_options.is_static_ip_checked)).await?;
+    phases.run(runtime.ensure_identity(identity)).await?;
+    phases.run(before_boot(runtime, events)).await?;
+    phases.run(runtime.attach_store()).await?;
+    let containerd = phases.run(runtime.start_containerd()).await?;
     let containerd = daemons.containerd.insert(containerd);
-    let kubelet = phases.run(async { start_kubelet(stage) }).await?;
+    let kubelet = phases.run(async { start_kubelet(runtime) }).await?;
     let kubelet = daemons.kubelet.insert(kubelet);
     // Not waited for: Kubernetes gets the processor first.
-    daemons.dockerd = Some(phases.run(stage.start_dockerd()).await?);
+    daemons.dockerd = Some(phases.run(runtime.start_dockerd()).await?);
 
-    let client = api_client(stage)?;
+    let client = api_client(runtime)?;
     let inventory = read_inventory(Path::new(paths::INVENTORY))?;
     let scope = readiness::Scope { boot: begun, inventory: Some(inventory) };
-    let follow = readiness::follow(client, &stage.settings, &stage.node.name, scope, &stage.board);
+    let follow = readiness::follow(client, &runtime.settings, &runtime.node.name, scope, &runtime.board);
     tokio::pin!(follow);
-    let mut board = stage.board.subscribe();
+    let mut board = runtime.board.subscribe();
     let ready = async {
         let is_ready = board.wait_for(|status| status.state == State::Running);
-        match tokio::time::timeout(stage.wishes.boot_timeout, is_ready).await {
+        match tokio::time::timeout(runtime.boot_options.boot_timeout, is_ready).await {
             Ok(_) => Ok(()),
             Err(_) => Err(BoxError::from(format!(
                 "Kubernetes is not ready after {} s: {}\n{}",
-                stage.wishes.boot_timeout.as_secs(),
-                stage.board.snapshot().kubernetes.missing.join("; "),
+                runtime.boot_options.boot_timeout.as_secs(),
+                runtime.board.snapshot().kubernetes.missing.join("; "),
                 crashes::tails(Path::new(crashes::LOGS))
             ))),
         }
@@ -110,8 +110,8 @@ pub(crate) async fn run(
         }
     };
     phases.run(guarded).await?;
-    note_usage(&stage.board).await;
-    let hooks = kubernetes_ready(stage, events);
+    note_usage(&runtime.board).await;
+    let hooks = kubernetes_ready(runtime, events);
     tokio::pin!(hooks);
     tokio::select! {
         () = &mut follow => return Ok(()),
@@ -126,35 +126,40 @@ pub(crate) async fn run(
 }
 
 /// Nothing was started yet: what these hooks put in place, everything finds.
-async fn before_boot(stage: &Stage, events: Events) -> Result<(), HookError> {
+async fn before_boot(runtime: &NodeRuntime, events: Events) -> Result<(), HookError> {
     let found = hooks::find(Path::new(paths::HOOKS), moments::BEFORE_BOOT)?;
-    run_hooks(stage, events, moments::BEFORE_BOOT, &found).await
+    run_hooks(runtime, events, moments::BEFORE_BOOT, &found).await
 }
 
 /// Whoever waits for the cluster has been told by now; these hooks delay nobody.
-async fn kubernetes_ready(stage: &Stage, events: Events) -> Result<(), HookError> {
+async fn kubernetes_ready(runtime: &NodeRuntime, events: Events) -> Result<(), HookError> {
     let mut found = hooks::find(Path::new(paths::HOOKS), moments::KUBERNETES_READY)?;
     found.extend(hooks::ready_script(Path::new(paths::READY_SCRIPT)));
     if !found.is_empty() {
         // The boot does not wait for dockerd, hooks may need it. One that does not will not mind the moment.
-        let mut board = stage.board.subscribe();
+        let mut board = runtime.board.subscribe();
         let _ = tokio::time::timeout(DOCKER_TIMEOUT, board.wait_for(|status| status.docker.ready)).await;
     }
-    run_hooks(stage, events, moments::KUBERNETES_READY, &found).await
+    run_hooks(runtime, events, moments::KUBERNETES_READY, &found).await
 }
 
-async fn run_hooks(stage: &Stage, events: Events, moment: &str, found: &[hooks::Hook]) -> Result<(), HookError> {
-    let (secrets, policy) = (Secrets::default(), stage.wishes.hooks);
+async fn run_hooks(
+    runtime: &NodeRuntime,
+    events: Events,
+    moment: &str,
+    found: &[hooks::Hook],
+) -> Result<(), HookError> {
+    let (secrets, policy) = (Secrets::default(), runtime.boot_options.hooks);
     let given = HookContext {
         moment,
-        settings: &stage.settings,
-        node: &stage.node,
+        settings: &runtime.settings,
+        node: &runtime.node,
         secrets: &secrets,
-        proxies: stage.proxy_variables(),
+        proxies: runtime.proxy_variables(),
         timeout: policy.timeout,
         timeout_setting: env::HOOK_TIMEOUT,
     };
-    hooks::run_all(found, &given, policy.failure_at(moment), &stage.board, events).await
+    hooks::run_all(found, &given, policy.failure_at(moment), &runtime.board, events).await
 }
 
 /// Tells the board what it took to get here. Whoever cannot know that runs no worse for it.
@@ -182,9 +187,9 @@ async fn control_plane_crashing() -> crashes::Crashing {
 }
 
 /// Starts kubelet with kubeadm's files. Ready or not is seen by what it does, not waited for here.
-pub(crate) fn start_kubelet(stage: &Stage) -> Result<Handle, BoxError> {
-    let reserved = stage.reserve()?;
-    Ok(stage.supervisor.start(kubelet::service_at(Path::new("/"), reserved)?)?)
+pub(crate) fn start_kubelet(runtime: &NodeRuntime) -> Result<Handle, BoxError> {
+    let reserved = runtime.reserve()?;
+    Ok(runtime.supervisor.start(kubelet::service_at(Path::new("/"), reserved)?)?)
 }
 
 fn read_inventory(path: &Path) -> Result<readiness::Inventory, PhaseError> {
@@ -192,16 +197,16 @@ fn read_inventory(path: &Path) -> Result<readiness::Inventory, PhaseError> {
 }
 
 /// A client that reaches the API server at the static IP with kubeadm's admin credentials.
-pub(crate) fn api_client(stage: &Stage) -> Result<Client, PhaseError> {
+pub(crate) fn api_client(runtime: &NodeRuntime) -> Result<Client, PhaseError> {
     let client = services::read(Path::new(paths::ADMIN_KUBECONFIG)).map_err(BoxError::from).and_then(|kubeconfig| {
-        let address = SocketAddr::from((stage.node.addresses.ipv4, ports::API));
+        let address = SocketAddr::from((runtime.node.addresses.ipv4, ports::API));
         Ok(Client::from_kubeconfig(&kubeconfig)?.connect_to(address))
     });
     client.map_err(|source| PhaseError { name: "kubernetes", source })
 }
 
 /// Stops everything in order: kubelet, workloads, control plane, etcd, dockerd, containerd.
-pub(crate) async fn shut_down(stage: &Stage, daemons: Daemons) {
+pub(crate) async fn shut_down(runtime: &NodeRuntime, daemons: Daemons) {
     if let Some(kubelet) = &daemons.kubelet {
         kubelet.stop().await;
     }
@@ -210,7 +215,7 @@ pub(crate) async fn shut_down(stage: &Stage, daemons: Daemons) {
             tracing::warn!("pods were not stopped in order: {}", chain(&error));
         }
     }
-    stage.shutdown.cancel();
+    runtime.shutdown.cancel();
     if let Some(dockerd) = &daemons.dockerd {
         dockerd.stop().await;
     }

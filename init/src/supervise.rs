@@ -16,9 +16,9 @@ use crate::host::cgroups;
 use crate::http;
 use crate::identity;
 use crate::invocation::Role;
-use crate::order::Order;
+use crate::launch::Launch;
+use crate::node_runtime::NodeRuntime;
 use crate::phases::{Events, chain};
-use crate::stage::Stage;
 use crate::status::{Board, State};
 
 /// What an orderly stop may take. `docker stop` kills after 10 s.
@@ -32,8 +32,8 @@ pub fn run(role: Role, has_events: bool) -> i32 {
         tracing::debug!("this process keeps its name: {error}");
     }
     let board = Board::new();
-    let order = match Order::gather(role, |name| std::env::var_os(name), Path::new("/"), SystemTime::now()) {
-        Ok(order) => order,
+    let launch = match Launch::gather(role, |name| std::env::var_os(name), Path::new("/"), SystemTime::now()) {
+        Ok(launch) => launch,
         Err(mistakes) => return refuse(&mistakes.join("; ")),
     };
     // Must happen before the runtime starts threads: a namespace is a thread's.
@@ -44,14 +44,14 @@ pub fn run(role: Role, has_events: bool) -> i32 {
         Ok(runtime) => runtime,
         Err(error) => return fail("cannot start the runtime", &error.to_string()),
     };
-    let code = runtime.block_on(supervise(order, Events::new(has_events), board));
+    let code = runtime.block_on(supervise(launch, Events::new(has_events), board));
     // Blocking tasks (a store being copied) must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
     code
 }
 
-async fn supervise(order: Order, events: Events, board: Board) -> i32 {
-    let Order { role, settings, facts, identity, wishes, token } = order;
+async fn supervise(launch: Launch, events: Events, board: Board) -> i32 {
+    let Launch { role, settings, facts, identity, boot_options, token } = launch;
     let shutdown = CancellationToken::new();
     let listener = match TcpListener::bind(("0.0.0.0", ports::HTTP)).await {
         Ok(listener) => listener,
@@ -65,7 +65,7 @@ async fn supervise(order: Order, events: Events, board: Board) -> i32 {
         docker_client_dir: PathBuf::from(paths::DOCKER_PKI),
         logs_dir: PathBuf::from(paths::LOGS),
         root: PathBuf::from("/"),
-        api_port: wishes.api_port,
+        api_port: boot_options.api_port,
         token,
         journal: http::Journal::default(),
     });
@@ -76,9 +76,9 @@ async fn supervise(order: Order, events: Events, board: Board) -> i32 {
         return fail("cannot listen for signals", &error.to_string());
     }
 
-    let mut stage = Stage::new(settings, board.clone(), facts, wishes, shutdown.clone());
+    let mut runtime = NodeRuntime::new(settings, board.clone(), facts, boot_options, shutdown.clone());
     let code = tokio::select! {
-        code = perform(role, &mut stage, events, identity, &stop) => code,
+        code = perform(role, &mut runtime, events, identity, &stop) => code,
         () = stop_now.cancelled() => {
             tracing::warn!("second signal: stopping at once");
             exit::FAILED
@@ -92,16 +92,16 @@ async fn supervise(order: Order, events: Events, board: Board) -> i32 {
 
 async fn perform(
     role: Role,
-    stage: &mut Stage,
+    runtime: &mut NodeRuntime,
     events: Events,
     identity: identity::Request,
     stop: &CancellationToken,
 ) -> i32 {
     match role {
-        Role::Boot => perform_boot(stage, events, identity, stop).await,
-        Role::BakeImages => perform_bake(bake::bake_images(stage, events), stop).await,
-        Role::BakeCluster => perform_bake(bake::bake_cluster(stage, events), stop).await,
-        Role::BakeCustom => perform_bake(bake::bake_custom(stage, events), stop).await,
+        Role::Boot => perform_boot(runtime, events, identity, stop).await,
+        Role::BakeImages => perform_bake(bake::bake_images(runtime, events), stop).await,
+        Role::BakeCluster => perform_bake(bake::bake_cluster(runtime, events), stop).await,
+        Role::BakeCustom => perform_bake(bake::bake_custom(runtime, events), stop).await,
     }
 }
 
@@ -119,13 +119,18 @@ async fn perform_bake(
     }
 }
 
-async fn perform_boot(stage: &mut Stage, events: Events, identity: identity::Request, stop: &CancellationToken) -> i32 {
+async fn perform_boot(
+    runtime: &mut NodeRuntime,
+    events: Events,
+    identity: identity::Request,
+    stop: &CancellationToken,
+) -> i32 {
     let mut daemons = Daemons::default();
     let outcome = tokio::select! {
-        outcome = boot::run(stage, &mut daemons, events, identity, stop) => outcome,
+        outcome = boot::run(runtime, &mut daemons, events, identity, stop) => outcome,
         () = stop.cancelled() => Ok(()),
     };
-    let board = stage.board.clone();
+    let board = runtime.board.clone();
     let code = match &outcome {
         Ok(()) => {
             tracing::info!("stopping");
@@ -137,11 +142,11 @@ async fn perform_boot(stage: &mut Stage, events: Events, identity: identity::Req
             exit::FAILED
         }
     };
-    let stopped = tokio::time::timeout(STOP_TIMEOUT, boot::shut_down(stage, daemons)).await;
+    let stopped = tokio::time::timeout(STOP_TIMEOUT, boot::shut_down(runtime, daemons)).await;
     if stopped.is_err() {
         tracing::warn!("not everything stopped within {} s; the rest is killed", STOP_TIMEOUT.as_secs());
     }
-    stage.detach_network().await;
+    runtime.detach_network().await;
     match outcome {
         Ok(()) => {
             tracing::info!("stopped after {:.1} s of life", board.uptime().as_secs_f64());

@@ -13,10 +13,10 @@ use crate::boot::{api_client, start_kubelet};
 use crate::command::Run;
 use crate::contract::{moments, paths};
 use crate::hooks::{self, Failure, HookContext, Secrets};
+use crate::node_runtime::NodeRuntime;
 use crate::phases::{BoxError, Events, PhaseError, Phases, chain};
 use crate::pods::stop;
 use crate::proxies::Proxies;
-use crate::stage::Stage;
 use crate::status::Board;
 use crate::supervisor::Handle;
 use crate::{authorities, cri, identity, kubeadm, readiness, services, store};
@@ -60,22 +60,22 @@ const AFTER_KUBELET: &str =
 ///
 /// # Errors
 /// When a phase fails; the container is then of no use.
-pub(crate) async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<(), PhaseError> {
-    let mut bake = Bake::new(stage, CLUSTER_PHASES, events);
+pub(crate) async fn bake_cluster(runtime: &mut NodeRuntime, events: Events) -> Result<(), PhaseError> {
+    let mut bake = Bake::new(runtime, CLUSTER_PHASES, events);
     bake.prepare().await?;
-    bake.phases.run(bake.stage.attach_store()).await?;
-    let containerd = bake.phases.run(bake.stage.start_containerd()).await?;
-    let dockerd = bake.phases.run(start_dockerd(bake.stage)).await?;
+    bake.phases.run(bake.runtime.attach_store()).await?;
+    let containerd = bake.phases.run(bake.runtime.start_containerd()).await?;
+    let dockerd = bake.phases.run(start_dockerd(bake.runtime)).await?;
     bake.run_hooks(moments::BEFORE_CLUSTER).await?;
-    let stage = &*bake.stage;
+    let runtime = &*bake.runtime;
     bake.phases
         .run(async {
             // kubeadm takes certificates that are there if they are what it would have made. So each bake proves that
             // what a container makes at its first boot is what kubeadm wants.
-            identity::make_for_bake_at(Path::new("/"), &stage.settings, &stage.place())?;
+            identity::make_for_bake_at(Path::new("/"), &runtime.settings, &runtime.place())?;
             services::write(
                 Path::new(KUBEADM_CONFIG),
-                &kubeadm::configuration::documents(&stage.settings, &stage.node)?,
+                &kubeadm::configuration::documents(&runtime.settings, &runtime.node)?,
             )?;
             for (name, patch) in kubeadm::patches::patches() {
                 services::write(&Path::new(kubeadm::patches::DIRECTORY).join(name), &patch.to_string())?;
@@ -84,10 +84,10 @@ pub(crate) async fn bake_cluster(stage: &mut Stage, events: Events) -> Result<()
             kubeadm_init(&format!("preflight,{AFTER_KUBELET},show-join-command")).await
         })
         .await?;
-    let kubelet = bake.phases.run(async { start_kubelet(stage) }).await?;
+    let kubelet = bake.phases.run(async { start_kubelet(runtime) }).await?;
     // Nobody joins: one node is the whole cluster.
     bake.phases.run(kubeadm_init(&format!("{BEFORE_KUBELET},show-join-command"))).await?;
-    bake.phases.run(install_addons(stage)).await?;
+    bake.phases.run(install_addons(runtime)).await?;
     bake.freeze(Daemons { containerd, dockerd, kubelet }).await
 }
 
@@ -101,7 +101,7 @@ pub(super) struct Daemons {
 /// What a bake that makes a cluster and one that takes a baked one further have in common: how they begin and how they
 /// end.
 pub(super) struct Bake<'a> {
-    pub(super) stage: &'a mut Stage,
+    pub(super) runtime: &'a mut NodeRuntime,
     pub(super) phases: Phases,
     pub(super) events: Events,
     begun: (Instant, SystemTime),
@@ -111,11 +111,11 @@ pub(super) struct Bake<'a> {
 }
 
 impl<'a> Bake<'a> {
-    pub(super) fn new(stage: &'a mut Stage, phases: &'static [&'static str], events: Events) -> Self {
-        let phases = Phases::new(stage.board.clone(), phases, events);
+    pub(super) fn new(runtime: &'a mut NodeRuntime, phases: &'static [&'static str], events: Events) -> Self {
+        let phases = Phases::new(runtime.board.clone(), phases, events);
         let begun = (Instant::now(), SystemTime::now());
         Self {
-            stage,
+            runtime,
             phases,
             events,
             begun,
@@ -127,7 +127,7 @@ impl<'a> Bake<'a> {
 
     /// The phases `host` and `network`.
     pub(super) async fn prepare(&mut self) -> Result<(), PhaseError> {
-        let stage = &*self.stage;
+        let runtime = &*self.runtime;
         let (secrets, proxies, request) = self
             .phases
             .run(async {
@@ -137,7 +137,7 @@ impl<'a> Bake<'a> {
                 let proxies = Proxies::from_variables(|name| told.get(name).map(str::to_owned));
                 let proxies =
                     proxies.map_err(|errors| errors.iter().map(|error| chain(error)).collect::<Vec<_>>().join("; "))?;
-                stage.prepare_host()?;
+                runtime.prepare_host()?;
                 let request = request()?;
                 // Before a daemon starts, which reads once whom it trusts.
                 authorities::apply_at(Path::new("/"), &request.authorities)?;
@@ -145,20 +145,20 @@ impl<'a> Bake<'a> {
             })
             .await?;
         self.secrets = secrets;
-        self.stage.wishes.proxies = proxies;
+        self.runtime.boot_options.proxies = proxies;
         self.hook_timeout = Duration::from_secs(request.hook_timeout_seconds);
         self.hook_failure = if request.reports_failed_hooks { Failure::Report } else { Failure::Fail };
-        self.phases.run(self.stage.attach_network(false)).await
+        self.phases.run(self.runtime.attach_network(false)).await
     }
 
     /// The phase of a moment's hooks.
     pub(super) async fn run_hooks(&mut self, moment: &'static str) -> Result<(), PhaseError> {
         let given = HookContext {
             moment,
-            settings: &self.stage.settings,
-            node: &self.stage.node,
+            settings: &self.runtime.settings,
+            node: &self.runtime.node,
             secrets: &self.secrets,
-            proxies: self.stage.proxy_variables(),
+            proxies: self.runtime.proxy_variables(),
             timeout: self.hook_timeout,
             timeout_setting: "--hook-timeout",
         };
@@ -176,24 +176,26 @@ impl<'a> Bake<'a> {
     pub(super) async fn freeze(mut self, daemons: Daemons) -> Result<(), PhaseError> {
         let Daemons { containerd, dockerd, kubelet } = daemons;
         let (begun, events) = (self.begun, self.events);
-        self.phases.run(until_ready(self.stage, begun, events)).await?;
+        self.phases.run(until_ready(self.runtime, begun, events)).await?;
         self.phases.run(manifests::apply(Path::new(paths::INBOX_MANIFESTS), events)).await?;
         self.run_hooks(moments::AFTER_CLUSTER).await?;
-        let stage = &*self.stage;
+        let runtime = &*self.runtime;
         self.phases
             .run(async {
-                let client = api_client(stage).map_err(|error| error.source)?;
+                let client = api_client(runtime).map_err(|error| error.source)?;
                 let settled = async {
                     jobs::until_complete(&client).await?;
-                    until_ready(stage, begun, events).await
+                    until_ready(runtime, begun, events).await
                 };
                 pulls::unless_in_vain(&client, settled).await?;
-                readiness::take_inventory(&client, &self.stage.node.name).await?.write(Path::new(paths::INVENTORY))?;
+                readiness::take_inventory(&client, &self.runtime.node.name)
+                    .await?
+                    .write(Path::new(paths::INVENTORY))?;
                 Ok::<_, BoxError>(())
             })
             .await?;
-        self.phases.run(stop_cluster(stage, &kubelet)).await?;
-        self.phases.run(finish(stage, containerd, dockerd, events)).await?;
+        self.phases.run(stop_cluster(runtime, &kubelet)).await?;
+        self.phases.run(finish(runtime, containerd, dockerd, events)).await?;
         self.phases
             .run(async {
                 store::freeze(Path::new(paths::CONTAINERD_ROOT), Path::new(paths::FROZEN_STORE))?;
@@ -209,8 +211,8 @@ impl<'a> Bake<'a> {
 }
 
 /// Hooks may build and load images through Docker.
-pub(super) async fn start_dockerd(stage: &Stage) -> Result<Handle, BoxError> {
-    let dockerd = stage.start_dockerd().await?;
+pub(super) async fn start_dockerd(runtime: &NodeRuntime) -> Result<Handle, BoxError> {
+    let dockerd = runtime.start_dockerd().await?;
     dockerd.ready(Duration::from_secs(120)).await?;
     Ok(dockerd)
 }
@@ -232,10 +234,10 @@ async fn kubeadm_init(skipped: &str) -> Result<(), BoxError> {
 }
 
 /// What kubeadm does not know of: a default StorageClass, and a CoreDNS for one node.
-async fn install_addons(stage: &Stage) -> Result<(), BoxError> {
-    let client = api_client(stage).map_err(|error| error.source)?;
+async fn install_addons(runtime: &NodeRuntime) -> Result<(), BoxError> {
+    let client = api_client(runtime).map_err(|error| error.source)?;
     client.create("/apis/storage.k8s.io/v1/storageclasses", &kubeadm::objects::storage_class()).await?;
-    let deployment = kubeadm::objects::coredns_deployment(&stage.node).to_string();
+    let deployment = kubeadm::objects::coredns_deployment(&runtime.node).to_string();
     client.apply("/apis/apps/v1/namespaces/kube-system/deployments/coredns", "kubake", &deployment).await?;
     // A last replica that lingers for five seconds so that others take over only delays every stop.
     let path = "/api/v1/namespaces/kube-system/configmaps/coredns";
@@ -249,10 +251,10 @@ async fn install_addons(stage: &Stage) -> Result<(), BoxError> {
 
 /// Waits for the same evidence as a boot does, on a board of its own: the bake's has another meaning.
 /// Waits until everything runs, and says what it waits for.
-async fn until_ready(stage: &Stage, begun: (Instant, SystemTime), events: Events) -> Result<(), BoxError> {
+async fn until_ready(runtime: &NodeRuntime, begun: (Instant, SystemTime), events: Events) -> Result<(), BoxError> {
     let board = Board::new();
     let mut changes = board.subscribe();
-    let client = api_client(stage).map_err(|error| error.source)?;
+    let client = api_client(runtime).map_err(|error| error.source)?;
     let mut told = Vec::new();
     let ready = changes.wait_for(|status| {
         let missing = &status.kubernetes.missing;
@@ -265,7 +267,7 @@ async fn until_ready(stage: &Stage, begun: (Instant, SystemTime), events: Events
     });
     let scope = readiness::Scope { boot: begun, inventory: None };
     tokio::select! {
-        () = readiness::follow(client, &stage.settings, &stage.node.name, scope, &board) => Err("nobody follows the cluster".into()),
+        () = readiness::follow(client, &runtime.settings, &runtime.node.name, scope, &board) => Err("nobody follows the cluster".into()),
         waited = tokio::time::timeout(READY_TIMEOUT, ready) => match waited {
             Ok(_) => Ok(()),
             Err(_) => Err(format!(
@@ -277,13 +279,13 @@ async fn until_ready(stage: &Stage, begun: (Instant, SystemTime), events: Events
     }
 }
 
-async fn stop_cluster(stage: &Stage, kubelet: &Handle) -> Result<(), BoxError> {
+async fn stop_cluster(runtime: &NodeRuntime, kubelet: &Handle) -> Result<(), BoxError> {
     kubelet.stop().await;
-    let client = api_client(stage).map_err(|error| error.source)?;
+    let client = api_client(runtime).map_err(|error| error.source)?;
     let trust = trust::collect(&client).await?;
     stop::stop_all_but_etcd(STOP_GRACE).await?;
     let etcd = freeze::Etcd::find().await?;
-    trust.freeze(&etcd, &stage.node.name).await?;
+    trust.freeze(&etcd, &runtime.node.name).await?;
     // Compacted while etcd still runs, so that the frozen database holds no history.
     etcd.compact().await?;
     stop::stop_pods(STOP_GRACE).await?;
@@ -291,8 +293,8 @@ async fn stop_cluster(stage: &Stage, kubelet: &Handle) -> Result<(), BoxError> {
     Ok(())
 }
 
-async fn finish(stage: &Stage, containerd: Handle, dockerd: Handle, events: Events) -> Result<(), BoxError> {
-    let shutdown: &CancellationToken = &stage.shutdown;
+async fn finish(runtime: &NodeRuntime, containerd: Handle, dockerd: Handle, events: Events) -> Result<(), BoxError> {
+    let shutdown: &CancellationToken = &runtime.shutdown;
     // What hooks built stays; how they built it does not.
     let host = format!("unix://{}", paths::DOCKER_SOCKET);
     Run::new("docker").args(["--host", &host, "builder", "prune", "--all", "--force"]).capture().await?;
@@ -302,6 +304,6 @@ async fn finish(stage: &Stage, containerd: Handle, dockerd: Handle, events: Even
     images::pin_all().await?;
     flatten::flatten_whiteouts(events).await?;
     containerd.stop().await;
-    freeze::shrink_etcd(&stage.node).await?;
+    freeze::shrink_etcd(&runtime.node).await?;
     trust::warn_of_leftovers(&Path::new(paths::ETCD).join("member/snap/db"))
 }

@@ -9,8 +9,8 @@ use super::{expected_images, images};
 use crate::boot::start_kubelet;
 use crate::contract::{moments, paths};
 use crate::identity;
+use crate::node_runtime::NodeRuntime;
 use crate::phases::{Events, PhaseError};
-use crate::stage::Stage;
 
 /// The phases of a custom bake.
 pub(crate) const CUSTOM_PHASES: &[&str] = &[
@@ -36,24 +36,24 @@ pub(crate) const CUSTOM_PHASES: &[&str] = &[
 ///
 /// # Errors
 /// When a phase fails; the container is then of no use.
-pub(crate) async fn bake_custom(stage: &mut Stage, events: Events) -> Result<(), PhaseError> {
-    let mut bake = Bake::new(stage, CUSTOM_PHASES, events);
+pub(crate) async fn bake_custom(runtime: &mut NodeRuntime, events: Events) -> Result<(), PhaseError> {
+    let mut bake = Bake::new(runtime, CUSTOM_PHASES, events);
     bake.prepare().await?;
-    let stage = &*bake.stage;
-    bake.phases.run(stage.ensure_identity(identity::Request::default())).await?;
-    bake.phases.run(stage.attach_store()).await?;
-    let containerd = bake.phases.run(stage.start_containerd()).await?;
+    let runtime = &*bake.runtime;
+    bake.phases.run(runtime.ensure_identity(identity::Request::default())).await?;
+    bake.phases.run(runtime.attach_store()).await?;
+    let containerd = bake.phases.run(runtime.start_containerd()).await?;
     bake.phases
         .run(async {
             if !Path::new(paths::INBOX_IMAGES).exists() {
                 return Ok(());
             }
-            images::import_all(&expected_images(&stage.settings.kubernetes_version).await?, events).await
+            images::import_all(&expected_images(&runtime.settings.kubernetes_version).await?, events).await
         })
         .await?;
-    let dockerd = bake.phases.run(start_dockerd(stage)).await?;
+    let dockerd = bake.phases.run(start_dockerd(runtime)).await?;
     bake.run_hooks(moments::BEFORE_CLUSTER).await?;
-    let stage = &*bake.stage;
-    let kubelet = bake.phases.run(async { start_kubelet(stage) }).await?;
+    let runtime = &*bake.runtime;
+    let kubelet = bake.phases.run(async { start_kubelet(runtime) }).await?;
     bake.freeze(Daemons { containerd, dockerd, kubelet }).await
 }

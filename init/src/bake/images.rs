@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::{ctr, expected_images, flatten, freeze, remove, request};
 use crate::contract::{CONTROL_PLANE_ARCHIVE, ImageReference, names, paths};
+use crate::node_runtime::{NodeRuntime, SANDBOX_IMAGE};
 use crate::phases::{BoxError, Events, PhaseError, Phases};
 use crate::services;
-use crate::stage::{SANDBOX_IMAGE, Stage};
 use crate::store;
 
 /// The phases of the first half.
@@ -27,13 +27,13 @@ const DANGLING: &str = "moby-dangling";
 ///
 /// # Errors
 /// When a phase fails; the container is then of no use.
-pub(crate) async fn bake_images(stage: &mut Stage, events: Events) -> Result<(), PhaseError> {
-    let mut phases = Phases::new(stage.board.clone(), IMAGES_PHASES, events);
-    phases.run(async { stage.prepare_host() }).await?;
-    phases.run(stage.attach_network(false)).await?;
+pub(crate) async fn bake_images(runtime: &mut NodeRuntime, events: Events) -> Result<(), PhaseError> {
+    let mut phases = Phases::new(runtime.board.clone(), IMAGES_PHASES, events);
+    phases.run(async { runtime.prepare_host() }).await?;
+    phases.run(runtime.attach_network(false)).await?;
     let (containerd, expected) = phases
         .run(async {
-            let expected = expected_images(&stage.settings.kubernetes_version).await?;
+            let expected = expected_images(&runtime.settings.kubernetes_version).await?;
             let sandbox = expected
                 .iter()
                 .find(|name| ImageReference::parse(name).is_some_and(|image| image.base_name() == "pause"))
@@ -41,16 +41,16 @@ pub(crate) async fn bake_images(stage: &mut Stage, events: Events) -> Result<(),
             services::write(Path::new(SANDBOX_IMAGE), sandbox)?;
             // A baked image that serves as base brings its store along; a bare appliance has none.
             if Path::new(paths::FROZEN_STORE).join("id").exists() {
-                stage.attach_store().await?;
+                runtime.attach_store().await?;
             }
-            Ok::<_, BoxError>((stage.start_containerd().await?, expected))
+            Ok::<_, BoxError>((runtime.start_containerd().await?, expected))
         })
         .await?;
     phases.run(import_all(&expected, events)).await?;
     phases
         .run(async {
             containerd.stop().await;
-            stage.shutdown.cancel();
+            runtime.shutdown.cancel();
             Ok::<_, BoxError>(())
         })
         .await?;

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::boot_options::BootOptions;
 use crate::contract::{ClusterSettings, env, paths};
 use crate::files::under;
 use crate::host::preflight;
@@ -14,11 +15,10 @@ use crate::identity;
 use crate::invocation::Role;
 use crate::phases::chain;
 use crate::token::Token;
-use crate::wishes::Wishes;
 
 /// What is to be done, and with what: found to make sense before anything is touched.
 #[derive(Debug)]
-pub(crate) struct Order {
+pub(crate) struct Launch {
     /// Boot, or a part of a bake.
     pub role: Role,
     /// What the cluster is made with.
@@ -28,7 +28,7 @@ pub(crate) struct Order {
     /// What its identity is to be.
     pub identity: identity::Request,
     /// What else was asked for.
-    pub wishes: Wishes,
+    pub boot_options: BootOptions,
     /// Guards credentials and logs.
     pub token: Option<Token>,
 }
@@ -59,7 +59,7 @@ struct EncodingError {
     variable: String,
 }
 
-impl Order {
+impl Launch {
     /// Gathers it: variables are those that `get` finds, files are looked for below `root` (`/` in a container).
     ///
     /// # Errors
@@ -81,14 +81,15 @@ impl Order {
         } else {
             Some(identity::Request::default())
         };
-        let wishes = mistakes.except(if is_boot { Wishes::from_variables(text) } else { Wishes::of_a_bake(text) });
+        let boot_options =
+            mistakes.except(if is_boot { BootOptions::from_variables(text) } else { BootOptions::of_a_bake(text) });
         let garbled = garbled.into_inner().into_iter().map(|variable| EncodingError { variable });
         mistakes.0.extend(garbled.map(|error| chain(&error)));
         let settings = mistakes.except(load_settings(&under(root, paths::SETTINGS)).map_err(|errors| each(&errors)));
         let facts = mistakes.except(preflight::check(root).map_err(|refusals| each(&refusals)));
-        match (token, identity, wishes, settings, facts) {
-            (Some(token), Some(identity), Some(wishes), Some(settings), Some(facts)) if mistakes.0.is_empty() => {
-                Ok(Self { role, settings, facts, identity, wishes, token })
+        match (token, identity, boot_options, settings, facts) {
+            (Some(token), Some(identity), Some(boot_options), Some(settings), Some(facts)) if mistakes.0.is_empty() => {
+                Ok(Self { role, settings, facts, identity, boot_options, token })
             }
             _ => Err(mistakes.0),
         }
@@ -151,19 +152,19 @@ mod tests {
         root
     }
 
-    fn gather(role: Role, root: &Path, variables: &[(&str, &str)]) -> Result<Order, Vec<String>> {
+    fn gather(role: Role, root: &Path, variables: &[(&str, &str)]) -> Result<Launch, Vec<String>> {
         let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
-        Order::gather(role, get, root, SystemTime::now())
+        Launch::gather(role, get, root, SystemTime::now())
     }
 
     #[test]
     fn what_makes_sense_is_an_order() {
         let root = container("{}");
         let variables = [(env::TOKEN, "open sesame"), (env::API_PORT, "32768"), (env::DOCKER_TCP, "off")];
-        let order = gather(Role::Boot, root.path(), &variables).unwrap();
-        assert_eq!((order.role, order.settings), (Role::Boot, ClusterSettings::default()));
-        assert!(order.token.unwrap().is(b"open sesame"));
-        assert_eq!((order.wishes.api_port, order.wishes.is_docker_tcp_served), (32768, false));
+        let launch = gather(Role::Boot, root.path(), &variables).unwrap();
+        assert_eq!((launch.role, launch.settings), (Role::Boot, ClusterSettings::default()));
+        assert!(launch.token.unwrap().is(b"open sesame"));
+        assert_eq!((launch.boot_options.api_port, launch.boot_options.is_docker_tcp_served), (32768, false));
     }
 
     #[test]
@@ -221,7 +222,7 @@ mod tests {
     fn a_variable_that_is_no_text_is_not_taken_for_none() {
         let root = container("{}");
         let get = |name: &str| (name == env::DOCKER_TCP).then(|| OsString::from_vec(vec![b'o', 0xff]));
-        let told = Order::gather(Role::Boot, get, root.path(), SystemTime::now()).unwrap_err();
+        let told = Launch::gather(Role::Boot, get, root.path(), SystemTime::now()).unwrap_err();
         assert_eq!(told, ["KUBAKE_DOCKER_TCP: the value is not UTF-8; set it to text, or leave it out"]);
     }
 }

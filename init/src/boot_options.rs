@@ -16,7 +16,7 @@ use crate::registries::{self, Registry};
 
 /// What is asked for. By default nothing.
 #[derive(Debug)]
-pub(crate) struct Wishes {
+pub(crate) struct BootOptions {
     /// The node is as large as the container's limits ([`env::ENFORCE_CAPACITY`]).
     pub is_capacity_enforced: bool,
     /// What is known of registries ([`env::REGISTRY`], [`env::REGISTRIES_FILE`]).
@@ -37,7 +37,7 @@ pub(crate) struct Wishes {
     pub boot_timeout: Duration,
 }
 
-impl Default for Wishes {
+impl Default for BootOptions {
     fn default() -> Self {
         Self {
             is_capacity_enforced: false,
@@ -55,7 +55,7 @@ impl Default for Wishes {
 
 /// A switch or a number that cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum WishError {
+pub(crate) enum BootOptionError {
     /// Neither of two.
     #[error("{variable}: `{text}` is neither `on` (the default) nor `off`; set it to one of them")]
     Switch {
@@ -84,7 +84,7 @@ pub(crate) enum WishError {
     },
 }
 
-impl Wishes {
+impl BootOptions {
     /// What a bake is asked for: how to reach the world and how to be reached, and else nothing, since no container shares
     /// what an image is baked with.
     ///
@@ -92,8 +92,8 @@ impl Wishes {
     /// Everything that is wrong, a sentence each.
     pub(crate) fn of_a_bake(get: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
-        let wishes = Self::of_all(&get, &mut problems);
-        if problems.is_empty() { Ok(wishes) } else { Err(problems) }
+        let boot_options = Self::of_all(&get, &mut problems);
+        if problems.is_empty() { Ok(boot_options) } else { Err(problems) }
     }
 
     /// Understands the variables that `get` finds.
@@ -102,81 +102,81 @@ impl Wishes {
     /// Everything that is wrong, a sentence each.
     pub(crate) fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
-        let mut wishes = Self {
+        let mut boot_options = Self {
             is_capacity_enforced: get(env::ENFORCE_CAPACITY).is_some_and(|value| is_yes(&value)),
             ..Self::of_all(&get, &mut problems)
         };
         match hooks::Policy::from_variables(&get) {
-            Ok(policy) => wishes.hooks = policy,
+            Ok(policy) => boot_options.hooks = policy,
             Err(errors) => problems.extend(errors.iter().map(ToString::to_string)),
         }
         match registries::request::from_variables(&get) {
-            Ok(registries) => wishes.registries = registries,
+            Ok(registries) => boot_options.registries = registries,
             Err(errors) => problems.extend(errors.iter().map(|error| chain(error))),
         }
         match authorities::from_variable(get(env::EXTRA_CA_CERTS)) {
-            Ok(authorities) => wishes.authorities = authorities,
+            Ok(authorities) => boot_options.authorities = authorities,
             Err(error) => problems.push(chain(&error)),
         }
         // CI systems set what they have no value for to nothing, and the check is what happens without.
         match switch(env::STATIC_IP_CHECK, get(env::STATIC_IP_CHECK).filter(|text| !text.is_empty())) {
-            Ok(is_on) => wishes.is_static_ip_checked = is_on,
+            Ok(is_on) => boot_options.is_static_ip_checked = is_on,
             Err(error) => problems.push(error.to_string()),
         }
         match boot_timeout(get(env::BOOT_TIMEOUT)) {
-            Ok(timeout) => wishes.boot_timeout = timeout,
+            Ok(timeout) => boot_options.boot_timeout = timeout,
             Err(error) => problems.push(error.to_string()),
         }
-        if problems.is_empty() { Ok(wishes) } else { Err(problems) }
+        if problems.is_empty() { Ok(boot_options) } else { Err(problems) }
     }
 
     /// What every role is asked for.
     fn of_all(get: impl Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> Self {
-        let mut wishes = Self::default();
+        let mut boot_options = Self::default();
         match Proxies::from_variables(&get) {
-            Ok(proxies) => wishes.proxies = proxies,
+            Ok(proxies) => boot_options.proxies = proxies,
             Err(errors) => problems.extend(errors.iter().map(ToString::to_string)),
         }
         match api_port(get(env::API_PORT)) {
-            Ok(port) => wishes.api_port = port,
+            Ok(port) => boot_options.api_port = port,
             Err(error) => problems.push(error.to_string()),
         }
         // Empty is no switch here: somebody who meant `off` and lost it on the way would have an open port.
         match switch(env::DOCKER_TCP, get(env::DOCKER_TCP)) {
-            Ok(is_on) => wishes.is_docker_tcp_served = is_on,
+            Ok(is_on) => boot_options.is_docker_tcp_served = is_on,
             Err(error) => problems.push(error.to_string()),
         }
         if let Err(error) = log_filter(get(env::LOG)) {
             problems.push(error.to_string());
         }
-        wishes
+        boot_options
     }
 }
 
 /// A switch that is on where it is not set. A mistyped `off` is none, so it is told.
-fn switch(variable: &'static str, text: Option<String>) -> Result<bool, WishError> {
+fn switch(variable: &'static str, text: Option<String>) -> Result<bool, BootOptionError> {
     match text.as_deref() {
         None | Some("on") => Ok(true),
         Some("off") => Ok(false),
-        Some(text) => Err(WishError::Switch { variable, text: shown(text) }),
+        Some(text) => Err(BootOptionError::Switch { variable, text: shown(text) }),
     }
 }
 
-fn api_port(text: Option<String>) -> Result<u16, WishError> {
+fn api_port(text: Option<String>) -> Result<u16, BootOptionError> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(ports::API) };
-    address::port(&text).map_err(|_| WishError::Port { text: shown(&text) })
+    address::port(&text).map_err(|_| BootOptionError::Port { text: shown(&text) })
 }
 
-fn boot_timeout(text: Option<String>) -> Result<Duration, WishError> {
+fn boot_timeout(text: Option<String>) -> Result<Duration, BootOptionError> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(BOOT_TIMEOUT) };
     let seconds = text.parse().ok().filter(|seconds| *seconds != 0);
-    seconds.map(Duration::from_secs).ok_or_else(|| WishError::Seconds { text: shown(&text) })
+    seconds.map(Duration::from_secs).ok_or_else(|| BootOptionError::Seconds { text: shown(&text) })
 }
 
 /// Looked at only: the log has begun long before, with `info` where this is no filter.
-fn log_filter(text: Option<String>) -> Result<(), WishError> {
+fn log_filter(text: Option<String>) -> Result<(), BootOptionError> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(()) };
-    EnvFilter::try_new(&text).map(drop).map_err(|_| WishError::Filter { text: shown(&text) })
+    EnvFilter::try_new(&text).map(drop).map_err(|_| BootOptionError::Filter { text: shown(&text) })
 }
 
 /// As it can be told on one line.
@@ -198,7 +198,7 @@ mod tests {
     fn capacity_is_enforced_for_whatever_does_not_say_no() {
         let asks = |value: Option<&str>| {
             let get = |name: &str| value.filter(|_| name == "ENFORCE_CAPACITY").map(str::to_owned);
-            Wishes::from_variables(get).unwrap().is_capacity_enforced
+            BootOptions::from_variables(get).unwrap().is_capacity_enforced
         };
         for yes in ["1", "true", "on", "yes", "please"] {
             assert!(asks(Some(yes)), "{yes}");
@@ -211,7 +211,8 @@ mod tests {
     #[test]
     fn switches_and_numbers_are_what_they_say_or_told_with_their_variable() {
         let ask = |variable: &str, text: &str| {
-            Wishes::from_variables(|name| (name == variable).then(|| text.to_owned())).map_err(|told| told.join("\n"))
+            BootOptions::from_variables(|name| (name == variable).then(|| text.to_owned()))
+                .map_err(|told| told.join("\n"))
         };
         for (text, is_on) in [("on", true), ("off", false)] {
             assert_eq!(ask(env::DOCKER_TCP, text).unwrap().is_docker_tcp_served, is_on);
@@ -221,9 +222,13 @@ mod tests {
         assert_eq!(ask(env::BOOT_TIMEOUT, "60").unwrap().boot_timeout, Duration::from_secs(60));
         assert!(ask(env::LOG, "warn,kubake_init=debug").is_ok());
         for variable in [env::STATIC_IP_CHECK, env::API_PORT, env::BOOT_TIMEOUT, env::LOG] {
-            let wishes = ask(variable, "").unwrap();
-            assert_eq!((wishes.api_port, wishes.boot_timeout), (ports::API, BOOT_TIMEOUT), "empty is not set");
-            assert!(wishes.is_static_ip_checked);
+            let boot_options = ask(variable, "").unwrap();
+            assert_eq!(
+                (boot_options.api_port, boot_options.boot_timeout),
+                (ports::API, BOOT_TIMEOUT),
+                "empty is not set"
+            );
+            assert!(boot_options.is_static_ip_checked);
         }
         for (variable, texts, end) in [
             (env::DOCKER_TCP, &["", "OFF", "false", "0", "of"][..], "neither `on` (the default) nor `off`; set it"),
@@ -245,10 +250,13 @@ mod tests {
         let variables =
             [(env::EXTRA_CA_CERTS, "/dev/null"), (env::REGISTRY, "ghcr.io"), (env::REGISTRIES_FILE, "/none")];
         let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        let told = Wishes::from_variables(get).unwrap_err().join("\n");
+        let told = BootOptions::from_variables(get).unwrap_err().join("\n");
         for part in ["KUBAKE_EXTRA_CA_CERTS: ", "REGISTRY is set and ", "KUBAKE_REGISTRIES_FILE: cannot read `/none`"] {
             assert!(told.contains(part), "{told}");
         }
-        assert!(Wishes::of_a_bake(get).is_ok_and(|wishes| wishes.registries.is_empty()), "none of it is its business");
+        assert!(
+            BootOptions::of_a_bake(get).is_ok_and(|boot_options| boot_options.registries.is_empty()),
+            "none of it is its business"
+        );
     }
 }

@@ -10,6 +10,7 @@ use ipnet::Ipv4Net;
 use tokio_util::sync::CancellationToken;
 
 use crate::authorities;
+use crate::boot_options::BootOptions;
 use crate::contract::{ClusterSettings, Node, env, paths, ports};
 use crate::host::capacity::{self, Amount};
 use crate::host::{self, preflight::Facts};
@@ -20,7 +21,6 @@ use crate::services::{self, containerd, dockerd};
 use crate::status::{Board, Readiness};
 use crate::store::{self, Attached};
 use crate::supervisor::{Handle, Supervisor};
-use crate::wishes::Wishes;
 use crate::{cni, dns_forwarder, docker_proxy, proxies, registries, volumes};
 
 /// How long containerd may take until it serves. It takes 0.1 s; a slow disk or an emulated machine much longer.
@@ -32,7 +32,7 @@ pub(crate) const SANDBOX_IMAGE: &str = "/etc/kubake/sandbox-image";
 
 /// What the running container stands on.
 #[derive(Debug)]
-pub(crate) struct Stage {
+pub(crate) struct NodeRuntime {
     /// The settings in force.
     pub settings: ClusterSettings,
     /// The node that this container is.
@@ -44,7 +44,7 @@ pub(crate) struct Stage {
     /// What the host offers.
     pub facts: Facts,
     /// What whoever started the container asked for.
-    pub wishes: Wishes,
+    pub boot_options: BootOptions,
     /// MTU towards the outside.
     pub mtu: u32,
     /// The container's own addresses; known once the network is attached.
@@ -57,14 +57,14 @@ pub(crate) struct Stage {
     pub shutdown: CancellationToken,
 }
 
-impl Stage {
-    /// A stage on which nothing was prepared yet.
+impl NodeRuntime {
+    /// A runtime on which nothing was prepared yet.
     #[must_use]
     pub(crate) fn new(
         settings: ClusterSettings,
         board: Board,
         facts: Facts,
-        wishes: Wishes,
+        boot_options: BootOptions,
         shutdown: CancellationToken,
     ) -> Self {
         let supervisor = Supervisor::new(board.clone(), PathBuf::from(paths::LOGS), PathBuf::from(paths::RUN));
@@ -75,7 +75,7 @@ impl Stage {
             board,
             supervisor,
             facts,
-            wishes,
+            boot_options,
             mtu: 1500,
             networks: Vec::new(),
             addresses: Vec::new(),
@@ -122,15 +122,15 @@ impl Stage {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub(crate) fn grant_wishes(&self) -> Result<(), BoxError> {
+    pub(crate) fn apply_boot_options(&self) -> Result<(), BoxError> {
         let root = Path::new("/");
-        authorities::apply_at(root, &self.wishes.authorities)?;
-        registries::apply_at(root, &registries::Plan::new(&self.wishes.registries))?;
-        for registry in &self.wishes.registries {
+        authorities::apply_at(root, &self.boot_options.authorities)?;
+        registries::apply_at(root, &registries::Plan::new(&self.boot_options.registries))?;
+        for registry in &self.boot_options.registries {
             let how = if registry.login.is_some() { "with a login" } else { "without a login" };
             tracing::info!("registry {} {how}", registry.host);
         }
-        for mirror in registries::plan::unknown_to_docker(&self.wishes.registries) {
+        for mirror in registries::plan::unknown_to_docker(&self.boot_options.registries) {
             tracing::warn!("Docker does not use the mirror {mirror}: it takes those whose path begins with /v2 only");
         }
         Ok(())
@@ -158,7 +158,7 @@ impl Stage {
         }
         self.addresses = report.addresses.iter().copied().map(IpAddr::V4).collect();
         self.networks = report.networks;
-        if let Some(proxies) = &self.wishes.proxies {
+        if let Some(proxies) = &self.boot_options.proxies {
             tracing::info!("containerd and dockerd pull images through the proxies of the environment");
             if proxies.is_on_loopback() {
                 tracing::warn!(
@@ -189,10 +189,10 @@ impl Stage {
             networks: &self.networks,
             hostname: &hostname,
         };
-        self.wishes.proxies.as_ref().map(|proxies| proxies.environment(&scope)).unwrap_or_default()
+        self.boot_options.proxies.as_ref().map(|proxies| proxies.environment(&scope)).unwrap_or_default()
     }
 
-    /// Leaves the network as it was found, as far as [`Stage::attach_network`] changed it: it may be somebody else's,
+    /// Leaves the network as it was found, as far as [`NodeRuntime::attach_network`] changed it: it may be somebody else's,
     /// too. For the very end, when nothing of the cluster runs any more.
     pub(crate) async fn detach_network(&mut self) {
         let Some(plan) = self.attached.take() else { return };
@@ -249,7 +249,7 @@ impl Stage {
     /// # Errors
     /// When the host's size cannot be told.
     pub(crate) fn reserve(&self) -> Result<Option<Amount>, BoxError> {
-        if !self.wishes.is_capacity_enforced {
+        if !self.boot_options.is_capacity_enforced {
             return Ok(None);
         }
         let capacity = capacity::measure_at(Path::new("/"))?;
@@ -290,7 +290,7 @@ impl Stage {
     /// # Errors
     /// When it cannot be started at all, a port is taken, or the certificates cannot be used.
     pub(crate) async fn start_dockerd(&self) -> Result<Handle, BoxError> {
-        dockerd::configure_at(Path::new("/"), &registries::plan::for_dockerd(&self.wishes.registries))?;
+        dockerd::configure_at(Path::new("/"), &registries::plan::for_dockerd(&self.boot_options.registries))?;
         let handle = self.supervisor.start(dockerd::service(self.mtu, self.proxy_variables()))?;
         let everywhere = |port| SocketAddr::from(([0, 0, 0, 0], port));
         let mut proxy = docker_proxy::Proxy::new(PathBuf::from(paths::DOCKER_SOCKET));
@@ -299,7 +299,7 @@ impl Stage {
             // A bake: identities are made by each container for itself.
             None => tracing::debug!("no certificates in {}: no Docker API with TLS", paths::DOCKER_PKI),
         }
-        if self.wishes.is_docker_tcp_served {
+        if self.boot_options.is_docker_tcp_served {
             proxy.listen(everywhere(ports::DOCKER)).await?;
         }
         tokio::spawn(proxy.run(self.shutdown.clone().cancelled_owned()));
