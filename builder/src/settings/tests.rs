@@ -152,6 +152,6 @@ fn the_reference_names_every_setting() {
 
 #[test]
 fn readme_holds_the_reference() {
-    let readme = include_str!("../../../README.md");
-    assert!(readme.contains(&reference()), "put what `kubake settings --reference` prints into README.md");
+    let readme = include_str!("../../README.md");
+    assert!(readme.contains(&reference()), "put what `kubake settings --reference` prints into builder/README.md");
 }

@@ -279,7 +279,7 @@ registries:
 
     #[test]
     fn the_example_in_the_readme_is_one() {
-        let readme = include_str!("../../../../README.md");
+        let readme = include_str!("../../../../builder/README.md");
         let (_, example) = readme.split_once("```yaml\nregistries:").expect("an example");
         let (example, _) = example.split_once("```").expect("its end");
         let entries = parse(&format!("registries:{example}"), None).unwrap();
