@@ -4,17 +4,20 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use kubake_contract::error_chain::chain;
+use kubake_contract::hooks::{self, Secrets};
+use kubake_contract::status::State;
+use kubake_contract::{env, moments, paths, ports};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Client;
-use crate::contract::{env, moments, paths, ports};
-use crate::hooks::{self, HookContext, HookError, Secrets};
+use crate::hooks::{HookContext, HookError, run_in_order};
 use crate::node_runtime::NodeRuntime;
-use crate::phases::{BoxError, Events, PhaseError, Phases, chain};
+use crate::phases::{BoxError, Events, PhaseError, Phases};
 use crate::pods::{crashes, stop};
 use crate::services::{self, kubelet};
-use crate::status::{Board, State};
+use crate::status::Board;
 use crate::supervisor::{Handle, ServiceError};
 use crate::{identity, readiness, usage};
 
@@ -159,7 +162,7 @@ async fn run_hooks(
         timeout: policy.timeout,
         timeout_setting: env::HOOK_TIMEOUT,
     };
-    hooks::run_all(found, &given, policy.failure_at(moment), &runtime.board, events).await
+    run_in_order(found, &given, policy.failure_at(moment), &runtime.board, events).await
 }
 
 /// Tells the board what it took to get here. Whoever cannot know that runs no worse for it.

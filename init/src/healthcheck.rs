@@ -6,9 +6,9 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::contract::{HEALTHCHECK_LIMIT, HEALTHCHECK_WAIT, endpoints, ports};
-use crate::phases::chain;
-use crate::status::{State, Status};
+use kubake_contract::error_chain::chain;
+use kubake_contract::status::{State, Status};
+use kubake_contract::{HEALTHCHECK_LIMIT, HEALTHCHECK_WAIT, endpoints, ports};
 
 /// How long the supervisor may take for an answer that needs no waiting. Generous: in a boot it competes with many.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -162,15 +162,17 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::net::TcpListener;
     use std::path::PathBuf;
     use std::sync::Arc;
     use std::thread;
 
-    use crate::contract::{ClusterSettings, Node};
+    use kubake_contract::status::Readiness;
+    use kubake_contract::{ClusterSettings, Node};
+
+    use super::*;
     use crate::http::{Site, serve};
-    use crate::status::{Board, Readiness};
+    use crate::status::Board;
 
     const SHORT: Limits = Limits {
         wait: Duration::from_millis(50),

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::contract::roles;
+use kubake_contract::roles;
 
 /// What this process is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

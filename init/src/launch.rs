@@ -7,14 +7,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use kubake_contract::error_chain::chain;
+use kubake_contract::token::Token;
+use kubake_contract::{ClusterSettings, env, paths};
+
 use crate::boot_options::BootOptions;
-use crate::contract::{ClusterSettings, env, paths};
 use crate::files::under;
 use crate::host::preflight;
 use crate::identity;
 use crate::invocation::Role;
-use crate::phases::chain;
-use crate::token::Token;
 
 /// What is to be done, and with what: found to make sense before anything is touched.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Library of `kubake-init`, PID 1 of a kubake container.
 //!
-//! Read in this order: [`contract`] (what this program and `kubake` agree on), [`pid1`] and [`supervise`] (the two stages of the
-//! process), [`boot`] and [`bake`] (what is done, as lists of phases), then the rooms they call.
+//! Read in this order: [`kubake_contract`] (what this program and `kubake` agree on), [`pid1`] and [`supervise`] (the two
+//! stages of the process), [`boot`] and [`bake`] (what is done, as lists of phases), then the rooms they call.
 
 mod api;
 mod authorities;
@@ -37,6 +37,3 @@ pub mod supervise;
 mod supervisor;
 mod usage;
 mod volumes;
-
-pub use kubake_contract as contract;
-pub use kubake_contract::{pem, proxies, token};

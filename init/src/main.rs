@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
-use kubake_init::contract::{env, exit, roles};
+use kubake_contract::{env, exit, roles};
 use kubake_init::invocation::{self, Invocation};
 use kubake_init::{healthcheck, pid1, supervise};
 use tracing_subscriber::EnvFilter;

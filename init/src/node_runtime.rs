@@ -7,21 +7,24 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use ipnet::Ipv4Net;
+use kubake_contract::error_chain::chain;
+use kubake_contract::proxies;
+use kubake_contract::status::Readiness;
+use kubake_contract::{ClusterSettings, Node, env, paths, ports};
 use tokio_util::sync::CancellationToken;
 
 use crate::authorities;
 use crate::boot_options::BootOptions;
-use crate::contract::{ClusterSettings, Node, env, paths, ports};
 use crate::host::capacity::{self, Amount};
 use crate::host::{self, preflight::Facts};
 use crate::identity;
 use crate::net;
-use crate::phases::{BoxError, chain};
+use crate::phases::BoxError;
 use crate::services::{self, containerd, dockerd};
-use crate::status::{Board, Readiness};
+use crate::status::Board;
 use crate::store::{self, Attached};
 use crate::supervisor::{Handle, Supervisor};
-use crate::{cni, dns_forwarder, docker_proxy, proxies, registries, volumes};
+use crate::{cni, dns_forwarder, docker_proxy, registries, volumes};
 
 /// How long containerd may take until it serves. It takes 0.1 s; a slow disk or an emulated machine much longer.
 const CONTAINERD_TIMEOUT: Duration = Duration::from_secs(120);
@@ -258,11 +261,11 @@ impl NodeRuntime {
         } else {
             tracing::info!("the node's capacity is the container's, {}, of {}", capacity.limit, capacity.host);
         }
-        if capacity.limit.cpu_millis < crate::contract::CONTROL_PLANE_CPU {
+        if capacity.limit.cpu_millis < kubake_contract::CONTROL_PLANE_CPU {
             tracing::warn!(
                 "the control plane's pods alone ask for {} thousandths of a CPU and the container has {}, so not all of \
                  them can start; give it more (--cpus), or leave {} out",
-                crate::contract::CONTROL_PLANE_CPU,
+                kubake_contract::CONTROL_PLANE_CPU,
                 capacity.limit.cpu_millis,
                 env::ENFORCE_CAPACITY
             );
@@ -322,7 +325,7 @@ async fn follow_docker(board: Board, shutdown: CancellationToken) {
                 }
             }
             // Asked again when dockerd's own state changes, and now and then in case it hangs.
-            let component = |status: &crate::status::Status| {
+            let component = |status: &kubake_contract::status::Status| {
                 status.components.iter().find(|component| component.name == "dockerd").map(|component| component.state)
             };
             let before = component(&changes.borrow_and_update());

@@ -5,10 +5,11 @@ use std::fmt::Display;
 use std::future::Future;
 use std::io::Write;
 
-pub(crate) use kubake_contract::error_chain::chain;
+use kubake_contract::Event;
+use kubake_contract::error_chain::chain;
+use kubake_contract::status::Outcome;
 
-use crate::contract::Event;
-use crate::status::{Board, Outcome};
+use crate::status::Board;
 
 /// Any error a phase can end with.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -5,21 +5,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use kubake_contract::error_chain::chain;
+use kubake_contract::status::State;
+use kubake_contract::{Node, exit, paths, ports};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::bake;
 use crate::boot::{self, Daemons};
-use crate::contract::{Node, exit, paths, ports};
 use crate::host::cgroups;
 use crate::http;
 use crate::identity;
 use crate::invocation::Role;
 use crate::launch::Launch;
 use crate::node_runtime::NodeRuntime;
-use crate::phases::{Events, chain};
-use crate::status::{Board, State};
+use crate::phases::Events;
+use crate::status::Board;
 
 /// What an orderly stop may take. `docker stop` kills after 10 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);

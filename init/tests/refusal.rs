@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use kubake_init::contract::{env, exit, roles};
+use kubake_contract::{env, exit, roles};
 
 /// Exit code and stderr of a supervisor with variables. All of them are mistakes, so it gets nowhere.
 fn refused(variables: &[(&str, &str)]) -> (Option<i32>, String) {

@@ -5,18 +5,20 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use kubake_contract::error_chain::chain;
+use kubake_contract::hooks::{self, Failure, Secrets};
+use kubake_contract::proxies::Proxies;
+use kubake_contract::{moments, paths};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{flatten, freeze, images, jobs, manifests, pulls, remove, request, trust};
 use crate::boot::{api_client, start_kubelet};
 use crate::command::Run;
-use crate::contract::{moments, paths};
-use crate::hooks::{self, Failure, HookContext, Secrets};
+use crate::hooks::{HookContext, run_in_order};
 use crate::node_runtime::NodeRuntime;
-use crate::phases::{BoxError, Events, PhaseError, Phases, chain};
+use crate::phases::{BoxError, Events, PhaseError, Phases};
 use crate::pods::stop;
-use crate::proxies::Proxies;
 use crate::status::Board;
 use crate::supervisor::Handle;
 use crate::{authorities, cri, identity, kubeadm, readiness, services, store};
@@ -167,7 +169,7 @@ impl<'a> Bake<'a> {
             .run(async {
                 let found = hooks::find(Path::new(paths::INBOX_HOOKS), moment)?;
                 // Nobody looks at the board of a build container: `kubake` reads events.
-                Ok::<_, BoxError>(hooks::run_all(&found, &given, failure, &Board::new(), events).await?)
+                Ok::<_, BoxError>(run_in_order(&found, &given, failure, &Board::new(), events).await?)
             })
             .await
     }

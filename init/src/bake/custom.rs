@@ -4,10 +4,11 @@
 
 use std::path::Path;
 
+use kubake_contract::{moments, paths};
+
 use super::cluster::{Bake, Daemons, start_dockerd};
 use super::{expected_images, images};
 use crate::boot::start_kubelet;
-use crate::contract::{moments, paths};
 use crate::identity;
 use crate::node_runtime::NodeRuntime;
 use crate::phases::{Events, PhaseError};

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kubake_contract::paths;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde::Deserialize;
 
 use super::ctr;
 use crate::command::Run;
-use crate::contract::paths;
 use crate::phases::{BoxError, Events};
 use crate::store;
 

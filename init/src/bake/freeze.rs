@@ -4,9 +4,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use kubake_contract::{Node, paths};
+
 use super::remove;
 use crate::command::{CommandError, Run};
-use crate::contract::{Node, paths};
 use crate::files::under;
 use crate::host::mountinfo;
 use crate::phases::BoxError;

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kubake_contract::{CONTROL_PLANE_ARCHIVE, ImageReference, names, paths};
+
 use super::{ctr, expected_images, flatten, freeze, remove, request};
-use crate::contract::{CONTROL_PLANE_ARCHIVE, ImageReference, names, paths};
 use crate::node_runtime::{NodeRuntime, SANDBOX_IMAGE};
 use crate::phases::{BoxError, Events, PhaseError, Phases};
 use crate::services;

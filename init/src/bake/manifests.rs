@@ -5,10 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kubake_contract::{ADDON_PREFIX, paths};
 use tokio::time::Instant;
 
 use crate::command::Run;
-use crate::contract::{ADDON_PREFIX, paths};
 use crate::phases::{BoxError, Events};
 
 /// How long objects may be refused because what they need is not there yet: a CRD that is not served, a webhook whose

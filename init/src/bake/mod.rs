@@ -12,14 +12,14 @@ mod manifests;
 mod pulls;
 mod trust;
 
+use std::path::Path;
+
 pub(crate) use cluster::bake_cluster;
 pub(crate) use custom::bake_custom;
 pub(crate) use images::bake_images;
-
-use std::path::Path;
+use kubake_contract::{BakeRequest, names, paths};
 
 use crate::command::CommandError;
-use crate::contract::{BakeRequest, names, paths};
 use crate::phases::BoxError;
 
 /// What `kubake bake` asks for beside the cluster's settings.

@@ -6,12 +6,12 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use kubake_contract::names::NodeName;
+use kubake_contract::paths;
 use serde_json::Value;
 
 use super::freeze::Etcd;
 use crate::api::Client;
-use crate::contract::names::NodeName;
-use crate::contract::paths;
 use crate::identity::slots::{self, Slot};
 use crate::phases::BoxError;
 

@@ -390,7 +390,7 @@ fn certificates_are_there_or_not_and_never_half() {
     let path = directory.path();
     assert!(acceptor_at(path).unwrap().is_none());
     assert!(acceptor_at(&path.join("nothing")).unwrap().is_none());
-    let failure = || crate::phases::chain(&acceptor_at(path).map(drop).unwrap_err());
+    let failure = || kubake_contract::error_chain::chain(&acceptor_at(path).map(drop).unwrap_err());
     let authority = Authority::new();
     authority.write(path);
     assert!(acceptor_at(path).unwrap().is_some());

@@ -11,7 +11,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig, crypto::ring};
 
-/// The CA whose clients are let in, in [`crate::contract::paths::DOCKER_PKI`].
+/// The CA whose clients are let in, in [`kubake_contract::paths::DOCKER_PKI`].
 const CA: &str = "ca.pem";
 /// What we show to callers.
 const CERTIFICATE: &str = "server-cert.pem";

@@ -11,12 +11,12 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use kubake_contract::paths;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
 
 use super::mountinfo::{self, Mount, MountInfoError};
-use crate::contract::paths;
 use crate::files::under;
 
 /// Source of the mounts that kubake makes, by which they are recognised.

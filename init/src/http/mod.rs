@@ -1,4 +1,4 @@
-//! The HTTP server on [`crate::contract::ports::HTTP`]: status, readiness, logs and the kubeconfig for callers
+//! The HTTP server on [`kubake_contract::ports::HTTP`]: status, readiness, logs and the kubeconfig for callers
 //! outside. Owns connections and their limits; what is answered is in `routes`. It never changes anything and
 //! never calls anything ready on its own: readiness is what the [`Board`] of this boot says, not what a file says.
 
@@ -25,17 +25,16 @@ use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+pub(crate) use journal::Journal;
+use kubake_contract::token::Token;
+use kubake_contract::{ClusterSettings, Node};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::contract::{ClusterSettings, Node};
 use crate::status::Board;
-use crate::token::Token;
-
-pub(crate) use journal::Journal;
 
 /// Connections at a time; further callers are cut off at once rather than left waiting.
 const MOST_CONNECTIONS: usize = 256;
@@ -67,7 +66,7 @@ pub(crate) struct Site {
     pub logs_dir: PathBuf,
     /// Below which /proc and the cgroups are: `/` but for tests.
     pub root: PathBuf,
-    /// The port under which callers outside reach the API server ([`crate::contract::env::API_PORT`]).
+    /// The port under which callers outside reach the API server ([`kubake_contract::env::API_PORT`]).
     pub api_port: u16,
     /// Without it credentials and logs are not served; none serves them to everybody.
     pub token: Option<Token>,
@@ -161,7 +160,7 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, peer: IpAddr, sit
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(error = %crate::phases::chain(&error), "http: a connection broke");
+        tracing::debug!(error = %kubake_contract::error_chain::chain(&error), "http: a connection broke");
     }
 }
 

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use kubake_contract::error_chain::chain;
+use kubake_contract::{ClusterSettings, Node, paths};
 use sha2::{Digest, Sha256};
 
 use super::certificates::Validity;
@@ -14,12 +16,10 @@ use super::record::{self, Record, seconds};
 use super::request::Request;
 use super::store::{link_kubelets_certificate, read, write_all};
 use super::{etcd, machine};
-use crate::contract::{ClusterSettings, Node, paths};
 use crate::files::{remove, under};
-use crate::phases::chain;
 
 /// Shortest lifetime of a CA, so that CAs outlive the certificates that they sign.
-const SHORTEST_AUTHORITY: Duration = crate::contract::CERT_LIFETIME;
+const SHORTEST_AUTHORITY: Duration = kubake_contract::CERT_LIFETIME;
 /// All files of an identity. If the bake left one of them, the image would contain a secret.
 const ALL_FILES: &[&str] = &[
     paths::IDENTITY,

@@ -6,10 +6,10 @@ use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use kubake_contract::{ClusterSettings, Node, names, paths, ports};
 use serde_json::{Value, json};
 
 use super::certificates::{Authority, CertificateError, Leaf, Pair, Usage, Validity, signing_key};
-use crate::contract::{ClusterSettings, Node, names, paths, ports};
 use crate::kubeadm;
 use crate::services::kubelet;
 
@@ -241,7 +241,7 @@ pub(super) fn served(
     served.extend(requested.iter().cloned());
     served.extend(addresses.iter().map(IpAddr::to_string));
     // Not every host name is allowed in a certificate.
-    if crate::contract::is_certificate_name(hostname) {
+    if kubake_contract::is_certificate_name(hostname) {
         served.insert(hostname.to_owned());
     }
     served

@@ -5,10 +5,10 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use kubake_contract::paths;
 use nix::mount::{MsFlags, mount};
 use ring::rand::SecureRandom;
 
-use crate::contract::paths;
 use crate::files::under;
 
 /// 32 hexadecimal digits and a line end (machine-id(5)).

@@ -6,11 +6,11 @@ use std::io;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use kubake_contract::paths;
 use serde::{Deserialize, Serialize};
 
 use super::error::IdentityError;
 use super::store;
-use crate::contract::paths;
 use crate::files::under;
 
 /// The content of the record's file. Its existence means that all files of the identity exist.

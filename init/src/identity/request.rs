@@ -3,10 +3,11 @@
 
 use std::time::{Duration, SystemTime};
 
+use kubake_contract::pem;
+use kubake_contract::{CERT_LIFETIME, env, is_certificate_name};
+
 use super::certificates::Pair;
 use super::user_ca::{self, UserCaError};
-use crate::contract::{CERT_LIFETIME, env, is_certificate_name};
-use crate::pem;
 
 /// Shortest allowed validity: a shorter one would end before the cluster is used.
 const SHORTEST: Duration = Duration::from_secs(3600);
@@ -113,8 +114,9 @@ mod tests {
 
     fn parse(variables: &[(&str, &str)]) -> Result<Request, String> {
         let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Request::from_variables(get, SystemTime::now(), false)
-            .map_err(|errors| errors.iter().map(|error| crate::phases::chain(error)).collect::<Vec<_>>().join("; "))
+        Request::from_variables(get, SystemTime::now(), false).map_err(|errors| {
+            errors.iter().map(|error| kubake_contract::error_chain::chain(error)).collect::<Vec<_>>().join("; ")
+        })
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use kubake_contract::{CERT_LIFETIME, ClusterSettings, Node, names, paths, ports};
 use serde_json::{Value, json};
 
 use super::patches;
-use crate::contract::{CERT_LIFETIME, ClusterSettings, Node, names, paths, ports};
 use crate::services::kubelet;
 
 /// Names and addresses in every API server certificate, so that the served kubeconfig verifies under the names that CI

@@ -1,8 +1,8 @@
 //! Patches of the control plane's static pods, which kubeadm applies to its manifests.
 
+use kubake_contract::paths;
 use serde_json::{Value, json};
 
-use crate::contract::paths;
 use crate::pods::control_plane::{API_SERVER, CONTROL_PLANE, StaticPod};
 
 /// Directory of the [`patches`] while kubeadm runs.

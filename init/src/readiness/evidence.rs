@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
+use kubake_contract::names::NodeName;
 use tokio::time::Instant;
 
 use super::inventory::{Entry, Inventory};
 use super::objects::{Condition, EndpointSlice, Lease, Metadata, Name, Node, Object, Pod, Workload};
-use crate::contract::names::NodeName;
 
 /// The lease is renewed every 10 s (a quarter of its 40 s: `pkg/kubelet/kubelet.go`, `nodeLeaseRenewIntervalFraction`).
 /// Two renewals may get lost before kubelet is held to be gone.
@@ -426,9 +426,10 @@ fn condition<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Conditio
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::contract::names;
+    use kubake_contract::names;
     use serde_json::{Value, json};
+
+    use super::*;
 
     const BOOT: &str = "2026-11-22T10:00:00.500Z";
     const AFTER: &str = "2026-11-22T10:00:00Z";

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use kubake_contract::names::NodeName;
 use serde::{Deserialize, Serialize};
 
 use super::objects::{Metadata, Pod};
-use crate::contract::names::NodeName;
 use crate::pods::control_plane::{CONTROL_PLANE, NAMESPACE};
 
 /// The file's content.

@@ -12,21 +12,23 @@ use std::collections::BTreeSet;
 use std::future::pending;
 use std::time::{Duration, SystemTime};
 
+use evidence::{Change, Evidence, Question, WorkloadKind, learn};
+pub(crate) use inventory::Inventory;
+use kubake_contract::ClusterSettings;
+use kubake_contract::error_chain::chain;
+use kubake_contract::names::NodeName;
+use kubake_contract::status::{ComponentState, Readiness, Status};
+use objects::{EndpointSlice, Lease, Metadata, Node, Pod, Workload};
+use questions::Askable;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use steady::{Steady, Verdict};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::api::{Client, WatchKind};
-use crate::contract::ClusterSettings;
-use crate::contract::names::NodeName;
-use crate::phases::{BoxError, chain};
-use crate::status::{Board, ComponentState, Readiness, Status};
-use evidence::{Change, Evidence, Question, WorkloadKind, learn};
-pub(crate) use inventory::Inventory;
-use objects::{EndpointSlice, Lease, Metadata, Node, Pod, Workload};
-use questions::Askable;
-use steady::{Steady, Verdict};
+use crate::phases::BoxError;
+use crate::status::Board;
 
 /// How often the API server is asked again once it is ready.
 const API_INTERVAL: Duration = Duration::from_secs(5);

@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kubake_contract::paths;
+
 use super::{ConfigError, write};
 use crate::cni;
-use crate::contract::paths;
 use crate::files::under;
 use crate::supervisor::Service;
 

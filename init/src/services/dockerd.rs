@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kubake_contract::{names, paths};
+
 use super::{ConfigError, write};
-use crate::contract::{names, paths};
 use crate::files::under;
 use crate::supervisor::Service;
 
