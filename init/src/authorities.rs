@@ -11,10 +11,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use kubake_contract::env;
+pub(crate) use kubake_contract::authorities::from_variable;
 
 use crate::files::{SharedFileError, under};
 use crate::host::managed_block;
+use kubake_contract::env;
 
 /// Debian's bundle.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -130,9 +131,9 @@ fn ours(directory: &Path) -> io::Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use kubake_contract::pem;
 
-    use super::*;
     use crate::identity::certificates::tests::pair;
 
     fn names(root: &Path) -> Vec<String> {
@@ -149,8 +150,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let bundle = under(root.path(), BUNDLE);
         let (debians, one, other) = (pair("debian.example").0, pair("one.example").0, pair("other.example").0);
-        crate::services::write(&bundle, &debians).unwrap();
-        crate::services::write(&under(root.path(), LOCAL).join("users.crt"), &debians).unwrap();
+        crate::configuration::write(&bundle, &debians).unwrap();
+        crate::configuration::write(&under(root.path(), LOCAL).join("users.crt"), &debians).unwrap();
         for certificates in [vec![one.clone(), other.clone()], vec![one.clone(), other.clone()], vec![other], vec![]] {
             apply_at(root.path(), &certificates).unwrap();
             let text = fs::read_to_string(&bundle).unwrap();
@@ -183,8 +184,8 @@ mod tests {
         // The one that is given is among Debian's, too, and stays there.
         let (one, users) = (pair("one.example").0, pair("users.example").0);
         let debians = pair("debian.example").0 + &one;
-        crate::services::write(&bundle, &debians).unwrap();
-        crate::services::write(&under(root.path(), LOCAL).join("users.crt"), &users).unwrap();
+        crate::configuration::write(&bundle, &debians).unwrap();
+        crate::configuration::write(&under(root.path(), LOCAL).join("users.crt"), &users).unwrap();
         apply_at(root.path(), &[one, pair("other.example").0]).unwrap();
         update_ca_certificates(root.path(), &debians);
         apply_at(root.path(), &[]).unwrap();

@@ -7,11 +7,12 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use kubake_contract::env;
-use kubake_contract::proxies;
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
+
+use kubake_contract::env;
+use kubake_contract::proxies;
 
 /// How much of a program's output is kept for an error.
 const TAIL_LINES: usize = 20;

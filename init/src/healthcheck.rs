@@ -6,8 +6,8 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use crate::status::{State, Status};
 use kubake_contract::error_chain::chain;
-use kubake_contract::status::{State, Status};
 use kubake_contract::{HEALTHCHECK_LIMIT, HEALTHCHECK_WAIT, endpoints, ports};
 
 /// How long the supervisor may take for an answer that needs no waiting. Generous: in a boot it competes with many.
@@ -162,17 +162,15 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use std::net::TcpListener;
     use std::path::PathBuf;
     use std::sync::Arc;
     use std::thread;
 
-    use kubake_contract::status::Readiness;
-    use kubake_contract::{ClusterSettings, Node};
-
-    use super::*;
     use crate::http::{Site, serve};
-    use crate::status::Board;
+    use crate::status::{Board, Readiness};
+    use kubake_contract::{ClusterSettings, Node};
 
     const SHORT: Limits = Limits {
         wait: Duration::from_millis(50),

@@ -6,7 +6,7 @@ use kubake_contract::roles;
 
 /// What this process is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum Task {
     /// Boot the baked cluster.
     Boot,
     /// First half of a bake.
@@ -23,7 +23,7 @@ pub enum Invocation {
     /// Do this, behind the stub.
     Run {
         /// What.
-        role: Role,
+        task: Task,
         /// Whether phases appear on stdout as JSON lines.
         has_events: bool,
     },
@@ -67,16 +67,16 @@ options:
 /// # Errors
 /// For an option that does not exist.
 pub fn parse(args: &[OsString]) -> Result<Invocation, UsageError> {
-    let mut role = None;
+    let mut task = None;
     let mut has_events = false;
     for (index, argument) in args.iter().enumerate() {
         match argument.to_str() {
             Some("--version" | "-V") => return Ok(Invocation::Version),
             Some("--help" | "-h") => return Ok(Invocation::Help),
             Some("--events=json") => has_events = true,
-            Some(roles::BAKE_IMAGES) if role.is_none() => role = Some(Role::BakeImages),
-            Some(roles::BAKE_CLUSTER) if role.is_none() => role = Some(Role::BakeCluster),
-            Some(roles::BAKE_CUSTOM) if role.is_none() => role = Some(Role::BakeCustom),
+            Some(roles::BAKE_IMAGES) if task.is_none() => task = Some(Task::BakeImages),
+            Some(roles::BAKE_CLUSTER) if task.is_none() => task = Some(Task::BakeCluster),
+            Some(roles::BAKE_CUSTOM) if task.is_none() => task = Some(Task::BakeCustom),
             // Alone: with anything else beside it, neither is a program to run.
             Some(roles::HEALTHCHECK) => match args.iter().find(|other| *other != argument) {
                 None if args.len() == 1 => return Ok(Invocation::Healthcheck),
@@ -84,11 +84,11 @@ pub fn parse(args: &[OsString]) -> Result<Invocation, UsageError> {
             },
             Some(text) if text.starts_with('-') => return Err(UsageError { argument: text.to_owned() }),
             // CI systems and people append a command; run it as they mean it.
-            _ if role.is_none() => return Ok(Invocation::Exec(args[index..].to_vec())),
+            _ if task.is_none() => return Ok(Invocation::Exec(args[index..].to_vec())),
             _ => return Err(UsageError { argument: argument.to_string_lossy().into_owned() }),
         }
     }
-    Ok(Invocation::Run { role: role.unwrap_or(Role::Boot), has_events })
+    Ok(Invocation::Run { task: task.unwrap_or(Task::Boot), has_events })
 }
 
 #[cfg(test)]
@@ -101,10 +101,10 @@ mod tests {
 
     #[test]
     fn arguments_mean_what_they_say() {
-        assert_eq!(parsed(&[]), Ok(Invocation::Run { role: Role::Boot, has_events: false }));
+        assert_eq!(parsed(&[]), Ok(Invocation::Run { task: Task::Boot, has_events: false }));
         assert_eq!(
             parsed(&["bake-cluster", "--events=json"]),
-            Ok(Invocation::Run { role: Role::BakeCluster, has_events: true })
+            Ok(Invocation::Run { task: Task::BakeCluster, has_events: true })
         );
         assert_eq!(parsed(&["sh", "-c", "id"]), Ok(Invocation::Exec(vec!["sh".into(), "-c".into(), "id".into()])));
         assert_eq!(parsed(&["--version"]), Ok(Invocation::Version));

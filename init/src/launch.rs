@@ -1,4 +1,4 @@
-//! What the supervisor is to do and with what: gathered from its role, the variables, the image's settings and what kind
+//! What the supervisor is to do and with what: gathered from its task, the variables, the image's settings and what kind
 //! of container this is. Owns that all mistakes are told at once; understands none of it itself, and touches nothing.
 
 use std::cell::RefCell;
@@ -7,21 +7,20 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use kubake_contract::error_chain::chain;
-use kubake_contract::token::Token;
-use kubake_contract::{ClusterSettings, env, paths};
-
 use crate::boot_options::BootOptions;
 use crate::files::under;
 use crate::host::preflight;
 use crate::identity;
-use crate::invocation::Role;
+use crate::invocation::Task;
+use kubake_contract::error_chain::chain;
+use kubake_contract::token::Token;
+use kubake_contract::{ClusterSettings, env, paths};
 
 /// What is to be done, and with what: found to make sense before anything is touched.
 #[derive(Debug)]
 pub(crate) struct Launch {
     /// Boot, or a part of a bake.
-    pub role: Role,
+    pub task: Task,
     /// What the cluster is made with.
     pub settings: ClusterSettings,
     /// What is true of this container.
@@ -66,7 +65,7 @@ impl Launch {
     /// # Errors
     /// Everything that is wrong, a sentence each.
     pub(crate) fn gather(
-        role: Role,
+        task: Task,
         get: impl Fn(&str) -> Option<OsString>,
         root: &Path,
         now: SystemTime,
@@ -75,7 +74,7 @@ impl Launch {
         let token = mistakes.except(Token::from_sources(get(env::TOKEN), get(env::TOKEN_FILE)).map_err(one));
         let garbled = RefCell::new(BTreeSet::new());
         let text = |name: &str| get(name)?.into_string().map_err(|_| garbled.borrow_mut().insert(name.to_owned())).ok();
-        let is_boot = role == Role::Boot;
+        let is_boot = task == Task::Boot;
         let identity = if is_boot {
             let is_made = identity::is_made_at(root);
             mistakes.except(identity::Request::from_variables(text, now, is_made).map_err(|errors| each(&errors)))
@@ -90,7 +89,7 @@ impl Launch {
         let facts = mistakes.except(preflight::check(root).map_err(|refusals| each(&refusals)));
         match (token, identity, boot_options, settings, facts) {
             (Some(token), Some(identity), Some(boot_options), Some(settings), Some(facts)) if mistakes.0.is_empty() => {
-                Ok(Self { role, settings, facts, identity, boot_options, token })
+                Ok(Self { task, settings, facts, identity, boot_options, token })
             }
             _ => Err(mistakes.0),
         }
@@ -153,17 +152,17 @@ mod tests {
         root
     }
 
-    fn gather(role: Role, root: &Path, variables: &[(&str, &str)]) -> Result<Launch, Vec<String>> {
+    fn gather(task: Task, root: &Path, variables: &[(&str, &str)]) -> Result<Launch, Vec<String>> {
         let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
-        Launch::gather(role, get, root, SystemTime::now())
+        Launch::gather(task, get, root, SystemTime::now())
     }
 
     #[test]
     fn what_makes_sense_is_an_order() {
         let root = container("{}");
         let variables = [(env::TOKEN, "open sesame"), (env::API_PORT, "32768"), (env::DOCKER_TCP, "off")];
-        let launch = gather(Role::Boot, root.path(), &variables).unwrap();
-        assert_eq!((launch.role, launch.settings), (Role::Boot, ClusterSettings::default()));
+        let launch = gather(Task::Boot, root.path(), &variables).unwrap();
+        assert_eq!((launch.task, launch.settings), (Task::Boot, ClusterSettings::default()));
         assert!(launch.token.unwrap().is(b"open sesame"));
         assert_eq!((launch.boot_options.api_port, launch.boot_options.is_docker_tcp_served), (32768, false));
     }
@@ -180,7 +179,7 @@ mod tests {
             (env::CERT_SANS, "a/b"),
             (env::REGISTRY, "ghcr.io"),
         ];
-        let told = gather(Role::Boot, root.path(), &variables).unwrap_err();
+        let told = gather(Task::Boot, root.path(), &variables).unwrap_err();
         for beginning in [
             "the token in KUBAKE_TOKEN is shorter than 8 bytes; ",
             "KUBAKE_API_PORT: `http` is not a port; ",
@@ -201,21 +200,21 @@ mod tests {
     fn a_bake_is_asked_nothing_about_identity_and_registries() {
         let root = container("{}");
         let variables = [(env::CERT_SANS, "a/b"), (env::REGISTRY, "ghcr.io"), (env::HOOK_TIMEOUT, "soon")];
-        assert!(gather(Role::BakeImages, root.path(), &variables).is_ok());
-        let told = gather(Role::BakeImages, root.path(), &[(env::TOKEN, ""), ("HTTP_PROXY", "a b")]).unwrap_err();
+        assert!(gather(Task::BakeImages, root.path(), &variables).is_ok());
+        let told = gather(Task::BakeImages, root.path(), &[(env::TOKEN, ""), ("HTTP_PROXY", "a b")]).unwrap_err();
         assert!(told.len() == 2 && told[1].starts_with("HTTP_PROXY: "), "{told:?}");
     }
 
     #[test]
     fn broken_settings_are_refused_with_the_key() {
         for (text, part) in [("statikIp: 10.0.0.1\n", "statikIp"), ("staticIp: 127.0.0.1\n", "staticIp: ")] {
-            let told = gather(Role::Boot, container(text).path(), &[]).unwrap_err();
+            let told = gather(Task::Boot, container(text).path(), &[]).unwrap_err();
             assert!(told.len() == 1 && told[0].contains("settings.yaml") && told[0].contains(part), "{told:?}");
             assert!(told[0].contains("; bake the image again"), "{told:?}");
         }
         let root = container("{}");
         fs::remove_file(under(root.path(), paths::SETTINGS)).unwrap();
-        let told = gather(Role::Boot, root.path(), &[]).unwrap_err();
+        let told = gather(Task::Boot, root.path(), &[]).unwrap_err();
         assert!(told.len() == 1 && told[0].contains("an image that `kubake bake` made"), "{told:?}");
     }
 
@@ -223,7 +222,7 @@ mod tests {
     fn a_variable_that_is_no_text_is_not_taken_for_none() {
         let root = container("{}");
         let get = |name: &str| (name == env::DOCKER_TCP).then(|| OsString::from_vec(vec![b'o', 0xff]));
-        let told = Launch::gather(Role::Boot, get, root.path(), SystemTime::now()).unwrap_err();
+        let told = Launch::gather(Task::Boot, get, root.path(), SystemTime::now()).unwrap_err();
         assert_eq!(told, ["KUBAKE_DOCKER_TCP: the value is not UTF-8; set it to text, or leave it out"]);
     }
 }

@@ -1,7 +1,8 @@
 //! Library of `kubake-init`, PID 1 of a kubake container.
 //!
-//! Read in this order: [`kubake_contract`] (what this program and `kubake` agree on), [`pid1`] and [`supervise`] (the two
-//! stages of the process), [`boot`] and [`bake`] (what is done, as lists of phases), then the rooms they call.
+//! Read in this order: `kubake_contract` (what this program and `kubake` agree on), [`pid1`] and [`supervise`] (the two
+//! processes), `role` (what a node of a role does, as lists of phases), `boot` and `bake` (the work of these phases), then
+//! the rooms that they call. `init/README.md` has the map and the invariants.
 
 mod api;
 mod authorities;
@@ -10,9 +11,11 @@ mod boot;
 mod boot_options;
 mod cni;
 mod command;
+mod configuration;
 mod cri;
 mod dns_forwarder;
 mod docker_proxy;
+mod events;
 mod files;
 pub mod healthcheck;
 mod hooks;
@@ -30,6 +33,7 @@ pub mod pid1;
 mod pods;
 mod readiness;
 mod registries;
+mod role;
 mod services;
 mod status;
 mod store;

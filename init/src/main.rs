@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         log_to_stderr();
     }
     let code = match invocation {
-        Ok(Invocation::Run { role, has_events }) if is_supervisor => supervise::run(role, has_events),
+        Ok(Invocation::Run { task, has_events }) if is_supervisor => supervise::run(task, has_events),
         Ok(Invocation::Run { .. }) => match pid1::run(&args) {
             Ok(code) => code,
             Err(error) => {

@@ -19,13 +19,14 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use kubake_contract::roles;
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, alarm, getpid, getppid};
+
+use kubake_contract::roles;
 
 /// How long what outlives the supervisor has between SIGTERM and SIGKILL, and again after SIGKILL, in seconds.
 /// `docker stop` allows 10 s for everything; the supervisor has had its share by then.

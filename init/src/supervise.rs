@@ -1,44 +1,45 @@
-//! The supervisor process: an order that makes sense, then a runtime in which the HTTP server is the first thing that
-//! lives and one role (boot or half a bake) runs to its end. Turns every outcome into an exit code.
+//! The supervisor process: checks its launch, then starts a runtime in which the HTTP server comes first and one task
+//! (a boot or a part of a bake) runs to its end. Turns every outcome into an exit code.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use kubake_contract::error_chain::chain;
-use kubake_contract::status::State;
-use kubake_contract::{Node, exit, paths, ports};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::bake;
-use crate::boot::{self, Daemons};
+use crate::bake::{self, Bake};
+use crate::boot::Boot;
+use crate::events::Events;
 use crate::host::cgroups;
 use crate::http;
 use crate::identity;
-use crate::invocation::Role;
+use crate::invocation::Task;
 use crate::launch::Launch;
 use crate::node_runtime::NodeRuntime;
-use crate::phases::Events;
-use crate::status::Board;
+use crate::phases::Phase;
+use crate::role::control_plane;
+use crate::status::{Board, State};
+use kubake_contract::error_chain::chain;
+use kubake_contract::{Node, exit, paths, ports};
 
-/// What an orderly stop may take. `docker stop` kills after 10 s.
+/// Bound of an orderly stop. `docker stop` kills after 10 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);
 
-/// Runs one role; returns the exit code.
+/// Runs one task; returns the exit code.
 #[must_use]
-pub fn run(role: Role, has_events: bool) -> i32 {
-    // Started through /proc/self/exe, it would be called `exe` in every list of processes.
+pub fn run(task: Task, has_events: bool) -> i32 {
+    // A process started through /proc/self/exe is named `exe` in lists of processes.
     if let Err(error) = nix::sys::prctl::set_name(c"kubake-init") {
         tracing::debug!("this process keeps its name: {error}");
     }
     let board = Board::new();
-    let launch = match Launch::gather(role, |name| std::env::var_os(name), Path::new("/"), SystemTime::now()) {
+    let launch = match Launch::gather(task, |name| std::env::var_os(name), Path::new("/"), SystemTime::now()) {
         Ok(launch) => launch,
         Err(mistakes) => return refuse(&mistakes.join("; ")),
     };
-    // Must happen before the runtime starts threads: a namespace is a thread's.
+    // Before the runtime starts threads, because a namespace belongs to a thread.
     if let Err(error) = cgroups::enter_own_namespace() {
         return refuse(&chain(&error));
     }
@@ -53,7 +54,7 @@ pub fn run(role: Role, has_events: bool) -> i32 {
 }
 
 async fn supervise(launch: Launch, events: Events, board: Board) -> i32 {
-    let Launch { role, settings, facts, identity, boot_options, token } = launch;
+    let Launch { task, settings, facts, identity, boot_options, token } = launch;
     let shutdown = CancellationToken::new();
     let listener = match TcpListener::bind(("0.0.0.0", ports::HTTP)).await {
         Ok(listener) => listener,
@@ -78,61 +79,52 @@ async fn supervise(launch: Launch, events: Events, board: Board) -> i32 {
         return fail("cannot listen for signals", &error.to_string());
     }
 
-    let mut runtime = NodeRuntime::new(settings, board.clone(), facts, boot_options, shutdown.clone());
+    let runtime = NodeRuntime::new(settings, board.clone(), facts, boot_options, shutdown.clone());
     let code = tokio::select! {
-        code = perform(role, &mut runtime, events, identity, &stop) => code,
+        code = perform(task, runtime, events, identity, &stop) => code,
         () = stop_now.cancelled() => {
             tracing::warn!("second signal: stopping at once");
             exit::FAILED
         }
     };
     shutdown.cancel();
-    // Its connections get the answer they wait for, but not for ever.
+    // Open connections get their answers, within a bound.
     let _ = tokio::time::timeout(Duration::from_millis(500), server).await;
     code
 }
 
 async fn perform(
-    role: Role,
-    runtime: &mut NodeRuntime,
+    task: Task,
+    runtime: NodeRuntime,
     events: Events,
     identity: identity::Request,
     stop: &CancellationToken,
 ) -> i32 {
-    match role {
-        Role::Boot => perform_boot(runtime, events, identity, stop).await,
-        Role::BakeImages => perform_bake(bake::bake_images(runtime, events), stop).await,
-        Role::BakeCluster => perform_bake(bake::bake_cluster(runtime, events), stop).await,
-        Role::BakeCustom => perform_bake(bake::bake_custom(runtime, events), stop).await,
+    match task {
+        Task::Boot => perform_boot(Boot::new(runtime, &control_plane::BOOT, events, identity), stop).await,
+        Task::BakeImages => perform_bake(Bake::new(runtime, events), &bake::IMAGES, stop).await,
+        Task::BakeCluster => perform_bake(Bake::new(runtime, events), &bake::CLUSTER, stop).await,
+        Task::BakeCustom => perform_bake(Bake::new(runtime, events), &bake::CUSTOM, stop).await,
     }
 }
 
-/// A bake that is told to stop is thrown away: nothing in it needs an order.
-async fn perform_bake(
-    work: impl Future<Output = Result<(), crate::phases::PhaseError>>,
-    stop: &CancellationToken,
-) -> i32 {
+/// `kubake` removes the container of an interrupted bake, so nothing needs to stop in order.
+async fn perform_bake(mut bake: Bake, plan: &[Phase<Bake>], stop: &CancellationToken) -> i32 {
     tokio::select! {
-        result = work => match result {
+        result = bake.run(plan) => match result {
             Ok(()) => exit::OK,
             Err(error) => fail("the bake failed", &chain(&error)),
         },
-        () = stop.cancelled() => fail("the bake was stopped", "a signal asked for it"),
+        () = stop.cancelled() => fail("the bake was stopped", "a signal ended it"),
     }
 }
 
-async fn perform_boot(
-    runtime: &mut NodeRuntime,
-    events: Events,
-    identity: identity::Request,
-    stop: &CancellationToken,
-) -> i32 {
-    let mut daemons = Daemons::default();
+async fn perform_boot(mut boot: Boot, stop: &CancellationToken) -> i32 {
     let outcome = tokio::select! {
-        outcome = boot::run(runtime, &mut daemons, events, identity, stop) => outcome,
+        outcome = boot.run(stop) => outcome,
         () = stop.cancelled() => Ok(()),
     };
-    let board = runtime.board.clone();
+    let board = boot.runtime.board.clone();
     let code = match &outcome {
         Ok(()) => {
             tracing::info!("stopping");
@@ -144,22 +136,22 @@ async fn perform_boot(
             exit::FAILED
         }
     };
-    let stopped = tokio::time::timeout(STOP_TIMEOUT, boot::shut_down(runtime, daemons)).await;
+    let stopped = tokio::time::timeout(STOP_TIMEOUT, boot.shut_down()).await;
     if stopped.is_err() {
         tracing::warn!("not everything stopped within {} s; the rest is killed", STOP_TIMEOUT.as_secs());
     }
-    runtime.detach_network().await;
+    boot.runtime.detach_network().await;
     match outcome {
         Ok(()) => {
             tracing::info!("stopped after {:.1} s of life", board.uptime().as_secs_f64());
             code
         }
-        // Said last, so that it is the end of `docker logs`.
+        // Last, so that it is the end of `docker logs`.
         Err(error) => fail("the boot failed", &chain(&error)),
     }
 }
 
-/// First signal: an orderly stop. Second one: at once. SIGHUP counts too, since a closed terminal means it.
+/// The first signal stops in order, the second at once. A closed terminal sends SIGHUP, which counts, too.
 fn listen_for_signals(stop: &CancellationToken, stop_now: &CancellationToken) -> std::io::Result<()> {
     for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit(), SignalKind::hangup()] {
         let mut stream = signal(kind)?;

@@ -18,7 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kubake_contract::usage::{ProgramUsage, Usage};
+pub(crate) use kubake_contract::usage::{ProgramUsage, Usage};
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::files::under;

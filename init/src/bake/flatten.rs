@@ -6,14 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kubake_contract::paths;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde::Deserialize;
 
-use super::ctr;
+use super::inbox::ctr;
 use crate::command::Run;
-use crate::phases::{BoxError, Events};
+use crate::events::Events;
+use crate::phases::BoxError;
 use crate::store;
+use kubake_contract::paths;
 
 /// A committed snapshot and the one below it.
 type Parents = BTreeMap<String, Option<String>>;

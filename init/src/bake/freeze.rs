@@ -4,14 +4,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use kubake_contract::{Node, paths};
-
-use super::remove;
+use super::inbox::remove;
 use crate::command::{CommandError, Run};
 use crate::files::under;
 use crate::host::mountinfo;
 use crate::phases::BoxError;
 use crate::{authorities, cni, cri, identity};
+use kubake_contract::{Node, paths};
 
 /// Left by pods and daemons of the bake, made anew at boot.
 const TRACES: &[&str] = &[
@@ -186,9 +185,9 @@ mod tests {
             crate::identity::certificates::tests::pair("debian.example").0,
             crate::identity::certificates::tests::pair("extra.example").0,
         );
-        crate::services::write(&bundle, &debians).unwrap();
+        crate::configuration::write(&bundle, &debians).unwrap();
         for path in PERSONAL.iter().chain([&MACHINE_ID]) {
-            crate::services::write(&under(root.path(), path), "secret").unwrap();
+            crate::configuration::write(&under(root.path(), path), "secret").unwrap();
         }
         authorities::apply_at(root.path(), std::slice::from_ref(&extra)).unwrap();
         assert!(std::fs::read_to_string(&bundle).unwrap().contains(&extra), "it was not trusted at all");

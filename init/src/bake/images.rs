@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use kubake_contract::{CONTROL_PLANE_ARCHIVE, ImageReference, names, paths};
 
-use super::{ctr, expected_images, flatten, freeze, remove, request};
-use crate::node_runtime::{NodeRuntime, SANDBOX_IMAGE};
-use crate::phases::{BoxError, Events, PhaseError, Phases};
-use crate::services;
-use crate::store;
-
-/// The phases of the first half.
-pub(crate) const IMAGES_PHASES: &[&str] = &["host", "network", "containerd", "import", "stop", "freeze-images"];
+use super::bake_run::Bake;
+use super::flatten;
+use super::inbox::{ctr, expected_images, remove, request};
+use crate::configuration;
+use crate::events::Events;
+use crate::node_runtime::SANDBOX_IMAGE;
+use crate::phases::BoxError;
 
 /// How long one archive may take; gigabytes on a slow disk take minutes.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(1800);
@@ -24,50 +23,37 @@ const NAMELESS: &str = "import-20";
 /// What begins the names of images that dockerd keeps without a name.
 const DANGLING: &str = "moby-dangling";
 
-/// Runs the first half to its end.
-///
-/// # Errors
-/// When a phase fails; the container is then of no use.
-pub(crate) async fn bake_images(runtime: &mut NodeRuntime, events: Events) -> Result<(), PhaseError> {
-    let mut phases = Phases::new(runtime.board.clone(), IMAGES_PHASES, events);
-    phases.run(async { runtime.prepare_host() }).await?;
-    phases.run(runtime.attach_network(false)).await?;
-    let (containerd, expected) = phases
-        .run(async {
-            let expected = expected_images(&runtime.settings.kubernetes_version).await?;
-            let sandbox = expected
-                .iter()
-                .find(|name| ImageReference::parse(name).is_some_and(|image| image.base_name() == "pause"))
-                .ok_or_else(|| BoxError::from("kubeadm names no pause image for this version of Kubernetes"))?;
-            services::write(Path::new(SANDBOX_IMAGE), sandbox)?;
-            // A baked image that serves as base brings its store along; a bare appliance has none.
-            if Path::new(paths::FROZEN_STORE).join("id").exists() {
-                runtime.attach_store().await?;
-            }
-            Ok::<_, BoxError>((runtime.start_containerd().await?, expected))
-        })
-        .await?;
-    phases.run(import_all(&expected, events)).await?;
-    phases
-        .run(async {
-            containerd.stop().await;
-            runtime.shutdown.cancel();
-            Ok::<_, BoxError>(())
-        })
-        .await?;
-    phases
-        .run(async {
-            store::freeze(Path::new(paths::CONTAINERD_ROOT), Path::new(paths::FROZEN_STORE))?;
-            freeze::leave_nothing_behind()?;
-            remove(Path::new(paths::INBOX_IMAGES))?;
-            remove(Path::new(paths::INBOX_REQUEST))?;
-            Ok::<_, BoxError>(())
-        })
-        .await
+impl Bake {
+    /// Starts containerd on the store of a baked image, if the build container started from one.
+    pub(super) async fn start_containerd_for_import(&mut self) -> Result<(), BoxError> {
+        let expected = self.expected_images().await?;
+        let sandbox = expected
+            .iter()
+            .find(|name| ImageReference::parse(name).is_some_and(|image| image.base_name() == "pause"))
+            .ok_or_else(|| BoxError::from("kubeadm names no pause image for this version of Kubernetes"))?;
+        configuration::write(Path::new(SANDBOX_IMAGE), sandbox)?;
+        if Path::new(paths::FROZEN_STORE).join("id").exists() {
+            self.runtime.attach_store().await?;
+        }
+        self.start_containerd().await
+    }
+
+    pub(super) async fn import(&mut self) -> Result<(), BoxError> {
+        import_all(&self.expected_images().await?, self.events).await
+    }
+
+    /// A bake on a baked image may bring no images.
+    pub(super) async fn import_if_any(&mut self) -> Result<(), BoxError> {
+        if Path::new(paths::INBOX_IMAGES).exists() { self.import().await } else { Ok(()) }
+    }
+
+    async fn expected_images(&self) -> Result<Vec<String>, BoxError> {
+        Ok(expected_images(&self.runtime.settings.kubernetes_version).await?)
+    }
 }
 
 /// Imports every archive of the inbox; `expected` are the control plane's images.
-pub(super) async fn import_all(expected: &[String], events: Events) -> Result<(), BoxError> {
+async fn import_all(expected: &[String], events: Events) -> Result<(), BoxError> {
     let request = request()?;
     for archive in archives(Path::new(paths::INBOX_IMAGES))? {
         let shown = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -5,11 +5,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kubake_contract::{ADDON_PREFIX, paths};
 use tokio::time::Instant;
 
 use crate::command::Run;
-use crate::phases::{BoxError, Events};
+use crate::events::Events;
+use crate::phases::BoxError;
+use kubake_contract::{ADDON_PREFIX, paths};
 
 /// How long objects may be refused because what they need is not there yet: a CRD that is not served, a webhook whose
 /// pod still starts.

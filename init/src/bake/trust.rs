@@ -6,14 +6,14 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use kubake_contract::names::NodeName;
-use kubake_contract::paths;
 use serde_json::Value;
 
 use super::freeze::Etcd;
 use crate::api::Client;
 use crate::identity::slots::{self, Slot};
 use crate::phases::BoxError;
+use kubake_contract::names::NodeName;
+use kubake_contract::paths;
 
 /// Where the API server keeps things (`--etcd-prefix`'s default).
 const REGISTRY: &str = "/registry/";

@@ -7,13 +7,13 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use kubake_contract::error_chain::chain;
-use kubake_contract::hooks::{Failure, FindError, Hook, Secrets, SecretsError};
-use kubake_contract::{ClusterSettings, Node, hook_env, paths};
+pub(crate) use kubake_contract::hooks::{Failure, FindError, Hook, Policy, Secrets, SecretsError, find, ready_script};
 
 use crate::command::{CommandError, Run};
-use crate::phases::Events;
+use crate::events::Events;
 use crate::status::Board;
+use kubake_contract::error_chain::chain;
+use kubake_contract::{ClusterSettings, Node, hook_env, paths};
 
 /// Why a hook, or all of a moment, did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +75,7 @@ pub(crate) struct HookContext<'a> {
 ///
 /// # Errors
 /// When one fails and that is not only to be reported.
-pub(crate) async fn run_in_order(
+pub(crate) async fn run_all(
     hooks: &[Hook],
     context: &HookContext<'_>,
     failure: Failure,
@@ -128,11 +128,9 @@ async fn run(hook: &Hook, context: &HookContext<'_>, events: Events) -> Result<(
 mod tests {
     use std::path::Path;
 
-    use kubake_contract::env;
-    use kubake_contract::hooks::{find, ready_script};
-    use kubake_contract::status::Outcome;
-
     use super::*;
+    use crate::status::Outcome;
+    use kubake_contract::env;
 
     fn script(path: &Path, mode: u32, text: &str) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -198,9 +196,7 @@ mod tests {
         hooks.extend(ready_script(&legacy));
         let (settings, secrets, board) = (ClusterSettings::default(), Secrets::default(), Board::new());
         let node = Node::control_plane(&settings);
-        run_in_order(&hooks, &context(&settings, &node, &secrets), Failure::Fail, &board, Events::new(false))
-            .await
-            .unwrap();
+        run_all(&hooks, &context(&settings, &node, &secrets), Failure::Fail, &board, Events::new(false)).await.unwrap();
         let place = directory.path().join("before-boot").canonicalize().unwrap();
         assert_eq!(
             std::fs::read_to_string(out).unwrap(),
@@ -224,18 +220,18 @@ mod tests {
         let node = Node::control_plane(&settings);
         let context = context(&settings, &node, &secrets);
 
-        let error = run_in_order(&hooks, &context, Failure::Fail, &board, Events::new(false)).await.unwrap_err();
+        let error = run_all(&hooks, &context, Failure::Fail, &board, Events::new(false)).await.unwrap_err();
         let text = chain(&error);
         assert!(text.starts_with("hook before-boot/10-bad failed"), "{text}");
         assert!(text.contains("exit status: 7") && text.contains("no luck"), "{text}");
         assert!(!out.exists(), "the one after it did not run");
-        let error = run_in_order(&hooks, &context, Failure::Fail, &Board::new(), Events::new(false)).await.unwrap_err();
+        let error = run_all(&hooks, &context, Failure::Fail, &Board::new(), Events::new(false)).await.unwrap_err();
         assert!(matches!(error, HookError::Failed { .. }) && !out.exists(), "{error}");
-        run_in_order(&hooks, &context, Failure::Report, &Board::new(), Events::new(false)).await.unwrap();
+        run_all(&hooks, &context, Failure::Report, &Board::new(), Events::new(false)).await.unwrap();
         assert!(out.exists(), "the one after it ran");
         std::fs::remove_file(&out).unwrap();
 
-        run_in_order(&hooks, &context, Failure::Report, &board, Events::new(false)).await.unwrap();
+        run_all(&hooks, &context, Failure::Report, &board, Events::new(false)).await.unwrap();
         assert!(out.exists());
         let hooks = board.snapshot().hooks;
         let outcomes: Vec<_> = hooks.iter().map(|hook| hook.outcome).collect();
@@ -252,25 +248,15 @@ mod tests {
         let node = Node::control_plane(&settings);
         let mut context = context(&settings, &node, &secrets);
         context.timeout = Duration::from_secs(1);
-        let error = run_in_order(
-            &find(directory.path(), "a").unwrap(),
-            &context,
-            Failure::Fail,
-            &Board::new(),
-            Events::new(false),
-        )
-        .await
-        .unwrap_err();
+        let error =
+            run_all(&find(directory.path(), "a").unwrap(), &context, Failure::Fail, &Board::new(), Events::new(false))
+                .await
+                .unwrap_err();
         assert!(chain(&error).contains("hook a cannot be started; its first line must name an interpreter"), "{error}");
-        let error = run_in_order(
-            &find(directory.path(), "b").unwrap(),
-            &context,
-            Failure::Fail,
-            &Board::new(),
-            Events::new(false),
-        )
-        .await
-        .unwrap_err();
+        let error =
+            run_all(&find(directory.path(), "b").unwrap(), &context, Failure::Fail, &Board::new(), Events::new(false))
+                .await
+                .unwrap_err();
         let text = chain(&error);
         assert!(text.contains("hook b failed; give hooks more time with KUBAKE_HOOK_TIMEOUT"), "{text}");
         assert!(text.contains("within 1 s") && text.contains("still here"), "{text}");
@@ -295,15 +281,10 @@ mod tests {
         let settings = ClusterSettings::default();
         let node = Node::control_plane(&settings);
         let hooks = find(directory.path(), "x").unwrap();
-        let error = run_in_order(
-            &hooks,
-            &context(&settings, &node, &secrets),
-            Failure::Fail,
-            &Board::new(),
-            Events::new(false),
-        )
-        .await
-        .unwrap_err();
+        let error =
+            run_all(&hooks, &context(&settings, &node, &secrets), Failure::Fail, &Board::new(), Events::new(false))
+                .await
+                .unwrap_err();
         assert_eq!(std::fs::read_to_string(out).unwrap(), "abc'\"$x");
         let text = chain(&error);
         assert!(text.contains("token=***") && !text.contains("abc'") && !text.contains("first line"), "{text}");

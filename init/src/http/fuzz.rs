@@ -5,12 +5,12 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use kubake_contract::status::Readiness;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
 
 use super::*;
+use crate::status::Readiness;
 
 /// Stands in every file that nobody may get, and nowhere else.
 const SECRET: &str = "what nobody may know";

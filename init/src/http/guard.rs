@@ -2,8 +2,9 @@
 //! answers nothing.
 
 use hyper::header::{self, HeaderMap};
+
+use crate::status::Status;
 use kubake_contract::endpoints;
-use kubake_contract::status::Status;
 use kubake_contract::token::Token;
 
 /// What an endpoint gives away.
@@ -79,10 +80,8 @@ fn shorten(text: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use kubake_contract::status::{ComponentState, Outcome, Readiness, State};
-
     use super::*;
-    use crate::status::Board;
+    use crate::status::{Board, ComponentState, Outcome, Readiness, State};
 
     #[test]
     fn without_the_token_no_text_of_a_status_has_the_lines_of_a_log() {

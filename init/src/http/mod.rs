@@ -25,9 +25,6 @@ use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-pub(crate) use journal::Journal;
-use kubake_contract::token::Token;
-use kubake_contract::{ClusterSettings, Node};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -35,6 +32,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::status::Board;
+use kubake_contract::token::Token;
+use kubake_contract::{ClusterSettings, Node};
+
+pub(crate) use journal::Journal;
 
 /// Connections at a time; further callers are cut off at once rather than left waiting.
 const MOST_CONNECTIONS: usize = 256;

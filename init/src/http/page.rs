@@ -2,10 +2,9 @@
 
 use std::fmt::{self, Write as _};
 
-use kubake_contract::endpoints;
-use kubake_contract::status::{Outcome, Phase, Readiness, State, Status};
-
 use super::Site;
+use crate::status::{Outcome, Phase, Readiness, State, Status};
+use kubake_contract::endpoints;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}\
     td,th{text-align:left;padding:.1rem 1rem .1rem 0;vertical-align:top}td:nth-child(2){text-align:right}\

@@ -11,16 +11,16 @@ use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
-use kubake_contract::error_chain::chain;
-use kubake_contract::status::{Readiness, State, Status};
-use kubake_contract::{endpoints, ports};
 use tokio::io::AsyncReadExt;
 
 use super::guard::{self, Guarded};
 use super::{Site, bundle, forwarded, logs, page, query};
 use crate::kubeconfig::address::{self, Host, Server};
 use crate::kubeconfig::{self, Format, Part};
+use crate::status::{Readiness, State, Status};
 use crate::usage;
+use kubake_contract::error_chain::chain;
+use kubake_contract::{endpoints, ports};
 
 type Answer = Response<Full<Bytes>>;
 

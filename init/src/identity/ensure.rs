@@ -5,8 +5,6 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use kubake_contract::error_chain::chain;
-use kubake_contract::{ClusterSettings, Node, paths};
 use sha2::{Digest, Sha256};
 
 use super::certificates::Validity;
@@ -17,6 +15,8 @@ use super::request::Request;
 use super::store::{link_kubelets_certificate, read, write_all};
 use super::{etcd, machine};
 use crate::files::{remove, under};
+use kubake_contract::error_chain::chain;
+use kubake_contract::{ClusterSettings, Node, paths};
 
 /// Shortest lifetime of a CA, so that CAs outlive the certificates that they sign.
 const SHORTEST_AUTHORITY: Duration = kubake_contract::CERT_LIFETIME;

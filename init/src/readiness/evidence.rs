@@ -7,125 +7,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
-use kubake_contract::names::NodeName;
 use tokio::time::Instant;
 
+use super::expected::{Expected, Scope};
 use super::inventory::{Entry, Inventory};
-use super::objects::{Condition, EndpointSlice, Lease, Metadata, Name, Node, Object, Pod, Workload};
+use super::known::Known;
+use super::objects::{Condition, EndpointSlice, Lease, Metadata, Name, Node, Pod, Workload};
+use super::question::Question;
+use super::workload_kind::WorkloadKind;
+use kubake_contract::names::NodeName;
 
 /// The lease is renewed every 10 s (a quarter of its 40 s: `pkg/kubelet/kubelet.go`, `nodeLeaseRenewIntervalFraction`).
 /// Two renewals may get lost before kubelet is held to be gone.
 pub(super) const LEASE_PATIENCE: Duration = Duration::from_secs(25);
-
-/// Something that is asked again and again once all that is watched is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Question {
-    /// Does the scheduler say it is healthy?
-    Scheduler,
-    /// Does the controller manager?
-    ControllerManager,
-    /// Does kube-proxy?
-    KubeProxy,
-    /// Do its rules lead to the pods behind the image's services?
-    Services,
-    /// Is the API server reached at its service's address?
-    ServiceAddress,
-    /// Does the cluster's DNS, asked at its service's address, know that address?
-    Dns,
-}
-
-impl Question {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Scheduler, Self::ControllerManager, Self::KubeProxy, Self::Services, Self::ServiceAddress, Self::Dns];
-
-    /// What is asked about, as a subject.
-    pub(super) fn subject(self) -> &'static str {
-        match self {
-            Self::Scheduler => "kube-scheduler",
-            Self::ControllerManager => "kube-controller-manager",
-            Self::KubeProxy => "kube-proxy",
-            Self::Services => "the way to the services' pods",
-            Self::ServiceAddress => "the API server's service address",
-            Self::Dns => "the cluster's DNS",
-        }
-    }
-
-    /// Its milestone's name.
-    pub(super) fn milestone(self) -> &'static str {
-        match self {
-            Self::Scheduler => "scheduler-healthy",
-            Self::ControllerManager => "controller-manager-healthy",
-            Self::KubeProxy => "kube-proxy-healthy",
-            Self::Services => "services-lead-to-pods",
-            Self::ServiceAddress => "service-address-answers",
-            Self::Dns => "dns-answers",
-        }
-    }
-}
-
-/// The kinds that keep pods running.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum WorkloadKind {
-    Deployment,
-    DaemonSet,
-    StatefulSet,
-}
-
-impl WorkloadKind {
-    pub(super) const ALL: [Self; 3] = [Self::Deployment, Self::DaemonSet, Self::StatefulSet];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Deployment => "Deployment",
-            Self::DaemonSet => "DaemonSet",
-            Self::StatefulSet => "StatefulSet",
-        }
-    }
-
-    pub(super) fn path(self) -> &'static str {
-        match self {
-            Self::Deployment => "/apis/apps/v1/deployments",
-            Self::DaemonSet => "/apis/apps/v1/daemonsets",
-            Self::StatefulSet => "/apis/apps/v1/statefulsets",
-        }
-    }
-
-    fn wanted(self, workload: &Workload) -> u32 {
-        match self {
-            Self::Deployment | Self::StatefulSet => workload.spec.replicas.unwrap_or(1),
-            Self::DaemonSet => workload.status.desired_number_scheduled,
-        }
-    }
-}
-
-/// What a watch says of one kind of object.
-#[derive(Debug)]
-pub(super) enum Change<T> {
-    /// These exist and no others.
-    Listed(Vec<T>),
-    /// This one is new or other than before.
-    Changed(T),
-    /// This one is gone.
-    Gone(T),
-}
-
-/// Objects by name; none before the first complete list.
-type Known<T> = Option<BTreeMap<Name, T>>;
-
-/// Brings what is known up to date.
-pub(super) fn learn<T: Object>(known: &mut Known<T>, change: Change<T>) {
-    match change {
-        Change::Listed(all) => {
-            *known = Some(all.into_iter().map(|object| (object.metadata().key(), object)).collect());
-        }
-        Change::Changed(object) => {
-            known.get_or_insert_default().insert(object.metadata().key(), object);
-        }
-        Change::Gone(object) => {
-            known.get_or_insert_default().remove(&object.metadata().key());
-        }
-    }
-}
 
 /// All that is known at one moment.
 #[derive(Debug, Clone)]
@@ -138,6 +32,7 @@ pub(super) struct Evidence {
     now: (Instant, SystemTime),
     /// What the image brings; without it (while it is being baked) everything there is counts.
     inventory: Option<Inventory>,
+    expected: &'static Expected,
     /// The node whose control plane must run.
     node: NodeName,
     /// What the API server's `/readyz` said last: none before the first answer.
@@ -155,12 +50,14 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    pub(super) fn new((begun, boot): (Instant, SystemTime), inventory: Option<Inventory>, node: NodeName) -> Self {
+    pub(super) fn new(scope: &Scope, node: NodeName) -> Self {
+        let (begun, boot) = scope.boot;
         Self {
             boot,
             begun,
             now: (begun, boot),
-            inventory,
+            inventory: scope.inventory.clone(),
+            expected: scope.expected,
             node,
             api: None,
             lease: None,
@@ -257,7 +154,7 @@ impl Evidence {
             Some(Err(reason)) => Some(format!("{} does not answer as it should: {reason}", question.subject())),
             None => Some(format!("{} has not answered yet", question.subject())),
         };
-        Question::ALL.into_iter().filter_map(lacks).collect()
+        self.expected.questions.iter().copied().filter_map(lacks).collect()
     }
 
     /// What was reached, for the record of a boot.
@@ -310,7 +207,7 @@ impl Evidence {
     }
 
     fn static_pods(&self) -> BTreeSet<Entry> {
-        let mut entries = Inventory::control_plane(&self.node);
+        let mut entries = Inventory::of_static_pods(self.expected.static_pods, &self.node);
         match &self.inventory {
             Some(inventory) => entries.extend(inventory.static_pods.iter().cloned()),
             None => {
@@ -425,254 +322,4 @@ fn condition<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Conditio
 }
 
 #[cfg(test)]
-mod tests {
-    use kubake_contract::names;
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    const BOOT: &str = "2026-11-22T10:00:00.500Z";
-    const AFTER: &str = "2026-11-22T10:00:00Z";
-    const MINUTE: Duration = Duration::from_secs(60);
-    const BAKE: &str = "2026-11-01T08:00:00Z";
-
-    fn pod(name: &str, labels: &Value, started: &str, is_ready: bool) -> Pod {
-        serde_json::from_value(json!({
-            "metadata": { "name": name, "namespace": "kube-system", "labels": labels },
-            "status": {
-                "phase": "Running",
-                "podIPs": [{ "ip": "10.244.0.5" }],
-                "conditions": [{ "type": "Ready", "status": if is_ready { "True" } else { "False" } }],
-                "containerStatuses": [{ "name": name, "ready": is_ready, "state": { "running": { "startedAt": started } } }],
-            },
-        }))
-        .unwrap()
-    }
-
-    fn coredns(started: &str, is_ready: bool) -> Pod {
-        pod("coredns", &json!({ "app": "dns" }), started, is_ready)
-    }
-
-    fn lease(renewed: &str) -> Lease {
-        serde_json::from_value(json!({ "spec": { "renewTime": renewed } })).unwrap()
-    }
-
-    fn deployment(replicas: u32) -> Workload {
-        serde_json::from_value(json!({
-            "metadata": { "name": "coredns", "namespace": "kube-system" },
-            "spec": { "replicas": replicas, "selector": { "matchLabels": { "app": "dns" } } },
-        }))
-        .unwrap()
-    }
-
-    fn slice(address: &str, is_ready: bool) -> EndpointSlice {
-        serde_json::from_value(json!({
-            "metadata": { "name": "dns-1", "namespace": "kube-system", "labels": {
-                "kubernetes.io/service-name": "dns",
-                "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
-            } },
-            "addressType": "IPv4",
-            "endpoints": [{
-                "addresses": [address],
-                "conditions": { "ready": is_ready },
-                "targetRef": { "kind": "Pod", "namespace": "kube-system", "name": "coredns" },
-            }],
-            "ports": [{ "port": 53 }],
-        }))
-        .unwrap()
-    }
-
-    fn put(evidence: &mut Evidence, pod: Pod) {
-        learn(&mut evidence.pods, Change::Changed(pod));
-    }
-
-    /// Everything there, with an inventory of one Deployment and the control plane.
-    fn complete(now: Instant) -> Evidence {
-        let mut inventory =
-            Inventory { static_pods: Inventory::control_plane(&names::CONTROL_PLANE), ..Inventory::default() };
-        inventory.workloads.insert(Entry::new("Deployment", &deployment(1).metadata));
-        inventory.services.extend(service_of(&slice("10.244.0.5", true)));
-        let boot = humantime::parse_rfc3339(BOOT).unwrap();
-        let mut evidence = Evidence::new((now, boot), Some(inventory), names::CONTROL_PLANE);
-        evidence.at(now + MINUTE, boot + MINUTE);
-        evidence.api = Some(Ok(()));
-        evidence.learn_lease(&lease("2026-11-22T10:00:03.123456Z"), now);
-        let node = json!({
-            "metadata": { "name": "kind" },
-            "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
-        });
-        learn(&mut evidence.nodes, Change::Listed(vec![serde_json::from_value(node).unwrap()]));
-        for entry in Inventory::control_plane(&names::CONTROL_PLANE) {
-            put(&mut evidence, pod(&entry.name, &json!({}), AFTER, true));
-        }
-        put(&mut evidence, coredns(AFTER, true));
-        for kind in WorkloadKind::ALL {
-            let listed = if kind == WorkloadKind::Deployment { vec![deployment(1)] } else { Vec::new() };
-            learn(evidence.workloads.entry(kind).or_default(), Change::Listed(listed));
-        }
-        learn(&mut evidence.slices, Change::Listed(vec![slice("10.244.0.5", true)]));
-        evidence.answers = Question::ALL.into_iter().map(|question| (question, Ok(()))).collect();
-        evidence
-    }
-
-    #[test]
-    fn complete_evidence_is_enough() {
-        let now = Instant::now();
-        assert_eq!(complete(now).missing(now), Vec::<String>::new());
-    }
-
-    #[test]
-    fn what_the_bake_wrote_is_not_believed() {
-        let now = Instant::now();
-        let mut evidence = complete(now);
-        evidence.lease = None;
-        evidence.learn_lease(&lease(BAKE), now);
-        put(&mut evidence, coredns(BAKE, true));
-        assert_eq!(
-            evidence.missing(now),
-            [
-                "kubelet has not renewed the node's lease in this boot",
-                "Deployment kube-system/coredns has 0 of 1 pods ready: \
-                 pod kube-system/coredns: container coredns has not started in this boot",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_bake_that_lies_ahead_is_not_believed_either() {
-        let now = Instant::now();
-        let mut evidence = complete(now);
-        put(&mut evidence, coredns("2026-11-23T10:00:00Z", true));
-        let missing = evidence.missing(now);
-        assert!(missing.len() == 1 && missing[0].contains("has not started in this boot"), "{missing:?}");
-    }
-
-    #[test]
-    fn a_clock_that_is_set_makes_nothing_stale() {
-        let now = Instant::now();
-        for (wall, started) in
-            [("2026-11-23T10:00:00Z", "2026-11-23T09:59:59Z"), ("2026-11-20T10:01:00Z", "2026-11-20T10:00:59Z")]
-        {
-            let mut evidence = complete(now);
-            evidence.at(now + MINUTE, humantime::parse_rfc3339(wall).unwrap());
-            assert_eq!(evidence.missing(now), Vec::<String>::new(), "what started before the clock was set");
-            put(&mut evidence, coredns(started, true));
-            assert_eq!(evidence.missing(now), Vec::<String>::new(), "and what started after");
-        }
-    }
-
-    #[test]
-    fn a_lease_that_is_not_renewed_gets_too_old() {
-        let now = Instant::now();
-        let mut evidence = complete(now);
-        let late = evidence.expires().unwrap();
-        assert_eq!(evidence.missing(late), ["kubelet does not renew the node's lease any more"]);
-        evidence.learn_lease(&lease("2026-11-22T10:00:03.123456Z"), late);
-        assert_eq!(evidence.missing(late).len(), 1, "seeing the same renewal again is none");
-        evidence.learn_lease(&lease("2026-11-22T10:00:33Z"), late);
-        assert_eq!(evidence.missing(late), Vec::<String>::new());
-    }
-
-    #[test]
-    fn each_missing_piece_is_named() {
-        let now = Instant::now();
-        let mut evidence = complete(now);
-        evidence.answers.insert(Question::Dns, Err("timed out".to_owned()));
-        evidence.answers.remove(&Question::Scheduler);
-        assert_eq!(
-            evidence.missing(now),
-            ["kube-scheduler has not answered yet", "the cluster's DNS does not answer as it should: timed out",]
-        );
-        evidence.nodes = Some(BTreeMap::new());
-        assert_eq!(evidence.missing(now), ["the node does not exist"]);
-        evidence.api = Some(Err("etcd failed".to_owned()));
-        assert_eq!(evidence.missing(now), ["the API server is not ready: etcd failed"]);
-        evidence.daemons = vec!["kubelet does not run".to_owned()];
-        assert_eq!(evidence.missing(now), ["kubelet does not run", "the API server is not ready: etcd failed"]);
-    }
-
-    #[test]
-    fn a_static_pod_that_is_gone_is_missing() {
-        let now = Instant::now();
-        let mut evidence = complete(now);
-        learn(&mut evidence.pods, Change::Gone(pod("kube-scheduler-kind", &json!({}), AFTER, true)));
-        let missing = evidence.missing(now);
-        assert!(missing.len() == 1 && missing[0].contains("kube-scheduler-kind does not run"), "{missing:?}");
-    }
-
-    #[test]
-    fn workloads_want_their_counts() {
-        let now = Instant::now();
-        let mut evidence = complete(now);
-        learn(&mut evidence.pods, Change::Gone(coredns(AFTER, true)));
-        assert_eq!(
-            evidence.missing(now),
-            ["Deployment kube-system/coredns has 0 of 1 pods ready: there are no more of them"]
-        );
-        let mut pending = coredns(AFTER, false);
-        pending.status.container_statuses.clear();
-        "Pending".clone_into(&mut pending.status.phase);
-        pending.status.conditions = serde_json::from_value(json!([
-            { "type": "PodScheduled", "status": "False", "message": "0/1 nodes are available" },
-        ]))
-        .unwrap();
-        put(&mut evidence, pending);
-        assert_eq!(
-            evidence.missing(now),
-            ["Deployment kube-system/coredns has 0 of 1 pods ready: \
-              pod kube-system/coredns has no containers yet (0/1 nodes are available)"]
-        );
-        learn(evidence.workloads.entry(WorkloadKind::Deployment).or_default(), Change::Changed(deployment(0)));
-        assert_eq!(evidence.missing(now), Vec::<String>::new());
-    }
-
-    #[test]
-    fn services_lead_to_the_pods_of_this_boot() {
-        let now = Instant::now();
-        let mut evidence = complete(now);
-        assert_eq!(evidence.destinations().into_iter().collect::<Vec<_>>(), ["10.244.0.5:53"]);
-        for (address, is_ready) in [("10.244.0.2", true), ("10.244.0.5", false)] {
-            learn(&mut evidence.slices, Change::Changed(slice(address, is_ready)));
-            assert_eq!(evidence.missing(now), ["service kube-system/dns does not lead to pod kube-system/coredns yet"]);
-        }
-        evidence.inventory.as_mut().unwrap().services.clear();
-        assert_eq!(evidence.missing(now), Vec::<String>::new(), "what users add is their business");
-        assert!(evidence.destinations().is_empty());
-        evidence.slices = None;
-        assert_eq!(evidence.missing(now), ["the EndpointSlices have not been listed in this boot"]);
-    }
-
-    #[test]
-    fn what_users_run_is_their_business_and_at_the_bake_everything_is() {
-        let now = Instant::now();
-        let mut evidence = complete(now);
-        put(&mut evidence, pod("theirs", &json!({}), AFTER, false));
-        assert_eq!(evidence.missing(now), Vec::<String>::new());
-        evidence.inventory = None;
-        assert_eq!(evidence.missing(now), ["pod kube-system/theirs: container theirs is running but not ready"]);
-    }
-
-    #[test]
-    fn completed_evicted_and_deleted_pods_are_tolerated() {
-        let now = Instant::now();
-        let mut evidence = complete(now);
-        evidence.inventory = None;
-        for (name, phase) in [("job", "Succeeded"), ("evicted", "Failed")] {
-            let mut pod = pod(name, &json!({}), BAKE, false);
-            phase.clone_into(&mut pod.status.phase);
-            put(&mut evidence, pod);
-        }
-        let mut deleted = pod("gone", &json!({}), BAKE, false);
-        deleted.metadata.deletion_timestamp = Some(AFTER.to_owned());
-        put(&mut evidence, deleted);
-        assert_eq!(evidence.missing(now), Vec::<String>::new());
-    }
-
-    #[test]
-    fn the_inventory_of_a_bake_is_what_runs() {
-        let inventory = complete(Instant::now()).inventory();
-        assert_eq!(inventory.workloads.len(), 1);
-        assert!(inventory.workloads.iter().all(|entry| entry.kind == "Deployment" && entry.name == "coredns"));
-        assert!(inventory.services.iter().map(|entry| entry.name.as_str()).eq(["dns"]));
-    }
-}
+mod tests;

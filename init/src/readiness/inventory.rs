@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use kubake_contract::names::NodeName;
 use serde::{Deserialize, Serialize};
 
 use super::objects::{Metadata, Pod};
-use crate::pods::control_plane::{CONTROL_PLANE, NAMESPACE};
+use crate::pods::control_plane::{NAMESPACE, StaticPod};
+use kubake_contract::names::NodeName;
 
 /// The file's content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,10 +76,9 @@ impl Inventory {
         }
     }
 
-    /// The static pods that every cluster has, whatever else it runs.
-    pub(super) fn control_plane(node: &NodeName) -> BTreeSet<Entry> {
-        CONTROL_PLANE
-            .iter()
+    /// The entries of a role's static pods on a node.
+    pub(super) fn of_static_pods(pods: &[StaticPod], node: &NodeName) -> BTreeSet<Entry> {
+        pods.iter()
             .map(|pod| Entry {
                 kind: "Pod".to_owned(),
                 namespace: NAMESPACE.to_owned(),

@@ -3,32 +3,40 @@
 //! missing, `steady` when that is told.
 
 mod evidence;
+mod expected;
 mod inventory;
+mod known;
 mod objects;
+mod question;
 mod questions;
 mod steady;
+mod workload_kind;
 
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::time::{Duration, SystemTime};
 
-use evidence::{Change, Evidence, Question, WorkloadKind, learn};
-pub(crate) use inventory::Inventory;
-use kubake_contract::ClusterSettings;
-use kubake_contract::error_chain::chain;
-use kubake_contract::names::NodeName;
-use kubake_contract::status::{ComponentState, Readiness, Status};
-use objects::{EndpointSlice, Lease, Metadata, Node, Pod, Workload};
-use questions::Askable;
+use futures_util::future::join_all;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use steady::{Steady, Verdict};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::api::{Client, WatchKind};
 use crate::phases::BoxError;
-use crate::status::Board;
+use crate::status::{Board, ComponentState, Readiness, Status};
+use evidence::Evidence;
+pub(crate) use expected::{Expected, Scope};
+pub(crate) use inventory::Inventory;
+use known::{Change, learn};
+use kubake_contract::ClusterSettings;
+use kubake_contract::error_chain::chain;
+use kubake_contract::names::NodeName;
+use objects::{EndpointSlice, Lease, Metadata, Node, Pod, Workload};
+pub(crate) use question::Question;
+use questions::Askable;
+use steady::{Steady, Verdict};
+use workload_kind::WorkloadKind;
 
 /// How often the API server is asked again once it is ready.
 const API_INTERVAL: Duration = Duration::from_secs(5);
@@ -51,15 +59,6 @@ enum News {
     Workload(WorkloadKind, Change<Workload>),
     Slice(Change<EndpointSlice>),
     Answer(Question, Result<(), String>),
-}
-
-/// What readiness is judged by.
-#[derive(Debug, Clone)]
-pub(crate) struct Scope {
-    /// When this boot began, on the clock that nobody sets and on the other: what is older proves nothing.
-    pub boot: (Instant, SystemTime),
-    /// What the image brings; without one, everything that runs must be ready.
-    pub inventory: Option<Inventory>,
 }
 
 /// Follows the cluster until the future is dropped.
@@ -86,16 +85,11 @@ pub(crate) async fn follow(client: Client, settings: &ClusterSettings, node: &No
             workloads(WorkloadKind::DaemonSet),
             workloads(WorkloadKind::StatefulSet),
             list.follow(SLICES.to_owned(), News::Slice),
-            ask(Question::Scheduler),
-            ask(Question::ControllerManager),
-            ask(Question::KubeProxy),
-            ask(Question::Services),
-            ask(Question::ServiceAddress),
-            ask(Question::Dns),
+            join_all(scope.expected.questions.iter().map(|question| ask(*question))),
         )
     };
     let judge = async {
-        let mut evidence = Evidence::new(scope.boot, scope.inventory, node.clone());
+        let mut evidence = Evidence::new(&scope, node.clone());
         let mut steady = Steady::default();
         let mut daemons = board.subscribe();
         let mut again = None;
@@ -112,7 +106,7 @@ pub(crate) async fn follow(client: Client, settings: &ClusterSettings, node: &No
                 changed = daemons.changed() => if changed.is_err() { return },
                 () = until(again) => {}
             }
-            evidence.daemons = stopped_daemons(&daemons.borrow_and_update());
+            evidence.daemons = stopped_daemons(&daemons.borrow_and_update(), scope.expected.daemons);
             let now = Instant::now();
             evidence.at(now, SystemTime::now());
             api_is_ready.send_if_modified(|ready| replace(ready, evidence.api == Some(Ok(()))));
@@ -151,8 +145,13 @@ pub(crate) async fn follow(client: Client, settings: &ClusterSettings, node: &No
 ///
 /// # Errors
 /// When the API server does not list it.
-pub(crate) async fn take_inventory(client: &Client, node: &NodeName) -> Result<Inventory, BoxError> {
-    let mut evidence = Evidence::new((Instant::now(), SystemTime::UNIX_EPOCH), None, node.clone());
+pub(crate) async fn take_inventory(
+    client: &Client,
+    node: &NodeName,
+    expected: &'static Expected,
+) -> Result<Inventory, BoxError> {
+    let scope = Scope { boot: (Instant::now(), SystemTime::UNIX_EPOCH), inventory: None, expected };
+    let mut evidence = Evidence::new(&scope, node.clone());
     learn(&mut evidence.pods, Change::Listed(client.get::<List<Pod>>(PODS).await?.items));
     learn(&mut evidence.slices, Change::Listed(client.get::<List<EndpointSlice>>(SLICES).await?.items));
     for kind in WorkloadKind::ALL {
@@ -183,9 +182,9 @@ fn take(evidence: &mut Evidence, news: News) {
     }
 }
 
-/// Daemons without which there is no node. They may be starting while nothing else is known yet.
-fn stopped_daemons(status: &Status) -> Vec<String> {
-    let needed = status.components.iter().filter(|one| matches!(one.name.as_str(), "containerd" | "kubelet"));
+/// Describes each needed daemon that does not run. One that is starting counts as running.
+fn stopped_daemons(status: &Status, needed: &[&str]) -> Vec<String> {
+    let needed = status.components.iter().filter(|one| needed.contains(&one.name.as_str()));
     let stopped = needed.filter(|one| matches!(one.state, ComponentState::BackingOff | ComponentState::Failed));
     stopped
         .map(|one| match &one.last_exit {

@@ -10,18 +10,18 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
-use kubake_contract::ClusterSettings;
-use kubake_contract::error_chain::chain;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::evidence::Question;
 use super::objects::Condition;
+use super::question::Question;
 use crate::api::Client;
 use crate::command::Run;
 use crate::dns_forwarder;
+use kubake_contract::ClusterSettings;
+use kubake_contract::error_chain::chain;
 
 /// A component that is well answers within milliseconds; on a machine with many clusters within a second.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);

@@ -232,12 +232,12 @@ mod tests {
     fn what_is_not_ours_is_told_and_left() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
-        crate::services::write(&under(root, HOSTS.0), "theirs").unwrap();
+        crate::configuration::write(&under(root, HOSTS.0), "theirs").unwrap();
         let told = apply_at(root, &plan(&[HOSTS], &[])).unwrap_err().to_string();
         assert!(told.contains("hosts.toml exists and is not ours"), "{told}");
         assert_eq!(files(root), [HOSTS.0]);
         for broken in ["nonsense", "[]", "{\"auths\": []}"] {
-            crate::services::write(&under(root, LOGINS[1]), broken).unwrap();
+            crate::configuration::write(&under(root, LOGINS[1]), broken).unwrap();
             let told = apply_at(root, &plan(&[], &[("a.example", "QTpC")])).unwrap_err().to_string();
             assert!(told.contains(".docker/config.json is no JSON object") && !told.contains("QTpC"), "{told}");
             assert_eq!(fs::read_to_string(under(root, LOGINS[1])).unwrap(), broken);

@@ -7,4 +7,5 @@ pub(crate) mod apply;
 pub(crate) mod plan;
 
 pub(crate) use apply::apply_at;
+pub(crate) use kubake_contract::registries::*;
 pub(crate) use plan::Plan;

@@ -1,34 +1,32 @@
-//! kubelet: started with exactly the files that kubeadm wrote at the bake.
+//! kubelet, with exactly the files that kubeadm wrote at the bake.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ConfigError, read};
-use crate::files::under;
 use crate::host::capacity::Amount;
 use crate::supervisor::Service;
 
-/// kubeadm's kubelet configuration; its existence means that kubeadm came as far as kubelet.
+/// Name in `/status` and of the log file.
+pub(crate) const NAME: &str = "kubelet";
+
+/// kubeadm's kubelet configuration. It exists once kubeadm has come as far as kubelet.
 pub(crate) const CONFIG: &str = "/var/lib/kubelet/config.yaml";
-/// Where kubelet looks for its client certificate: a link to the one that counts
-/// (client-go's `certificate_store.go`; kubelet's own name for the pair is `kubelet-client`).
+/// kubelet's client certificate: a link to the current one (client-go's `certificate_store.go`; kubelet names the pair
+/// `kubelet-client`).
 pub(crate) const CLIENT_LINK: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
-/// The certificate with its key that a container is born with.
+/// The client certificate and key that a container makes at its first boot.
 pub(crate) const CLIENT_CERTIFICATE: &str = "/var/lib/kubelet/pki/kubelet-client-first.pem";
-/// What kubelet serves with, so that whoever asks it for logs can verify it.
+/// kubelet's serving certificate, which clients that fetch logs verify.
 pub(crate) const SERVING_CERTIFICATE: &str = "/var/lib/kubelet/pki/kubelet.crt";
 /// The key of [`SERVING_CERTIFICATE`].
 pub(crate) const SERVING_KEY: &str = "/var/lib/kubelet/pki/kubelet.key";
 /// The flags that kubeadm computed for this node (`cmd/kubeadm/app/phases/kubelet/flags.go`).
-const FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
+pub(crate) const FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
 
-/// The daemon, with the flags found below `root` (`/` in a container), and with what it shall set aside.
-///
-/// # Errors
-/// When kubeadm's flags cannot be read.
-pub(crate) fn service_at(root: &Path, reserved: Option<Amount>) -> Result<Service, ConfigError> {
-    let flags = read(&under(root, FLAGS))?;
+/// The daemon. `flags` is the text of [`FLAGS`]; kubelet sets `reserved` aside for everything that is no pod.
+#[must_use]
+pub(crate) fn service(flags: &str, reserved: Option<Amount>) -> Service {
     let mut args: Vec<OsString> = vec![
         "--config".into(),
         CONFIG.into(),
@@ -37,16 +35,16 @@ pub(crate) fn service_at(root: &Path, reserved: Option<Amount>) -> Result<Servic
         "--bootstrap-kubeconfig".into(),
         "/etc/kubernetes/bootstrap-kubelet.conf".into(),
     ];
-    args.extend(parse_flags(&flags).into_iter().map(OsString::from));
+    args.extend(parse_flags(flags).into_iter().map(OsString::from));
     args.extend(reserved.and_then(system_reserved).map(OsString::from));
-    Ok(Service {
-        name: "kubelet",
+    Service {
+        name: NAME,
         program: PathBuf::from("/usr/local/bin/kubelet"),
         args,
         env: Vec::new(),
         stop_timeout: Duration::from_secs(2),
         nice: 0,
-    })
+    }
 }
 
 /// `KUBELET_KUBEADM_ARGS="--a=b --c=d"`: kubeadm never quotes within the value.
@@ -57,8 +55,8 @@ fn parse_flags(file: &str) -> Vec<String> {
         .collect()
 }
 
-/// What is set aside for everything that is no pod; none where that is nothing. A flag and not the configuration file,
-/// which kubeadm wrote for every container of the image: kubelet lets flags win over it
+/// The flag that sets resources aside; none if there are none to set aside. Not the configuration file, which kubeadm
+/// wrote for every container of the image: kubelet prefers flags to it
 /// (`cmd/kubelet/app/server.go`: `kubeletConfigFlagPrecedence`).
 fn system_reserved(reserved: Amount) -> Option<String> {
     let cpu = (reserved.cpu_millis > 0).then(|| format!("cpu={}m", reserved.cpu_millis));
@@ -73,11 +71,9 @@ mod tests {
 
     #[test]
     fn what_is_set_aside_is_the_last_flag() {
-        let root = tempfile::tempdir().expect("a directory");
-        let path = root.path().join("var/lib/kubelet/kubeadm-flags.env");
-        super::super::write(&path, "KUBELET_KUBEADM_ARGS=\"--node-ip=172.30.99.1\"\n").expect("a file");
+        let flags = "KUBELET_KUBEADM_ARGS=\"--node-ip=172.30.99.1\"\n";
         let last = |cpu_millis, memory_kib| {
-            let service = service_at(root.path(), Some(Amount { cpu_millis, memory_kib })).expect("a service");
+            let service = service(flags, Some(Amount { cpu_millis, memory_kib }));
             service.args.last().map(|last| last.to_string_lossy().into_owned()).unwrap_or_default()
         };
         assert_eq!(last(5500, 12_189_696), "--system-reserved=cpu=5500m,memory=12189696Ki");
@@ -92,12 +88,5 @@ mod tests {
             ["--hostname-override=kind", "--node-ip=172.30.99.1"]
         );
         assert!(parse_flags("").is_empty());
-    }
-
-    #[test]
-    fn missing_flags_name_the_file() {
-        let root = tempfile::tempdir().expect("a directory");
-        let error = service_at(root.path(), None).expect_err("no file").to_string();
-        assert!(error.contains("kubeadm-flags.env") && error.contains("bake it again"), "{error}");
     }
 }

@@ -4,3 +4,6 @@
 mod board;
 
 pub(crate) use board::Board;
+pub(crate) use kubake_contract::status::{
+    Component, ComponentState, Hook, Milestone, Outcome, Phase, Readiness, State, Status,
+};

@@ -13,19 +13,18 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use backoff::Backoff;
-use kubake_contract::env;
-use kubake_contract::proxies;
-use kubake_contract::status::ComponentState;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use notify::NotifySocket;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::status::Board;
+use crate::status::{Board, ComponentState};
+use backoff::Backoff;
+use kubake_contract::env;
+use kubake_contract::proxies;
+use notify::NotifySocket;
 
 /// Unexpected ends before the first readiness after which a daemon is given up.
 const FATAL_FAILURES: u32 = 5;

@@ -1,0 +1,14 @@
+//! Why a boot ended.
+
+use crate::hooks::HookError;
+use crate::phases::PhaseError;
+
+/// Why a boot ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BootError {
+    #[error(transparent)]
+    Phase(#[from] PhaseError),
+    /// A hook failed after the cluster was ready, and its policy is to end the boot.
+    #[error(transparent)]
+    Hook(#[from] HookError),
+}

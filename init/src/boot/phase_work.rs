@@ -1,0 +1,101 @@
+//! The work of each phase of a boot. The order is the role's.
+
+use std::path::Path;
+use std::time::Duration;
+
+use kubake_contract::paths;
+
+use super::daemons::{api_client, start_kubelet};
+use super::hooks;
+use super::run::Boot;
+use crate::phases::BoxError;
+use crate::pods::crashes;
+use crate::readiness::{self, Inventory};
+use crate::services::{containerd, dockerd, kubelet};
+use crate::status::State;
+
+impl Boot {
+    pub(crate) fn prepare_host(&self) -> Result<(), BoxError> {
+        self.runtime.prepare_host()?;
+        self.runtime.apply_boot_options()
+    }
+
+    pub(crate) async fn attach_network(&mut self) -> Result<(), BoxError> {
+        let is_checked = self.runtime.boot_options.is_static_ip_checked;
+        self.runtime.attach_network(is_checked).await
+    }
+
+    pub(crate) async fn ensure_identity(&self) -> Result<(), BoxError> {
+        self.runtime.ensure_identity(self.identity.clone()).await
+    }
+
+    pub(crate) async fn before_boot(&self) -> Result<(), BoxError> {
+        Ok(hooks::before_boot(&self.runtime, self.events).await?)
+    }
+
+    pub(crate) async fn attach_store(&self) -> Result<(), BoxError> {
+        self.runtime.attach_store().await
+    }
+
+    pub(crate) async fn start_containerd(&mut self) -> Result<(), BoxError> {
+        let handle = self.runtime.start_containerd().await?;
+        self.daemons.insert(containerd::NAME, handle);
+        Ok(())
+    }
+
+    pub(crate) fn start_kubelet(&mut self) -> Result<(), BoxError> {
+        self.daemons.insert(kubelet::NAME, start_kubelet(&self.runtime)?);
+        Ok(())
+    }
+
+    /// Does not wait for dockerd: Kubernetes gets the processor first.
+    pub(crate) async fn start_dockerd(&mut self) -> Result<(), BoxError> {
+        let handle = self.runtime.start_dockerd().await?;
+        self.daemons.insert(dockerd::NAME, handle);
+        Ok(())
+    }
+
+    /// Follows the cluster until it is ready. The boot goes on following afterwards.
+    pub(crate) async fn until_ready(&mut self) -> Result<(), BoxError> {
+        let client = api_client(&self.runtime)?;
+        let inventory = Some(Inventory::read(Path::new(paths::INVENTORY))?);
+        let expected = self.plan.expected;
+        let scope = readiness::Scope { boot: self.begun, inventory, expected };
+        let (settings, node) = (self.runtime.settings.clone(), self.runtime.node.name.clone());
+        let board = self.runtime.board.clone();
+        let follow: &mut _ = self.follow.insert(Box::pin(async move {
+            readiness::follow(client, &settings, &node, scope, &board).await;
+        }));
+        let mut status = self.runtime.board.subscribe();
+        let is_ready = status.wait_for(|status| status.state == State::Running);
+        let timeout = self.runtime.boot_options.boot_timeout;
+        tokio::select! {
+            waited = tokio::time::timeout(timeout, is_ready) => match waited {
+                Ok(_) => Ok(()),
+                Err(_) => Err(format!(
+                    "Kubernetes is not ready after {} s: {}\n{}",
+                    timeout.as_secs(),
+                    self.runtime.board.snapshot().kubernetes.missing.join("; "),
+                    crashes::tails(Path::new(crashes::LOGS))
+                )
+                .into()),
+            },
+            error = self.daemons.given_up(expected.daemons) => Err(error.into()),
+            crashing = control_plane_crashing() => Err(crashing.into()),
+            () = follow => Err("the cluster is no longer followed".into()),
+        }
+    }
+}
+
+/// Ends only when a container of the control plane crashes again and again.
+async fn control_plane_crashing() -> crashes::Crashing {
+    let logs = Path::new(crashes::LOGS);
+    let before = crashes::attempts(logs);
+    loop {
+        // Reads a few directory entries. kubelet writes there too often for a watch to be cheaper.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        if let Some(crashing) = crashes::crashing(logs, before) {
+            return crashing;
+        }
+    }
+}

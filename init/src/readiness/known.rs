@@ -1,0 +1,34 @@
+//! Objects of one kind as lists and watches report them. Pure.
+
+use std::collections::BTreeMap;
+
+use super::objects::{Name, Object};
+
+/// What a list or watch reports about one kind of object.
+#[derive(Debug)]
+pub(super) enum Change<T> {
+    /// These exist and no others.
+    Listed(Vec<T>),
+    /// This one is new or other than before.
+    Changed(T),
+    /// This one is gone.
+    Gone(T),
+}
+
+/// Objects by name; none before the first complete list.
+pub(super) type Known<T> = Option<BTreeMap<Name, T>>;
+
+/// Applies a change.
+pub(super) fn learn<T: Object>(known: &mut Known<T>, change: Change<T>) {
+    match change {
+        Change::Listed(all) => {
+            *known = Some(all.into_iter().map(|object| (object.metadata().key(), object)).collect());
+        }
+        Change::Changed(object) => {
+            known.get_or_insert_default().insert(object.metadata().key(), object);
+        }
+        Change::Gone(object) => {
+            known.get_or_insert_default().remove(&object.metadata().key());
+        }
+    }
+}
