@@ -47,6 +47,7 @@ for program; do
 done
 
 # ldd prints 'NAME => PATH (ADDRESS)', and for the loader 'PATH (ADDRESS)'.
+# shellcheck disable=SC2086 # a list of paths without spaces
 ldd $programs "$extensions"/*.so | sed -nE 's/^\t(.* => )?(\/[^ ]+) \(0x.*/\2/p' | sort -u | while read -r library; do
 	take "$library"
 done
