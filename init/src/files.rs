@@ -1,8 +1,8 @@
 //! File operations that the standard library has only in parts. Names no path of its own; callers say in their errors
 //! what was to be done, but for files that are somebody else's as much as ours ([`SharedFileError`]).
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -65,6 +65,27 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
+    }
+}
+
+/// Returns the last `lines` lines of a log, indented, or why it cannot be read. Reads at most 64 KiB.
+#[must_use]
+pub(crate) fn tail(log: &Path, lines: usize) -> String {
+    const LIMIT: u64 = 64 << 10;
+    let read = || -> io::Result<String> {
+        let mut file = File::open(log)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(LIMIT)))?;
+        let mut bytes = Vec::new();
+        file.take(LIMIT).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    match read() {
+        Ok(text) => {
+            let all: Vec<&str> = text.lines().collect();
+            all[all.len().saturating_sub(lines)..].iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+        }
+        Err(error) => format!("  ({}: {error})", log.display()),
     }
 }
 

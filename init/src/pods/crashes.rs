@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::control_plane::{CONTROL_PLANE, NAMESPACE, StaticPod};
-use crate::supervisor;
+use crate::files;
 
 /// Where kubelet writes containers' logs: `NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log`
 /// (`pkg/kubelet/kuberuntime/helpers.go`, `BuildContainerLogsDirectory`).
@@ -47,7 +47,7 @@ pub(crate) fn crashing(logs: &Path, before: Attempts) -> Option<Crashing> {
     CONTROL_PLANE.into_iter().zip(before.0).find_map(|(pod, before)| {
         let (number, log) = last_attempt(logs, pod.name)?;
         let attempts = number.saturating_sub(before);
-        (attempts >= HOPELESS).then(|| Crashing { name: pod.name, attempts, tail: supervisor::tail(&log, 15) })
+        (attempts >= HOPELESS).then(|| Crashing { name: pod.name, attempts, tail: files::tail(&log, 15) })
     })
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn crashing(logs: &Path, before: Attempts) -> Option<Crashing> {
 pub(crate) fn tails(logs: &Path) -> String {
     let without_api = CONTROL_PLANE.into_iter().filter(|pod| pod.mounts_etcd_socket);
     let tails = without_api.map(|StaticPod { name, .. }| match last_attempt(logs, name) {
-        Some((_, log)) => format!("the end of {name}'s log:\n{}", supervisor::tail(&log, 10)),
+        Some((_, log)) => format!("the end of {name}'s log:\n{}", files::tail(&log, 10)),
         None => format!("{name} was never started"),
     });
     tails.collect::<Vec<_>>().join("\n")

@@ -1,30 +1,33 @@
-//! Delays between restarts: doubling up to a limit. No clock and no randomness of its own.
+//! Delays between restarts: they double up to a limit, and start over after a long run. Reads no clock.
 
 use std::time::Duration;
 
-/// Doubling delays.
+const FIRST: Duration = Duration::from_millis(200);
+const LIMIT: Duration = Duration::from_secs(10);
+/// A run that lasts longer counts as good, so the next failure is a first one again.
+const GOOD_RUN: Duration = Duration::from_secs(60);
+
+/// The delay before the next restart.
 #[derive(Debug)]
 pub(super) struct Backoff {
-    first: Duration,
-    limit: Duration,
     next: Duration,
 }
 
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { next: FIRST }
+    }
+}
+
 impl Backoff {
-    pub(super) fn new(first: Duration, limit: Duration) -> Self {
-        Self { first, limit, next: first }
-    }
-
-    /// The delay to wait now; the following one is twice as long.
-    pub(super) fn next_delay(&mut self) -> Duration {
+    /// Returns the delay after a run that lasted for `run`. The following delay is twice as long.
+    pub(super) fn delay_after(&mut self, run: Duration) -> Duration {
+        if run > GOOD_RUN {
+            self.next = FIRST;
+        }
         let delay = self.next;
-        self.next = (delay * 2).min(self.limit);
+        self.next = (delay * 2).min(LIMIT);
         delay
-    }
-
-    /// After a long good run the next failure is a first one again.
-    pub(super) fn reset(&mut self) {
-        self.next = self.first;
     }
 }
 
@@ -33,11 +36,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delays_double_up_to_the_limit_and_start_over() {
-        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(1));
-        let delays: Vec<u128> = (0..5).map(|_| backoff.next_delay().as_millis()).collect();
-        assert_eq!(delays, [200, 400, 800, 1000, 1000]);
-        backoff.reset();
-        assert_eq!(backoff.next_delay().as_millis(), 200);
+    fn delays_double_up_to_the_limit_and_start_over_after_a_good_run() {
+        let mut backoff = Backoff::default();
+        let delays: Vec<u128> = (0..7).map(|_| backoff.delay_after(GOOD_RUN).as_millis()).collect();
+        assert_eq!(delays, [200, 400, 800, 1600, 3200, 6400, 10_000]);
+        assert_eq!(backoff.delay_after(GOOD_RUN).as_millis(), 10_000);
+        assert_eq!(backoff.delay_after(GOOD_RUN + Duration::from_millis(1)).as_millis(), 200);
     }
 }

@@ -1,13 +1,13 @@
-//! The receiving end of `sd_notify(3)`: a datagram socket on which a daemon says `READY=1`. containerd, dockerd and
-//! kubelet all do. Understands nothing but readiness.
+//! The receiving end of `sd_notify(3)`: a datagram socket to which a daemon sends `READY=1`. containerd, dockerd and
+//! kubelet all do. Ignores everything but readiness.
 
 use std::path::{Path, PathBuf};
 
 use tokio::net::UnixDatagram;
 
-use super::ServiceError;
+use super::error::ServiceError;
 
-/// One daemon's socket; removed with the value.
+/// One daemon's socket; dropping it removes the file.
 #[derive(Debug)]
 pub(super) struct NotifySocket {
     socket: UnixDatagram,
@@ -16,7 +16,7 @@ pub(super) struct NotifySocket {
 
 impl NotifySocket {
     pub(super) fn bind(path: &Path) -> Result<Self, ServiceError> {
-        // A socket left over by an earlier life would make bind fail; nobody listens on it.
+        // The socket of an earlier start would make bind fail; nothing listens on it.
         let _ = std::fs::remove_file(path);
         let socket = UnixDatagram::bind(path)
             .map_err(|source| ServiceError::Notify { path: path.display().to_string(), source })?;
@@ -27,12 +27,12 @@ impl NotifySocket {
         &self.path
     }
 
-    /// Ends when the daemon says that it is ready (true), or the socket broke (false).
+    /// Returns true when the daemon reports readiness, or false when the socket fails.
     pub(super) async fn ready(&self) -> bool {
         let mut buffer = [0; 4096];
         loop {
             match self.socket.recv(&mut buffer).await {
-                Ok(length) if says_ready(&buffer[..length]) => return true,
+                Ok(length) if holds_ready(&buffer[..length]) => return true,
                 Ok(_) => {}
                 Err(error) => {
                     tracing::warn!("notify socket {}: {error}", self.path.display());
@@ -49,8 +49,8 @@ impl Drop for NotifySocket {
     }
 }
 
-/// `sd_notify(3)`: newline-separated assignments.
-fn says_ready(datagram: &[u8]) -> bool {
+/// Whether a datagram, which holds assignments in lines (`sd_notify(3)`), reports readiness.
+fn holds_ready(datagram: &[u8]) -> bool {
     datagram.split(|byte| *byte == b'\n').any(|line| line == b"READY=1")
 }
 
@@ -59,10 +59,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_assignment_counts() {
-        assert!(says_ready(b"READY=1"));
-        assert!(says_ready(b"STATUS=fine\nREADY=1\n"));
-        assert!(!says_ready(b"READY=0"));
-        assert!(!says_ready(b"STATUS=READY=1"));
+    fn only_the_whole_assignment_counts() {
+        assert!(holds_ready(b"READY=1"));
+        assert!(holds_ready(b"STATUS=fine\nREADY=1\n"));
+        assert!(!holds_ready(b"READY=0"));
+        assert!(!holds_ready(b"STATUS=READY=1"));
     }
 }

@@ -1,0 +1,156 @@
+//! One run of a daemon as a process: its environment and log, how it is watched and how it is stopped. Decides nothing
+//! about restarts.
+
+use std::fs::OpenOptions;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use kubake_contract::{env, proxies};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+
+use super::error::ServiceError;
+use super::notify::NotifySocket;
+use super::service::Service;
+
+/// A log that is larger when its daemon starts for the first time is renamed to `NAME.log.1`.
+const LOG_ROTATE_BYTES: u64 = 32 << 20;
+
+/// Runs a daemon's process, one at a time.
+#[derive(Debug)]
+pub(super) struct Runner {
+    service: Service,
+    log: PathBuf,
+    notify: NotifySocket,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// `stop` was cancelled and the process is gone.
+    Stopped,
+    /// The process ended without a request.
+    Died(String),
+}
+
+impl Runner {
+    /// Log files go to `logs`, notify sockets to `sockets`; both directories exist.
+    pub(super) fn new(service: Service, logs: &Path, sockets: &Path) -> Result<Self, ServiceError> {
+        let log = logs.join(format!("{}.log", service.name));
+        rotate(&log);
+        let notify = NotifySocket::bind(&sockets.join(format!("{}.notify", service.name)))?;
+        Ok(Self { service, log, notify })
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.service.name
+    }
+
+    pub(super) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Starts the process.
+    pub(super) fn start(&self) -> Result<Child, ServiceError> {
+        let service = &self.service;
+        let opened = OpenOptions::new().create(true).append(true).open(&self.log);
+        let opened = opened.and_then(|file| Ok((file.try_clone()?, file)));
+        let (stdout, stderr) =
+            opened.map_err(|source| ServiceError::Log { path: self.log.display().to_string(), source })?;
+        // `nice` of coreutils replaces itself by the program: no extra process, and no unsafe code between fork and exec.
+        let mut command = if service.nice == 0 {
+            Command::new(&service.program)
+        } else {
+            let mut command = Command::new("/usr/bin/nice");
+            command.arg("-n").arg(service.nice.to_string()).arg(&service.program);
+            command
+        };
+        command
+            .args(&service.args)
+            .env("NOTIFY_SOCKET", self.notify.path())
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(stderr)
+            // A terminal's Ctrl-C must reach only the stub: the supervisor decides in which order daemons stop.
+            .process_group(0);
+        remove_foreign_variables(&mut command);
+        // Last, because a service may have one of the removed variables of its own.
+        command.envs(service.env.iter().map(|(key, value)| (key, value)));
+        command.spawn().map_err(|source| ServiceError::Spawn {
+            name: service.name,
+            program: service.program.display().to_string(),
+            source,
+        })
+    }
+
+    /// Waits until the process ends or `stop` is cancelled, which ends the process. Calls `on_ready` when the daemon reports
+    /// readiness.
+    pub(super) async fn watch(&self, mut child: Child, stop: &CancellationToken, on_ready: impl FnOnce()) -> End {
+        let mut on_ready = Some(on_ready);
+        loop {
+            tokio::select! {
+                status = child.wait() => return End::Died(match status {
+                    Ok(status) => describe(status),
+                    // Impossible while only this function waits for the child; its exit status is lost.
+                    Err(_) => describe(ExitStatus::from_raw(0)),
+                }),
+                is_ready = self.notify.ready(), if on_ready.is_some() => {
+                    if let (true, Some(on_ready)) = (is_ready, on_ready.take()) {
+                        on_ready();
+                    }
+                }
+                () = stop.cancelled() => {
+                    self.terminate(&mut child).await;
+                    return End::Stopped;
+                }
+            }
+        }
+    }
+
+    async fn terminate(&self, child: &mut Child) {
+        let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) else { return };
+        // ESRCH: the process has just ended.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        let Service { name, stop_timeout, .. } = &self.service;
+        if tokio::time::timeout(*stop_timeout, child.wait()).await.is_err() {
+            tracing::warn!("{name} ignored SIGTERM for {} s and was killed", stop_timeout.as_secs());
+            let _ = child.kill().await;
+        }
+    }
+}
+
+/// Removes inherited variables that a daemon must not see: secrets, proxies, and those by which a client would find the
+/// cluster of a pod in which kubake itself runs.
+fn remove_foreign_variables(command: &mut Command) {
+    for name in env::SECRETS.into_iter().chain(proxies::VARIABLES) {
+        command.env_remove(name);
+    }
+    for (key, _) in std::env::vars_os() {
+        let name = key.to_string_lossy();
+        if name == "KUBERNETES_PORT" || name.starts_with("KUBERNETES_PORT_") || name.starts_with("KUBERNETES_SERVICE_")
+        {
+            command.env_remove(&key);
+        }
+    }
+}
+
+fn rotate(log: &Path) {
+    if std::fs::metadata(log).is_ok_and(|metadata| metadata.len() > LOG_ROTATE_BYTES) {
+        // The loss of an old log is better than no daemon.
+        let _ = std::fs::rename(log, log.with_extension("log.1"));
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => match Signal::try_from(signal) {
+            Ok(signal) => format!("killed by {signal}"),
+            Err(_) => format!("killed by signal {signal}"),
+        },
+        (None, None) => "ended in an unknown way".to_owned(),
+    }
+}
