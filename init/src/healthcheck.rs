@@ -6,9 +6,9 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::status::{State, Status};
 use kubake_contract::error_chain::chain;
-use kubake_contract::{HEALTHCHECK_LIMIT, HEALTHCHECK_WAIT, endpoints, ports};
+use kubake_contract::status::{State, Status};
+use kubake_contract::{Endpoint, HEALTHCHECK_LIMIT, HEALTHCHECK_WAIT, ports};
 
 /// How long the supervisor may take for an answer that needs no waiting. Generous: in a boot it competes with many.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -89,14 +89,14 @@ fn ask_at(address: SocketAddr, limits: Limits) -> Verdict {
 
 fn verdict(address: SocketAddr, limits: Limits) -> Result<Verdict, HealthcheckError> {
     let begun = Instant::now();
-    let answer = exchange(address, endpoints::STATUS, begun + limits.patience)?;
-    let strange = || HealthcheckError::Strange { address, target: endpoints::STATUS.to_owned() };
+    let answer = exchange(address, Endpoint::Status.path(), begun + limits.patience)?;
+    let strange = || HealthcheckError::Strange { address, target: Endpoint::Status.path().to_owned() };
     let status: Status = serde_json::from_str(&answer.body).map_err(|_| strange())?;
     // What is no longer booting changes its readiness seldom: the next check will tell.
     let wait =
         if status.state == State::Booting { limits.wait.saturating_sub(begun.elapsed()) } else { Duration::ZERO };
     // Asked in any case: what is ready, and how it is said, is decided in one place.
-    let target = format!("{}?wait={}ms", endpoints::KUBERNETES_READY, wait.as_millis());
+    let target = format!("{}?wait={}ms", Endpoint::KubernetesReady.path(), wait.as_millis());
     let answer = exchange(address, &target, begun + limits.whole)?;
     match answer.code {
         200 => Ok(Verdict { is_ready: true, text: answer.body }),
@@ -162,15 +162,17 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::net::TcpListener;
     use std::path::PathBuf;
     use std::sync::Arc;
     use std::thread;
 
-    use crate::http::{Site, serve};
-    use crate::status::{Board, Readiness};
+    use kubake_contract::status::Readiness;
     use kubake_contract::{ClusterSettings, Node};
+
+    use super::*;
+    use crate::http::{Site, serve};
+    use crate::status::Board;
 
     const SHORT: Limits = Limits {
         wait: Duration::from_millis(50),

@@ -2,7 +2,7 @@
 //! pod, behind published ports, on the host. CI systems reach a cluster in each of these ways.
 
 use anyhow::{Context, Result, ensure};
-use kubake_contract::{endpoints, env, names, ports};
+use kubake_contract::{Endpoint, env, names, ports};
 use kubake_e2e::caller::{self, Caller};
 use kubake_e2e::cluster::{BOOT_PATIENCE, Cluster};
 use kubake_e2e::engine::{self, Images, Network};
@@ -59,12 +59,12 @@ fn around() -> Result<()> {
 
     // Only the caller knows the port, so they say it; the rest of what they get is as it always is.
     let published = engine::published(cluster.name(), ports::API)?;
-    let kubeconfig = cluster.fetch(&format!("{}?server=127.0.0.1:{published}", endpoints::CONFIG))?;
+    let kubeconfig = cluster.fetch(&format!("{}?server=127.0.0.1:{published}", Endpoint::Config.path()))?;
     ensure!(kubeconfig.contains(&format!("server: https://127.0.0.1:{published}\n")), "it does not name the port");
     let kubectl = Kubectl::new(lab()?.kubectl(cluster.name())?, lab()?.directory()?, &kubeconfig)?;
     one_node(&kubectl)?;
 
-    cluster.wait(endpoints::DOCKER_READY, BOOT_PATIENCE)?;
+    cluster.wait(Endpoint::DockerReady.path(), BOOT_PATIENCE)?;
     let docker_host = format!("tcp://127.0.0.1:{}", engine::published(cluster.name(), ports::DOCKER)?);
     caller::build(probe_program(), lab()?.kubectl(cluster.name())?, Some(&docker_host))?;
     let namespace = kubectl.namespace("caller")?;
@@ -104,7 +104,7 @@ fn aliases() -> Result<()> {
 fn told_port() -> Result<()> {
     // Published under a port of its own, which `KUBAKE_API_PORT` tells it.
     let cluster = Cluster::run(lab()?, &name("told"), &[])?;
-    let (kubeconfig, published) = (cluster.fetch(endpoints::CONFIG)?, cluster.api_server()?);
+    let (kubeconfig, published) = (cluster.fetch(Endpoint::Config.path())?, cluster.api_server()?);
     ensure!(kubeconfig.contains(&format!("server: {published}\n")), "it does not name {published}");
     one_node(&cluster.kubectl()?)
 }
@@ -115,7 +115,7 @@ fn host_network() -> Result<()> {
     // Not the port without TLS: here it would be one of the host itself.
     let cluster = Plain::start_on_host(lab()?, &name("host"), &["--env", &format!("{}=off", env::DOCKER_TCP)])?;
     cluster.wait_ready(BOOT_PATIENCE)?;
-    let kubeconfig = cluster.fetch(endpoints::CONFIG)?;
+    let kubeconfig = cluster.fetch(Endpoint::Config.path())?;
     ensure!(kubeconfig.contains("server: https://127.0.0.1:8443\n"), "it names another server");
     one_node(&Kubectl::new(lab()?.kubectl(cluster.name())?, lab()?.directory()?, &kubeconfig)?)?;
     ensure!(OnHost.run(NETWORK_STATE)? != before, "the cluster is not in the host's network");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use kubake_contract::endpoints;
+use kubake_contract::Endpoint;
 use kubake_e2e::cluster::Cluster;
 use kubake_e2e::engine::{self, Images};
 use kubake_e2e::lab::{self, lab};
@@ -110,7 +110,7 @@ fn custom() -> Result<()> {
     // Trust follows the new identity in namespaces that hooks made, and in tokens.
     let read = |what: &str, path: &str| kubectl.run(["get", what, "--namespace", "mine", "--output", path]);
     let trusted = read("configmap/kube-root-ca.crt", r"jsonpath={.data.ca\.crt}")?;
-    ensure!(trusted.trim() == cluster.fetch(endpoints::CA_CERT)?.trim(), "namespace `mine` trusts {trusted}");
+    ensure!(trusted.trim() == cluster.fetch(Endpoint::CaCert.path())?.trim(), "namespace `mine` trusts {trusted}");
     let token = poll::until("the account's token was signed anew", Duration::from_secs(30), || {
         let token = read("secret/robot", "go-template={{.data.token | base64decode}}")?;
         identity::with_token(&cluster, &kubectl, &token)?.success()?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use kubake_contract::status::{ComponentState, Outcome, State};
-use kubake_contract::{endpoints, env, labels, names, ports};
+use kubake_contract::{Endpoint, env, labels, names, ports};
 use kubake_e2e::cluster::{BOOT_PATIENCE, free_port};
 use kubake_e2e::engine::{self, Container};
 use kubake_e2e::http::{self, Response};
@@ -24,13 +24,13 @@ pub(crate) const CASES: &[Case] = &[
 
 fn endpoints_answer() -> Result<()> {
     let cluster = lab()?.shared()?;
-    cluster.fetch(endpoints::KUBERNETES_READY)?;
-    cluster.fetch(endpoints::HEALTHZ)?;
-    poll::until("the Docker API is ready", Duration::from_secs(60), || cluster.fetch(endpoints::DOCKER_READY))?;
-    ensure!(cluster.fetch(endpoints::STATIC_IP)?.trim() == "172.30.99.1");
+    cluster.fetch(Endpoint::KubernetesReady.path())?;
+    cluster.fetch(Endpoint::Healthz.path())?;
+    poll::until("the Docker API is ready", Duration::from_secs(60), || cluster.fetch(Endpoint::DockerReady.path()))?;
+    ensure!(cluster.fetch(Endpoint::StaticIp.path())?.trim() == "172.30.99.1");
     let label =
         engine::inspect(cluster.container(), &format!("index .Config.Labels \"{}\"", labels::KUBERNETES_VERSION))?;
-    let version = cluster.fetch(endpoints::KUBERNETES_VERSION)?;
+    let version = cluster.fetch(Endpoint::KubernetesVersion.path())?;
     ensure!(version.trim() == label, "the version is {version:?}, the image's label says {label:?}");
 
     let status = cluster.status()?;
@@ -45,14 +45,14 @@ fn endpoints_answer() -> Result<()> {
         ensure!(component.state == ComponentState::Running && component.restarts == 0, "{component:?}");
     }
 
-    let list = cluster.fetch(endpoints::LOGS)?;
+    let list = cluster.fetch(Endpoint::Logs.path())?;
     for name in ["kubelet", "containerd", "dockerd"] {
         ensure!(list.contains(name), "the list of logs lacks {name}: {list}");
-        let log = cluster.fetch(&format!("{}{name}", endpoints::LOGS))?;
+        let log = cluster.fetch(&format!("{}{name}", Endpoint::Logs.path()))?;
         ensure!(!log.trim().is_empty(), "the log of {name} is empty");
     }
-    let page = cluster.fetch(endpoints::INDEX)?;
-    ensure!(page.contains(endpoints::KUBERNETES_READY), "the front page names no endpoint: {page}");
+    let page = cluster.fetch(Endpoint::Index.path())?;
+    ensure!(page.contains(Endpoint::KubernetesReady.path()), "the front page names no endpoint: {page}");
     for path in ["/no-such-page", "/logs/no-such-log", "/logs/..%2f..%2f..%2fetc%2fshadow", "/logs/../../../etc/shadow"]
     {
         cluster.get(path)?.expect(404)?;
@@ -88,7 +88,7 @@ fn kubectl_from_host() -> Result<()> {
     system_works(&kubectl.json(["get", "nodes"])?, &kubectl.json(["get", "pods", "--namespace", "kube-system"])?)?;
     let versions = kubectl.json(["version"])?;
     let server = versions["serverVersion"]["gitVersion"].as_str().unwrap_or_default().to_owned();
-    ensure!(server == cluster.fetch(endpoints::KUBERNETES_VERSION)?.trim(), "{versions}");
+    ensure!(server == cluster.fetch(Endpoint::KubernetesVersion.path())?.trim(), "{versions}");
     ensure!(versions["clientVersion"]["gitVersion"] == server.as_str(), "client and server differ: {versions}");
     Ok(())
 }
@@ -135,12 +135,12 @@ fn plain_run() -> Result<()> {
     let started = Instant::now();
     let ask = |path| http::get_within(http, path, Duration::from_secs(5));
     // Docker's proxy accepts connections before anybody listens behind it; only an answer is one.
-    let first = poll::until("a first answer", Duration::from_secs(10), || ask(endpoints::KUBERNETES_READY))?;
+    let first = poll::until("a first answer", Duration::from_secs(10), || ask(Endpoint::KubernetesReady.path()))?;
     ensure!(started.elapsed() < Duration::from_secs(3), "the first answer took {:?}", started.elapsed());
     not_ready_with_a_reason(&first)?;
-    ask(endpoints::HEALTHZ)?.expect(200)?;
+    ask(Endpoint::Healthz.path())?.expect(200)?;
     let reasons = poll::until("the cluster is ready", BOOT_PATIENCE, || {
-        let answer = ask(endpoints::KUBERNETES_READY)?;
+        let answer = ask(Endpoint::KubernetesReady.path())?;
         if answer.status == 200 { Ok(()) } else { not_ready_with_a_reason(&answer).and_then(|()| bail!("{answer:?}")) }
     });
     reasons.with_context(|| engine::logs(container.name()).unwrap_or_default())?;
@@ -148,7 +148,7 @@ fn plain_run() -> Result<()> {
     // It said 200, so all of this works now and not in a moment.
     let directory = lab()?.directory()?;
     let kubeconfig = directory.path().join("kubeconfig");
-    kubake_e2e::lab::write(&kubeconfig, ask(endpoints::CONFIG)?.expect(200)?)?;
+    kubake_e2e::lab::write(&kubeconfig, ask(Endpoint::Config.path())?.expect(200)?)?;
     let get = |what: &[&str]| -> Result<Value> {
         let mut command = std::process::Command::new(lab()?.kubectl(container.name())?);
         command.env("HOME", directory.path()).env("KUBECONFIG", &kubeconfig).args(what).args(["--output", "json"]);

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use kubake_contract::{endpoints, env, exit, ports};
+use kubake_contract::{Endpoint, env, exit, ports};
 use kubake_e2e::cluster::BOOT_PATIENCE;
 use kubake_e2e::engine::{self, Container};
 use kubake_e2e::lab::{self, lab};
@@ -32,7 +32,7 @@ fn over_tls() -> Result<()> {
     let closed = format!("{}=off", env::DOCKER_TCP);
     let arguments = ["--publish", &published[0], "--publish", &published[1], "--env", &closed];
     let cluster = Plain::start(lab()?, &format!("{PREFIX}-docker"), &arguments)?;
-    cluster.wait(endpoints::DOCKER_READY, BOOT_PATIENCE)?;
+    cluster.wait(Endpoint::DockerReady.path(), BOOT_PATIENCE)?;
     let certificates = certificates(&cluster)?;
     let host = format!("tcp://127.0.0.1:{}", engine::published(cluster.name(), ports::DOCKER_TLS)?);
     let docker = |arguments: &[&str]| {
@@ -118,7 +118,7 @@ fn refused(cluster: &Plain, host: &str, certificates: &TempDir) -> Result<()> {
 
 /// What `/docker-client.tar` holds, in a directory for `DOCKER_CERT_PATH`.
 fn certificates(cluster: &Plain) -> Result<TempDir> {
-    let archive = cluster.fetch(endpoints::DOCKER_CLIENT)?;
+    let archive = cluster.fetch(Endpoint::DockerClient.path())?;
     let directory = lab()?.directory()?;
     let path = directory.path().join("docker-client.tar");
     lab::write(&path, archive)?;

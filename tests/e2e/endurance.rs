@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use kubake_contract::status::{State, Status};
-use kubake_contract::{endpoints, ports};
+use kubake_contract::{Endpoint, ports};
 use kubake_e2e::cluster::{BOOT_PATIENCE, Cluster, ensure_no_trace};
 use kubake_e2e::engine::{self, Container};
 use kubake_e2e::lab::{self, lab};
@@ -47,12 +47,12 @@ fn boot(image: &str) -> Result<Duration> {
     let container = Container::run(&name, ["--privileged", "--publish", &publish, image])?;
     let port = engine::published(container.name(), ports::HTTP)?;
     let ready = poll::until("the cluster is ready", BOOT_PATIENCE, || {
-        http::get(port, endpoints::KUBERNETES_READY)?.expect(200)
+        http::get(port, Endpoint::KubernetesReady.path())?.expect(200)
     });
     let took = started.elapsed();
     ready.with_context(|| engine::logs(container.name()).unwrap_or_default())?;
 
-    let text = http::get(port, endpoints::STATUS)?.expect(200)?;
+    let text = http::get(port, Endpoint::Status.path())?.expect(200)?;
     let status: Status =
         serde_json::from_str(&text).with_context(|| format!("the status is not as promised: {text}"))?;
     ensure!(status.state == State::Running && !status.components.is_empty(), "{text}");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use kubake_contract::endpoints;
+use kubake_contract::Endpoint;
 use kubake_contract::status::Outcome;
 use kubake_e2e::cluster::Cluster;
 use kubake_e2e::debian;
@@ -122,7 +122,7 @@ fn certificates(cluster: &Cluster) -> Result<[String; 2]> {
         decode(bundle)
     });
     let (own, clusters) = (own?, clusters?);
-    let present = cluster.fetch(endpoints::CA_CERT)?;
+    let present = cluster.fetch(Endpoint::CaCert.path())?;
     ensure!(
         openssl::public_key(&present)? != openssl::public_key(&clusters)?,
         "the cluster's CA is the one of the bake: {present}"

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use kubake_contract::endpoints;
+use kubake_contract::Endpoint;
 use kubake_contract::status::State;
 use kubake_e2e::cluster::{BOOT_PATIENCE, Cluster};
 use kubake_e2e::lab::lab;
@@ -24,13 +24,13 @@ fn restart() -> Result<()> {
     storage::written(&namespace, "data", "from the life before")?;
     namespace.apply(manifests::deployment("web", PROBE, "still here", 1))?;
     namespace.wait_ready("web")?;
-    let certificate = cluster.fetch(endpoints::CONFIG)?;
+    let certificate = cluster.fetch(Endpoint::Config.path())?;
 
     engine::run(["restart", cluster.container()])?;
     boots_again(&cluster)?;
 
     // The engine may have published other ports, so the kubeconfig is fetched anew; what it trusts is the same.
-    let after = cluster.fetch(endpoints::CONFIG)?;
+    let after = cluster.fetch(Endpoint::Config.path())?;
     ensure!(authority(&certificate)? == authority(&after)?, "the cluster has other certificates after a restart");
     let kubectl = cluster.kubectl()?;
     let name = namespace.name();
@@ -52,7 +52,7 @@ fn restart() -> Result<()> {
 
 /// Checks that a cluster which was just started again first says 503 with a reason, and then gets ready.
 pub(crate) fn boots_again(cluster: &Cluster) -> Result<()> {
-    let ask = || cluster.get(endpoints::KUBERNETES_READY);
+    let ask = || cluster.get(Endpoint::KubernetesReady.path());
     let first = poll::until("a first answer after the start", Duration::from_secs(10), ask)?;
     ensure!(first.status == 503 && !first.body.trim().is_empty(), "right after the start it answers {first:?}");
     cluster.wait_ready(BOOT_PATIENCE)?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use kubake_contract::{endpoints, ports};
+use kubake_contract::{Endpoint, ports};
 use kubake_e2e::PREFIX;
 use kubake_e2e::cluster::{Cluster, ensure_no_trace};
 use kubake_e2e::engine;
@@ -18,7 +18,7 @@ fn both() -> Result<()> {
     let name = format!("{PREFIX}-second");
     let second = Cluster::up(lab()?, &name, &[])?;
     first.wait_ready(Duration::from_secs(30))?;
-    second.fetch(endpoints::KUBERNETES_READY)?;
+    second.fetch(Endpoint::KubernetesReady.path())?;
     for port in [ports::API, ports::HTTP, ports::DOCKER] {
         let both = (engine::published(first.container(), port)?, engine::published(second.container(), port)?);
         ensure!(both.0 != both.1, "both publish {port} as {}", both.0);
@@ -40,7 +40,7 @@ fn both() -> Result<()> {
     ensure!(left.is_empty(), "volumes were left behind: {left:?}");
     let config = std::fs::read_to_string(second.kubeconfig()).unwrap_or_default();
     ensure!(!config.contains(&name), "the context was left behind: {config}");
-    first.fetch(endpoints::KUBERNETES_READY)?;
+    first.fetch(Endpoint::KubernetesReady.path())?;
 
     // Nothing to do is no failure: scripts clean up without looking first.
     second.down()

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use kubake_contract::{ClusterSettings, endpoints};
+use kubake_contract::{ClusterSettings, Endpoint};
 use kubake_e2e::cluster::Cluster;
 use kubake_e2e::kubectl::Namespace;
 use kubake_e2e::lab::lab;
@@ -98,7 +98,7 @@ fn frozen(program: &str, names: &[&str], patience: Duration) -> Result<()> {
 /// The shared cluster, which says at this moment that it is ready.
 fn ready_cluster() -> Result<kubake_e2e::lab::Shared> {
     let cluster = lab()?.shared()?;
-    cluster.fetch(endpoints::KUBERNETES_READY)?;
+    cluster.fetch(Endpoint::KubernetesReady.path())?;
     Ok(cluster)
 }
 
@@ -125,7 +125,7 @@ fn denied(cluster: &Cluster, names: &[&str], patience: Duration) -> Result<Strin
 }
 
 fn denial(cluster: &Cluster, names: &[&str]) -> Result<String> {
-    let body = cluster.get(endpoints::KUBERNETES_READY)?.expect(503)?;
+    let body = cluster.get(Endpoint::KubernetesReady.path())?.expect(503)?;
     ensure!(names_one(&body, names), "it names none of {names:?}: {body}");
     Ok(body)
 }
@@ -162,7 +162,7 @@ fn users_pods() -> Result<()> {
         Ok(())
     })?;
     // Longer than readiness hesitates before it takes a 200 back.
-    poll::throughout(Duration::from_secs(12), || cluster.fetch(endpoints::KUBERNETES_READY).map(drop))
+    poll::throughout(Duration::from_secs(12), || cluster.fetch(Endpoint::KubernetesReady.path()).map(drop))
 }
 
 /// The one container's status of the one pod with this `app` label.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use kubake_contract::proxies;
 use kubake_contract::status::Status;
-use kubake_contract::{endpoints, env, ports};
+use kubake_contract::{Endpoint, env, ports};
 use tempfile::TempDir;
 
 use crate::engine::{self, Container};
@@ -78,7 +78,7 @@ impl Cluster {
         let cluster = Self { lab, name: name.to_owned(), container, directory };
         // The inner result is the end of waiting: nothing gets ready any more in a container that has ended.
         let ended = poll::until(&format!("cluster {name} is ready"), BOOT_PATIENCE, || {
-            let answer = cluster.get(endpoints::KUBERNETES_READY);
+            let answer = cluster.get(Endpoint::KubernetesReady.path());
             if answer.is_err() && engine::inspect(name, ".State.Running")? == "false" {
                 return Ok(Err(anyhow!("its container ended with {}", engine::inspect(name, ".State.ExitCode")?)));
             }
@@ -132,7 +132,7 @@ impl Cluster {
     /// # Errors
     /// When it is not what the contract promises.
     pub fn status(&self) -> Result<Status> {
-        let text = self.fetch(endpoints::STATUS)?;
+        let text = self.fetch(Endpoint::Status.path())?;
         serde_json::from_str(&text).with_context(|| format!("the status is not as promised: {text}"))
     }
 
@@ -142,7 +142,7 @@ impl Cluster {
     /// When it does not; with what is missing and the end of the container's log.
     pub fn wait_ready(&self, patience: Duration) -> Result<()> {
         let ready = poll::until(&format!("cluster {} is ready", self.name), patience, || {
-            self.get(endpoints::KUBERNETES_READY)?.expect(200)
+            self.get(Endpoint::KubernetesReady.path())?.expect(200)
         });
         ready.map(drop).map_err(|error| self.with_log(&error))
     }
@@ -166,7 +166,7 @@ impl Cluster {
     /// # Errors
     /// When there is none.
     pub fn kubectl(&self) -> Result<Kubectl> {
-        let kubeconfig = self.fetch(endpoints::CONFIG)?;
+        let kubeconfig = self.fetch(Endpoint::Config.path())?;
         Kubectl::new(self.lab.kubectl(self.container())?, self.lab.directory()?, &kubeconfig)
     }
 

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use kubake_contract::{endpoints, ports};
+use kubake_contract::{Endpoint, ports};
 
 use crate::engine::{self, Container};
 use crate::http::{self, Response};
@@ -85,7 +85,7 @@ impl Plain {
     /// # Errors
     /// As [`Plain::wait`].
     pub fn wait_ready(&self, patience: Duration) -> Result<()> {
-        self.wait(endpoints::KUBERNETES_READY, patience)
+        self.wait(Endpoint::KubernetesReady.path(), patience)
     }
 
     /// Its address on the engine's default network.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kubake_contract::usage::Usage;
-use kubake_contract::{endpoints, labels, names};
+use kubake_contract::{Endpoint, labels, names};
 
 use super::measured::{Course, VolumeSize};
 use super::run_error::Error;
@@ -94,7 +94,7 @@ impl Boot {
     pub(super) fn usage(&self, server: &Server) -> Result<Option<(Instant, Usage)>, Error> {
         let container = || self.name().to_owned();
         let answer = server
-            .get(endpoints::USAGE, ANSWER)
+            .get(Endpoint::Usage.path(), ANSWER)
             .map_err(|source| self.or_its_end(Error::Usage { container: container(), source }))?;
         let at = Instant::now();
         if answer.status == 404 {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use kubake_contract::endpoints;
+use kubake_contract::Endpoint;
 use kubake_contract::status::Status;
 
 use super::boot::{ANSWER, Boot};
@@ -32,7 +32,7 @@ pub(super) fn measure(engine: &Engine, image_id: &str, course: &Course, phase: &
     phase.message("boots");
     let began = Instant::now();
     let server = boot.run(&host, image_id, course)?;
-    let docker = Listening::to(&server, endpoints::DOCKER_READY);
+    let docker = Listening::to(&server, Endpoint::DockerReady.path());
     let ready = wait_until_ready(&host, &boot.node(), &server, course.ready_timeout, Show::Nothing)?;
 
     // The idle time begins here, so this is read first.
@@ -105,7 +105,7 @@ pub(super) fn measure(engine: &Engine, image_id: &str, course: &Course, phase: &
 fn with_usage(engine: &Engine, server: &Server, status: Status) -> Status {
     let deadline = Instant::now() + LATE;
     while Instant::now() < deadline && engine.runner().cancel().sleep(LOOK) {
-        let answer = server.get(endpoints::STATUS, ANSWER).ok().and_then(|answer| parse_status(&answer.body));
+        let answer = server.get(Endpoint::Status.path(), ANSWER).ok().and_then(|answer| parse_status(&answer.body));
         if let Some(answer) = answer.filter(|answer| answer.usage_at_ready.is_some()) {
             return answer;
         }

@@ -1,6 +1,6 @@
 //! The commands that a user types next when the cluster is up.
 
-use kubake_contract::endpoints;
+use kubake_contract::Endpoint;
 
 use super::report::{Cluster, Port};
 use crate::settings::{Key, Origin, Settings};
@@ -52,7 +52,7 @@ fn docker_commands(cluster: &Cluster, port: &Port, has_token: bool) -> [String; 
         format!(
             "mkdir -p {directory} && curl -sSf{bearer} {}{} | tar -xC {directory}",
             cluster.endpoint,
-            endpoints::DOCKER_CLIENT
+            Endpoint::DockerClient.path()
         ),
         format!("DOCKER_HOST=tcp://{host}:{} DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH={directory} docker ps", port.host),
     ]

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use kubake_contract::token::Token;
-use kubake_contract::{endpoints, labels};
+use kubake_contract::{Endpoint, labels};
 
 use super::create::create;
 use super::differences::warn_if_other;
@@ -147,7 +147,7 @@ fn reach_when_ready(
     };
     let show = if already_running { Show::Message(&phase) } else { Show::Phases(&phase) };
     let status = wait_until_ready(host, &NodeRef { id, name }, &http, settings.ready_timeout, show)?.status;
-    let answer = http.get_with(endpoints::CONFIG, token, ANSWER).map_err(Error::Config)?;
+    let answer = http.get_with(Endpoint::Config.path(), token, ANSWER).map_err(Error::Config)?;
     if answer.status != 200 {
         return Err(Error::ConfigStatus { status: answer.status, body: answer.body.trim().to_owned() });
     }

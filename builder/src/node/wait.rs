@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kubake_contract::endpoints;
+use kubake_contract::Endpoint;
 use kubake_contract::status::{State, Status};
 
 use super::boot_phases::show_phases;
@@ -98,7 +98,7 @@ pub(crate) fn wait_until_ready(
         match seen.recv_timeout(left.min(Duration::from_millis(200))) {
             Ok(Seen::Ready(at)) => {
                 let final_status =
-                    server.get(endpoints::STATUS, SLACK).ok().and_then(|answer| parse_status(&answer.body));
+                    server.get(Endpoint::Status.path(), SLACK).ok().and_then(|answer| parse_status(&answer.body));
                 let status = final_status.or(last);
                 if let Some(status) = &status {
                     report(status);
@@ -129,7 +129,7 @@ pub(crate) fn wait_until_ready(
 fn spawn_ready(server: Server, over: Cancel, sender: Sender<Seen>) {
     thread::spawn(move || {
         let missing = |text| sender.send(Seen::Missing(text)).is_ok();
-        if let Some(at) = ask_until_200(&server, endpoints::KUBERNETES_READY, &over, missing) {
+        if let Some(at) = ask_until_200(&server, Endpoint::KubernetesReady.path(), &over, missing) {
             // Who does not listen any more does not want to know.
             drop(sender.send(Seen::Ready(at)));
         }
@@ -140,7 +140,7 @@ fn spawn_status(server: Server, over: Cancel, sender: Sender<Seen>) {
     thread::spawn(move || {
         loop {
             if let Some(status) =
-                server.get(endpoints::STATUS, SLACK).ok().and_then(|answer| parse_status(&answer.body))
+                server.get(Endpoint::Status.path(), SLACK).ok().and_then(|answer| parse_status(&answer.body))
             {
                 if sender.send(Seen::Status(Box::new(status))).is_err() {
                     return;

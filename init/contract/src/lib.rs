@@ -4,7 +4,7 @@
 pub mod authorities;
 mod bake_request;
 mod cluster_settings;
-pub mod endpoints;
+mod endpoints;
 pub mod env;
 pub mod error_chain;
 mod event;
@@ -29,6 +29,7 @@ pub mod usage;
 
 pub use bake_request::{ADDON_PREFIX, BakeRequest, CONTROL_PLANE_ARCHIVE, MANIFESTS_DIR};
 pub use cluster_settings::{CONTROL_PLANE_CPU, ClusterSettings, is_certificate_name};
+pub use endpoints::{Endpoint, Guard};
 pub use event::Event;
 pub use image_reference::ImageReference;
 pub use node::{Node, NodeAddresses, NodeRole, PodCidrs};

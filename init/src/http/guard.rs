@@ -1,40 +1,9 @@
-//! Which endpoints are guarded by the token, whether a request bears it, and what of a status is shown without. Pure;
-//! answers nothing.
+//! Whether a request bears the token, and what of a status is shown without it. Pure; answers nothing. Which endpoints
+//! the token guards is in [`kubake_contract::Endpoint`].
 
 use hyper::header::{self, HeaderMap};
-
-use crate::status::Status;
-use kubake_contract::endpoints;
+use kubake_contract::status::Status;
 use kubake_contract::token::Token;
-
-/// What an endpoint gives away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Guarded {
-    /// Something with which one gets in.
-    Credentials(&'static str),
-    /// Whatever programs print, which may be a secret of somebody's.
-    Logs,
-}
-
-impl Guarded {
-    /// What is guarded at a path; none where it holds no secret.
-    pub(super) fn of(path: &str) -> Option<Self> {
-        const CREDENTIALS: [&str; 4] =
-            [endpoints::CONFIG, endpoints::CLIENT_CERT, endpoints::CLIENT_KEY, endpoints::DOCKER_CLIENT];
-        if path.starts_with(endpoints::LOGS) {
-            return Some(Self::Logs);
-        }
-        CREDENTIALS.into_iter().find(|known| *known == path).map(Self::Credentials)
-    }
-
-    /// How the log calls it. All logs are one, so that no caller decides what is written there.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Credentials(path) => path,
-            Self::Logs => endpoints::LOGS,
-        }
-    }
-}
 
 /// Whether a request bears the token: one `Authorization: Bearer TOKEN` (RFC 6750) and no second one, since of two
 /// nobody knows which a proxy before us looked at.
@@ -80,8 +49,10 @@ fn shorten(text: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use kubake_contract::status::{ComponentState, Outcome, Readiness, State};
+
     use super::*;
-    use crate::status::{Board, ComponentState, Outcome, Readiness, State};
+    use crate::status::Board;
 
     #[test]
     fn without_the_token_no_text_of_a_status_has_the_lines_of_a_log() {

@@ -2,41 +2,14 @@
 
 use std::fmt::{self, Write as _};
 
+use kubake_contract::Endpoint;
+use kubake_contract::status::{Outcome, Phase, Readiness, State, Status};
+
 use super::Site;
-use crate::status::{Outcome, Phase, Readiness, State, Status};
-use kubake_contract::endpoints;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}\
     td,th{text-align:left;padding:.1rem 1rem .1rem 0;vertical-align:top}td:nth-child(2){text-align:right}\
     .failed{color:#b00}code{font-size:.95em;white-space:nowrap}@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}a{color:#8bf}}";
-
-/// Every endpoint with what it is for, in the order in which people are told.
-pub(super) const KNOWN: [(&str, &str); 14] = [
-    (
-        endpoints::KUBERNETES_READY,
-        "200 when the cluster is ready, else 503 with what is missing; ?wait=60s waits for it",
-    ),
-    (
-        endpoints::CONFIG,
-        "the kubeconfig, its server as you called this one (Forwarded, X-Forwarded-Host, Host); \
-         ?server=HOST[:PORT] or ?port=N names another, ?format=json",
-    ),
-    (endpoints::CA_CERT, "the certificate of the cluster's CA, PEM"),
-    (endpoints::CLIENT_CERT, "the kubeconfig's client certificate, PEM"),
-    (endpoints::CLIENT_KEY, "the key of that certificate, PEM"),
-    (
-        endpoints::DOCKER_CLIENT,
-        "ca.pem, cert.pem and key.pem for the Docker port with TLS; unpack into DOCKER_CERT_PATH",
-    ),
-    (endpoints::DOCKER_READY, "200 when the Docker API answers; ?wait=60s waits for it"),
-    (endpoints::STATUS, "phases, components and readiness as JSON"),
-    (endpoints::USAGE, "processor time, memory and bytes written so far, in all and by program, as JSON"),
-    (endpoints::LOGS, "the components' logs; /logs/NAME?lines=500 is the tail of one"),
-    (endpoints::KUBERNETES_VERSION, "the version of Kubernetes"),
-    (endpoints::STATIC_IP, "the node's fixed address"),
-    (endpoints::HEALTHZ, "200 as long as anybody is at home"),
-    (endpoints::INDEX, "this page"),
-];
 
 /// The page as plain text, for `curl`.
 pub(super) fn text(status: &Status, site: &Site) -> String {
@@ -84,11 +57,12 @@ pub(super) fn html(status: &Status, site: &Site) -> String {
         page.push_str("</table>");
     }
     page.push_str("<h2>Where the rest is</h2><table>");
-    for (path, what) in KNOWN {
+    for endpoint in Endpoint::ALL {
+        let (path, about) = (endpoint.path(), endpoint.about());
         let _ = write!(
             page,
             "<tr><td><a href=\"{path}\"><code>{path}</code></a></td><td></td><td>{}</td></tr>",
-            Escaped(what)
+            Escaped(about)
         );
     }
     page.push_str("</table>\n");
@@ -102,7 +76,7 @@ pub(super) fn logs_as_html(names: &[String]) -> String {
     page.push_str("<h1>Logs</h1><ul>");
     for name in names {
         let name = Escaped(name);
-        let _ = write!(page, "<li><a href=\"{}{name}\">{name}</a></li>", endpoints::LOGS);
+        let _ = write!(page, "<li><a href=\"{}{name}\">{name}</a></li>", Endpoint::Logs.path());
     }
     page.push_str("</ul>\n");
     page
@@ -110,7 +84,7 @@ pub(super) fn logs_as_html(names: &[String]) -> String {
 
 /// The endpoints, one a line.
 pub(super) fn endpoints_as_text() -> String {
-    KNOWN.iter().map(|(path, what)| format!("{path:<20} {what}\n")).collect()
+    Endpoint::ALL.iter().map(|endpoint| format!("{:<20} {}\n", endpoint.path(), endpoint.about())).collect()
 }
 
 fn head(page: &mut String, extra: &str) {

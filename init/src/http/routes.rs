@@ -1,4 +1,4 @@
-//! What is answered to which request. Owns the table of endpoints, status codes and headers; knows nothing of
+//! What is answered to which request. Owns status codes and headers; the endpoints are the contract's. Knows nothing of
 //! connections, and reads the board for everything that is called ready.
 
 use std::io;
@@ -11,16 +11,15 @@ use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
+use kubake_contract::error_chain::chain;
+use kubake_contract::status::{Readiness, State, Status};
+use kubake_contract::{Endpoint, Guard, ports};
 use tokio::io::AsyncReadExt;
 
-use super::guard::{self, Guarded};
-use super::{Site, bundle, forwarded, logs, page, query};
+use super::{Site, bundle, forwarded, guard, logs, page, query};
 use crate::kubeconfig::address::{self, Host, Server};
 use crate::kubeconfig::{self, Format, Part};
-use crate::status::{Readiness, State, Status};
 use crate::usage;
-use kubake_contract::error_chain::chain;
-use kubake_contract::{endpoints, ports};
 
 type Answer = Response<Full<Bytes>>;
 
@@ -34,29 +33,23 @@ const MOST_KUBECONFIG_BYTES: u64 = 1 << 20;
 
 /// Answers a request of `peer`.
 pub(super) async fn respond(request: &Parts, site: &Site, peer: IpAddr) -> Answer {
-    let path = request.uri.path();
-    let log = path.strip_prefix(endpoints::LOGS).filter(|name| !name.is_empty());
-    if log.is_none() && !page::KNOWN.iter().any(|(known, _)| *known == path) {
+    let Some(endpoint) = Endpoint::from_path(request.uri.path()) else {
         return not_found(&format!("there is nothing here; there are\n{}", page::endpoints_as_text()));
-    }
+    };
     if request.method != Method::GET && request.method != Method::HEAD {
         let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD work here\n");
         answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         return answer;
     }
-    let guarded = Guarded::of(path);
-    if let Some(guarded) = guarded.filter(|_| !is_trusted(request, site)) {
-        site.journal.refused(guarded.name(), peer);
+    // Before the match below, so that no arm of it can forget the guard.
+    let guard = endpoint.guard();
+    if guard != Guard::Open && !is_trusted(request, site) {
+        site.journal.refused(endpoint.path(), peer);
         return unauthorized();
     }
-    let answer = match log {
-        Some(name) => one_log(request, site, name).await,
-        None => known(request, site).await,
-    };
-    if let Some(Guarded::Credentials(endpoint)) = guarded {
-        if answer.status() == StatusCode::OK && request.method == Method::GET {
-            site.journal.fetched(endpoint, peer);
-        }
+    let answer = serve(endpoint, request, site).await;
+    if guard == Guard::Credentials && answer.status() == StatusCode::OK && request.method == Method::GET {
+        site.journal.fetched(endpoint.path(), peer);
     }
     answer
 }
@@ -71,24 +64,24 @@ fn visible(status: Status, request: &Parts, site: &Site) -> Status {
     if is_trusted(request, site) { status } else { guard::without_logs(status) }
 }
 
-/// Answers at one of the paths that people are told.
-async fn known(request: &Parts, site: &Site) -> Answer {
-    match request.uri.path() {
-        endpoints::INDEX => index(request, site),
-        endpoints::HEALTHZ => text(StatusCode::OK, "ok\n"),
-        endpoints::DOCKER_READY => readiness(request, site, |status| &status.docker).await,
-        endpoints::KUBERNETES_READY => readiness(request, site, |status| &status.kubernetes).await,
-        endpoints::CONFIG => config(request, site).await,
-        endpoints::CA_CERT => part(site, Part::Ca).await,
-        endpoints::CLIENT_CERT => part(site, Part::ClientCert).await,
-        endpoints::CLIENT_KEY => part(site, Part::ClientKey).await,
-        endpoints::DOCKER_CLIENT => docker_client(site).await,
-        endpoints::KUBERNETES_VERSION => text(StatusCode::OK, format!("{}\n", site.settings.kubernetes_version)),
-        endpoints::STATIC_IP => text(StatusCode::OK, format!("{}\n", site.node.addresses.ipv4)),
-        endpoints::STATUS => status(request, site),
-        endpoints::USAGE => usage(site).await,
-        // The only one left of those that are known.
-        _ => all_logs(request, site).await,
+/// Answers at one endpoint, whose guard the caller of this function has checked.
+async fn serve(endpoint: Endpoint<'_>, request: &Parts, site: &Site) -> Answer {
+    match endpoint {
+        Endpoint::Index => index(request, site),
+        Endpoint::Healthz => text(StatusCode::OK, "ok\n"),
+        Endpoint::DockerReady => readiness(request, site, |status| &status.docker).await,
+        Endpoint::KubernetesReady => readiness(request, site, |status| &status.kubernetes).await,
+        Endpoint::Config => config(request, site).await,
+        Endpoint::CaCert => part(site, Part::Ca).await,
+        Endpoint::ClientCert => part(site, Part::ClientCert).await,
+        Endpoint::ClientKey => part(site, Part::ClientKey).await,
+        Endpoint::DockerClient => docker_client(site).await,
+        Endpoint::KubernetesVersion => text(StatusCode::OK, format!("{}\n", site.settings.kubernetes_version)),
+        Endpoint::StaticIp => text(StatusCode::OK, format!("{}\n", site.node.addresses.ipv4)),
+        Endpoint::Status => status(request, site),
+        Endpoint::Usage => usage(site).await,
+        Endpoint::Logs => all_logs(request, site).await,
+        Endpoint::Log(name) => one_log(request, site, name).await,
     }
 }
 
@@ -270,7 +263,7 @@ async fn one_log(request: &Parts, site: &Site, name: &str) -> Answer {
 
 fn log_error(error: &logs::LogError) -> Answer {
     match error {
-        logs::LogError::Unknown => not_found(&format!("there is no such log; {} lists them\n", endpoints::LOGS)),
+        logs::LogError::Unknown => not_found(&format!("there is no such log; {} lists them\n", Endpoint::Logs.path())),
         logs::LogError::Busy => unavailable(format!("{error}\n")),
         logs::LogError::List { .. } | logs::LogError::Read { .. } => {
             tracing::warn!(error = %chain(error), "http: a log could not be served");

@@ -6,6 +6,8 @@ use std::time::Instant;
 use http_body_util::BodyExt;
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
+use kubake_contract::status::{Outcome, Readiness, State};
+use kubake_contract::{Endpoint, Guard};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,7 +16,6 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::kubeconfig::Kubeconfig;
-use crate::status::{Outcome, Readiness, State};
 
 const ADMIN: &str = "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
     clusters: [{name: c, cluster: {certificate-authority-data: Q0E=, server: https://172.30.99.1:8443}}]\n\
@@ -75,7 +76,7 @@ async fn plain_facts() {
     assert_eq!(get(&site, "/static-ip", &[]).await.2, "172.30.99.1\n");
     let (code, headers, body) = get(&site, "/status", &[]).await;
     assert_eq!((code, &headers["content-type"]), (StatusCode::OK, &"application/json".parse().unwrap()));
-    assert_eq!(serde_json::from_str::<crate::status::Status>(&body).unwrap(), site.board.snapshot());
+    assert_eq!(serde_json::from_str::<kubake_contract::status::Status>(&body).unwrap(), site.board.snapshot());
     assert_eq!(headers["cache-control"], "no-store");
     assert_eq!(headers["x-content-type-options"], "nosniff");
 }
@@ -93,7 +94,7 @@ async fn usage_is_read_anew_for_each_caller() {
         std::fs::write(process.join("stat"), format!("1 (etcd) S 0 1 1 0 -1 0 0 0 0 0 {seconds}00 0 0 0 20")).unwrap();
         let (code, headers, body) = get(&site, "/usage", &[]).await;
         assert_eq!((code, &headers["content-type"]), (StatusCode::OK, &"application/json".parse().unwrap()));
-        let usage: crate::usage::Usage = serde_json::from_str(&body).unwrap();
+        let usage: kubake_contract::usage::Usage = serde_json::from_str(&body).unwrap();
         assert!((usage.cpu_seconds - f64::from(seconds)).abs() < 1e-9, "{body}");
         assert_eq!(usage.programs[0].name, "etcd");
         assert!(body.contains("\n  \"writtenBytes\": 0"), "{body}");
@@ -293,6 +294,20 @@ async fn the_token_guards_what_is_secret_and_nothing_else() {
         assert_ne!(get(&site, target, &[]).await.0, StatusCode::UNAUTHORIZED, "{target}");
     }
     assert!(!format!("{site:?}").contains("sesame"));
+}
+
+#[tokio::test]
+async fn each_endpoint_with_a_guard_refuses_without_the_token() {
+    let (_directory, mut site) = site();
+    std::fs::write(&site.kubeconfig_path, ADMIN).unwrap();
+    write_docker_client(&site);
+    site.token = Some(Token::parse("open sesame").unwrap());
+    for endpoint in Endpoint::ALL.into_iter().chain([Endpoint::Log("kubelet")]) {
+        let name = if let Endpoint::Log(name) = endpoint { name } else { "" };
+        let (code, _, _) = get(&site, &format!("{}{name}", endpoint.path()), &[]).await;
+        let is_refused = code == StatusCode::UNAUTHORIZED;
+        assert_eq!(is_refused, endpoint.guard() != Guard::Open, "{endpoint:?}");
+    }
 }
 
 #[tokio::test]
