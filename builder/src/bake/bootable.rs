@@ -69,7 +69,7 @@ pub(super) fn build(context: &mut Context<'_>, phase: &Phase, image: BootableIma
     files.extend(context.hooks.packed.iter().cloned());
     let settings_json = serde_json::to_string(&settings.cluster).unwrap_or_default();
     let mut labels = vec![
-        (labels::STAGE, "baked"),
+        (labels::STAGE, labels::BAKED),
         (labels::INPUTS, context.inputs.as_str()),
         (labels::SETTINGS, settings_json.as_str()),
     ];

@@ -76,7 +76,7 @@ fn find(engine: &Engine, from: &str, phase: &Phase) -> Result<Image, Error> {
 /// The settings with which the cluster in the base was created.
 fn cluster_of(from: &str, base: &Image) -> Result<ClusterSettings, Error> {
     let not_baked = |what| Error::NotBaked { image: from.to_owned(), what };
-    if base.labels.get(labels::STAGE).map(String::as_str) != Some("baked") {
+    if base.labels.get(labels::STAGE).map(String::as_str) != Some(labels::BAKED) {
         return Err(not_baked("was not created by `kubake bake`"));
     }
     let settings = base.labels.get(labels::SETTINGS).and_then(|text| serde_json::from_str(text).ok());

@@ -31,7 +31,10 @@ pub(crate) fn down(engine: &Engine, name: &str, kubeconfig: Option<&Path>, print
     }
     down.volumes = host.remove_volumes(name)?;
     if let Some(path) = kubeconfig {
-        down.context = kubeconfig::remove(path, name).map_err(Error::KubeconfigDown)?;
+        down.context = kubeconfig::remove(path, name, &engine.facts().endpoint).map_err(|error| match error {
+            kubeconfig::Error::OtherEngine { .. } => Error::KubeconfigBefore(error),
+            error => Error::KubeconfigDown(error),
+        })?;
         if down.context {
             printer.line(format_args!("removed the context `{name}` from `{}`", path.display()));
         }

@@ -51,6 +51,9 @@ pub(crate) enum Error {
     /// The image is gone right after it was made.
     #[error("the image `{image}` no longer exists; does another program remove images?")]
     NoImage { image: String },
+    /// Any other image would run with all privileges and never become a cluster.
+    #[error("`{image}` is not an image that kubake baked")]
+    NotBaked { image: String },
     /// More processors than there are.
     #[error("the cluster is to use {cpus} processors, and the engine's machine has {there}")]
     TooManyCpus {
@@ -95,6 +98,9 @@ impl Advice for Error {
 
     fn hint(&self) -> Option<String> {
         match self {
+            Self::NotBaked { .. } => {
+                Some("bake one with `kubake bake -t NAME`, or leave `--image` out".to_owned())
+            }
             Self::Foreign { .. } => Some("choose another name with `--name`".to_owned()),
             Self::State { name, .. } => {
                 Some(format!("`docker unpause {name}`, or remove the cluster with `kubake down`"))

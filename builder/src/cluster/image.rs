@@ -28,7 +28,8 @@ pub(super) fn ensure_image(
     if let Some(image) = look()? {
         return Ok(image);
     }
-    if ImageReference::parse(name).is_some_and(|reference| reference.names_registry()) {
+    // A name with a slash belongs to a registry or to an account of Docker Hub. Short names are those of local bakes.
+    if ImageReference::parse(name).is_some() && name.contains('/') {
         let phase = printer.phase(format!("pull {name}"));
         engine.run(&Pull { image: name.clone(), timeout: None }).map_err(image_error(format!("pull `{name}`")))?;
         phase.done();
@@ -42,6 +43,9 @@ pub(super) fn ensure_image(
 }
 
 pub(super) fn compare(settings: &Settings, image: &BTreeMap<String, String>) -> Result<(), Error> {
+    if image.get(labels::STAGE).map(String::as_str) != Some(labels::BAKED) {
+        return Err(Error::NotBaked { image: settings.image.clone() });
+    }
     let Some(baked) = image.get(labels::SETTINGS) else { return Ok(()) };
     let Ok(baked) = serde_json::from_str::<ClusterSettings>(baked) else { return Ok(()) };
     let mut different = settings.differences(&baked);
@@ -59,10 +63,12 @@ mod tests {
     #[test]
     fn names_in_certificates_are_the_containers_business_and_not_the_images() {
         let baked = serde_json::to_string(&ClusterSettings::default()).unwrap();
-        let image = [(labels::SETTINGS.to_owned(), baked)].into();
+        let stage = (labels::STAGE.to_owned(), labels::BAKED.to_owned());
+        let image = [(labels::SETTINGS.to_owned(), baked), stage].into();
         let wanted = settings(&[("KUBAKE_CERT_SANS", "a.example, 10.0.0.1"), ("KUBAKE_CERT_VALIDITY", "48h")]);
         compare(&wanted, &image).unwrap();
         assert!(compare(&settings(&[("KUBAKE_POD_SUBNET", "10.1.0.0/16")]), &image).is_err());
+        assert!(matches!(compare(&wanted, &BTreeMap::new()), Err(Error::NotBaked { .. })), "any other image");
         let env = certificates(&wanted);
         let env: Vec<String> = env.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(env, ["KUBAKE_CERT_SANS=a.example,10.0.0.1", "KUBAKE_CERT_VALIDITY=2d"]);

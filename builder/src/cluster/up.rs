@@ -81,7 +81,7 @@ pub(crate) fn up(
         }
     }
     let (node, reached, ready_after_ms) = outcome?;
-    let entries = reached.entries(name)?;
+    let entries = reached.entries(name, &engine.facts().endpoint)?;
     let kubeconfig = match (&settings.kubeconfig, &reached.server) {
         (Some(path), Some(_)) => {
             kubeconfig::add(path, &entries, options.set_context).map_err(Error::Kubeconfig)?;
@@ -121,8 +121,8 @@ struct Reached {
 }
 
 impl Reached {
-    fn entries(&self, name: &str) -> Result<Entries, Error> {
-        Entries::from_served(&self.config, name, self.server.as_deref()).map_err(Error::Kubeconfig)
+    fn entries(&self, name: &str, engine: &str) -> Result<Entries, Error> {
+        Entries::from_served(&self.config, name, self.server.as_deref(), engine).map_err(Error::Kubeconfig)
     }
 }
 

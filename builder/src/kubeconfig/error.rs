@@ -48,6 +48,9 @@ pub(crate) enum Error {
         kind: &'static str,
         name: String,
     },
+    /// The cluster runs in another engine than the one that was searched for it.
+    #[error("the cluster `{name}` runs in another engine, `{engine}`; its context stays in the kubeconfig `{}`", .path.display())]
+    OtherEngine { path: PathBuf, name: String, engine: String },
 }
 
 impl Advice for Error {
@@ -62,6 +65,10 @@ impl Advice for Error {
             Self::Yaml { path, .. } | Self::Shape { path, .. } => {
                 Some(format!("repair `{}`, or use another file with `--kubeconfig`", path.display()))
             }
+            Self::OtherEngine { name, engine, .. } => Some(format!(
+                "`DOCKER_HOST={engine} kubake down --name {name}` removes it; if that engine is gone, \
+                 `kubectl config delete-context {name}`"
+            )),
             Self::NoFile { .. } => Some("name a file with `--kubeconfig` or in KUBECONFIG".to_owned()),
             _ => None,
         }
@@ -73,6 +80,7 @@ impl Advice for Error {
 pub(super) enum Wrong {
     Shape(String),
     Foreign { kind: &'static str, name: String },
+    OtherEngine { name: String, engine: String },
 }
 
 impl Wrong {
@@ -80,6 +88,7 @@ impl Wrong {
         match self {
             Self::Shape(what) => Error::Shape { path: path.to_owned(), what },
             Self::Foreign { kind, name } => Error::Foreign { path: path.to_owned(), kind, name },
+            Self::OtherEngine { name, engine } => Error::OtherEngine { path: path.to_owned(), name, engine },
         }
     }
 }

@@ -20,7 +20,7 @@ use super::yaml;
 pub(crate) fn check(path: &Path, name: &str) -> Result<(), Error> {
     let path = &resolve(path);
     let empty = || Value::Mapping(Mapping::new());
-    let entries = Entries { name: name.to_owned(), cluster: empty(), user: empty() };
+    let entries = Entries { name: name.to_owned(), cluster: empty(), user: empty(), engine: String::new() };
     merge(&mut load(path)?, &entries, false).map_err(|wrong| wrong.at(path))
 }
 
@@ -32,15 +32,16 @@ pub(crate) fn add(path: &Path, entries: &Entries, set_context: bool) -> Result<(
     change(path, |tree| merge(tree, entries, set_context).map(|()| true)).map(drop)
 }
 
-/// Removes the entries of the cluster `name`. Returns false if there are none.
+/// Removes the entries of the cluster `name`. Returns false if there are none. `engine` is the endpoint of the engine in
+/// which no such cluster exists any more; a cluster of another engine keeps its entries.
 ///
 /// # Errors
 /// See [`Error`]; the file is then as it was.
-pub(crate) fn remove(path: &Path, name: &str) -> Result<bool, Error> {
+pub(crate) fn remove(path: &Path, name: &str, engine: &str) -> Result<bool, Error> {
     if !path.exists() {
         return Ok(false);
     }
-    change(path, |tree| strip(tree, name))
+    change(path, |tree| strip(tree, name, engine))
 }
 
 /// Reads, changes and replaces the file under its lock. Returns the result of `change`.

@@ -45,20 +45,27 @@ pub(super) fn merge(tree: &mut Value, entries: &Entries, set_context: bool) -> R
     context.insert("user".into(), name.into());
     let makes_current = set_context || current.is_empty();
     let note = (makes_current && !previous.is_empty() && previous != name).then_some(previous.as_str());
-    put(root, "clusters", "cluster", name, marked(entries.cluster.clone(), None))?;
-    put(root, "users", "user", name, marked(entries.user.clone(), None))?;
-    put(root, "contexts", "context", name, marked(Value::Mapping(context), note))?;
+    put(root, "clusters", "cluster", name, marked(entries.cluster.clone(), &entries.engine, None))?;
+    put(root, "users", "user", name, marked(entries.user.clone(), &entries.engine, None))?;
+    put(root, "contexts", "context", name, marked(Value::Mapping(context), &entries.engine, note))?;
     if makes_current {
         root.insert("current-context".into(), name.into());
     }
     Ok(())
 }
 
-pub(super) fn strip(tree: &mut Value, name: &str) -> Result<bool, Wrong> {
+pub(super) fn strip(tree: &mut Value, name: &str, engine: &str) -> Result<bool, Wrong> {
     if tree.is_null() {
         return Ok(false);
     }
     let root = mapping(tree)?;
+    let recorded = find(root, "contexts", name)?
+        .and_then(|entry| mark(entry, "context"))
+        .and_then(|mark| mark.get("engine"))
+        .and_then(Value::as_str);
+    if let Some(other) = recorded.filter(|recorded| *recorded != engine) {
+        return Err(Wrong::OtherEngine { name: name.to_owned(), engine: other.to_owned() });
+    }
     let previous = find(root, "contexts", name)?
         .and_then(|entry| mark(entry, "context"))
         .map(|mark| mark.get("previousContext").and_then(Value::as_str).map(str::to_owned));
@@ -125,9 +132,12 @@ fn mark<'a>(entry: &'a Value, kind: &str) -> Option<&'a Value> {
     extensions.iter().find(|extension| entry_name(extension) == Some(MARK))?.get("extension")
 }
 
-fn marked(mut value: Value, previous: Option<&str>) -> Value {
+fn marked(mut value: Value, engine: &str, previous: Option<&str>) -> Value {
     let mut note = Mapping::new();
     note.insert("managedBy".into(), "kubake".into());
+    if !engine.is_empty() {
+        note.insert("engine".into(), engine.into());
+    }
     if let Some(previous) = previous {
         note.insert("previousContext".into(), previous.into());
     }

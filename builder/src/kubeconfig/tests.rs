@@ -16,12 +16,14 @@ const SERVED: &str = "apiVersion: v1\nkind: Config\ncurrent-context: kind\nclust
                       certificate-authority-data: Q0E=\n    tls-server-name: kubernetes\nusers:\n- name: kind\n  user:\n    client-certificate-data: QQ==\n    \
                       client-key-data: Qg==\ncontexts:\n- name: kind\n  context: {cluster: kind, user: kind}\n";
 
+const ENGINE: &str = "unix:///var/run/docker.sock";
+
 const FOREIGN: &str = "apiVersion: v1\nkind: Config\nx-unknown: {kept: [1, 2]}\npreferences: {colors: true}\ncurrent-context: work\nclusters:\n\
                        - name: work\n  cluster: {server: 'https://work:6443', x-more: 1}\nusers:\n- name: work\n  user:\n    exec: {command: aws, args: [eks]}\n\
                        contexts:\n- name: work\n  context: {cluster: work, user: work, namespace: team}\n";
 
 fn entries(name: &str) -> Entries {
-    Entries::from_served(SERVED, name, Some("https://127.0.0.1:9443")).unwrap()
+    Entries::from_served(SERVED, name, Some("https://127.0.0.1:9443"), ENGINE).unwrap()
 }
 
 fn tree(text: &str) -> Value {
@@ -41,11 +43,11 @@ fn into_nothing_and_out_again() {
     let path = directory.path().join("new/config");
     add(&path, &entries("kubake"), true).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(remove(&path, "kubake").unwrap());
-    assert!(!remove(&path, "kubake").unwrap());
+    assert!(remove(&path, "kubake", ENGINE).unwrap());
+    assert!(!remove(&path, "kubake", ENGINE).unwrap());
     let left = tree(&fs::read_to_string(&path).unwrap());
     assert_eq!(left.get("current-context").and_then(Value::as_str), Some(""));
-    assert!(!remove(&directory.path().join("absent"), "kubake").unwrap());
+    assert!(!remove(&directory.path().join("absent"), "kubake", ENGINE).unwrap());
 }
 
 #[test]
@@ -58,15 +60,25 @@ fn current_context_is_set_only_where_asked_and_given_back() {
     merge(&mut twice, &entries("kubake"), true).unwrap();
     merge(&mut twice, &entries("kubake"), true).unwrap();
     assert_eq!(twice.get("current-context").and_then(Value::as_str), Some("kubake"));
-    assert!(strip(&mut twice, "kubake").unwrap());
+    assert!(strip(&mut twice, "kubake", ENGINE).unwrap());
     assert_eq!(twice, tree(FOREIGN));
 
     // The user has chosen another context in between, which stays.
     let mut moved = tree(FOREIGN);
     merge(&mut moved, &entries("kubake"), true).unwrap();
     mapping(&mut moved).unwrap().insert("current-context".into(), "work".into());
-    strip(&mut moved, "kubake").unwrap();
+    strip(&mut moved, "kubake", ENGINE).unwrap();
     assert_eq!(moved, tree(FOREIGN));
+}
+
+#[test]
+fn a_cluster_of_another_engine_keeps_its_context() {
+    let mut merged = tree(FOREIGN);
+    merge(&mut merged, &entries("kubake"), true).unwrap();
+    let before = merged.clone();
+    let wrong = strip(&mut merged, "kubake", "tcp://elsewhere:2376").unwrap_err();
+    assert_eq!(wrong, Wrong::OtherEngine { name: "kubake".to_owned(), engine: ENGINE.to_owned() });
+    assert_eq!(merged, before);
 }
 
 #[test]
@@ -135,7 +147,7 @@ fn a_foreign_entry_is_neither_overwritten_nor_removed() {
         merge(&mut theirs, &entries("work"), true),
         Err(Wrong::Foreign { kind: "cluster", name: "work".to_owned() })
     );
-    assert!(!strip(&mut theirs, "work").unwrap());
+    assert!(!strip(&mut theirs, "work", ENGINE).unwrap());
     assert_eq!(theirs, tree(FOREIGN));
 }
 
@@ -170,7 +182,7 @@ fn a_link_stays_a_link() {
 #[test]
 fn what_the_cluster_serves_is_checked() {
     for text in ["", "oops", "clusters: []", "clusters: [{name: a, cluster: {server: x}}]", "{"] {
-        assert!(matches!(Entries::from_served(text, "a", None), Err(Error::Served(_))), "{text}");
+        assert!(matches!(Entries::from_served(text, "a", None, ENGINE), Err(Error::Served(_))), "{text}");
     }
     let mut fresh = Value::Null;
     merge(&mut fresh, &entries("b"), true).unwrap();
@@ -211,7 +223,7 @@ proptest! {
         merge(&mut after, &entries("kubake"), set_context).unwrap();
         let written = serde_yaml::to_string(&after).unwrap();
         let mut after = tree(&written);
-        prop_assert!(strip(&mut after, "kubake").unwrap());
+        prop_assert!(strip(&mut after, "kubake", ENGINE).unwrap());
         let mut expected = before.clone();
         let current = before.get("current-context").and_then(Value::as_str).unwrap().to_owned();
         if set_context && find(before.as_mapping().unwrap(), "contexts", &current).unwrap().is_none() {

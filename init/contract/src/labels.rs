@@ -10,8 +10,10 @@ pub const GUARD: &str = "io.kubake.guard";
 pub const HOST_CONTEXT: &str = "io.kubake.handed-on";
 /// On images: the version of Kubernetes.
 pub const KUBERNETES_VERSION: &str = "io.kubake.kubernetes-version";
-/// On images: `appliance`, `images` or `baked`.
+/// On images: `appliance`, `images` or [`BAKED`].
 pub const STAGE: &str = "io.kubake.stage";
+/// The [`STAGE`] of an image that boots a cluster.
+pub const BAKED: &str = "baked";
 /// On images: a hash of everything the image was made from, so that a repeat can be skipped.
 pub const INPUTS: &str = "io.kubake.inputs";
 /// On custom images: the id of the baked image that they were made from.
