@@ -1,6 +1,5 @@
-//! What whoever starts a container asks for by variables, beside its identity (`identity::Request`) and its token. Gathers
-//! what the modules understand that these things belong to, understands the switches and numbers that belong to none, and
-//! tells all that is wrong with it; does none of it.
+//! Boot options from the environment, except identity (`identity::Request`) and token. The modules that own an option parse
+//! it; this one parses switches and numbers that belong to no other module, and collects all mistakes. Applies nothing.
 
 use std::time::Duration;
 
@@ -14,26 +13,26 @@ use kubake_contract::error_chain::chain;
 use kubake_contract::proxies::Proxies;
 use kubake_contract::{BOOT_TIMEOUT, env, ports};
 
-/// What is asked for. By default nothing.
+/// Options of one boot; the default is a boot without any variable.
 #[derive(Debug)]
 pub(crate) struct BootOptions {
     /// The node is as large as the container's limits ([`env::ENFORCE_CAPACITY`]).
     pub is_capacity_enforced: bool,
-    /// What is known of registries ([`env::REGISTRY`], [`env::REGISTRIES_FILE`]).
+    /// Mirrors, logins and CAs of registries ([`env::REGISTRY`], [`env::REGISTRIES_FILE`]).
     pub registries: Vec<Registry>,
-    /// CAs to trust beside Debian's, as PEM ([`env::EXTRA_CA_CERTS`]).
+    /// CAs to trust in addition to Debian's, as PEM ([`env::EXTRA_CA_CERTS`]).
     pub authorities: Vec<String>,
-    /// How hooks of the boot are treated ([`env::HOOK_TIMEOUT`], [`env::HOOK_FAILURE`]).
+    /// Time limit of hooks, and whether a failed one ends the boot ([`env::HOOK_TIMEOUT`], [`env::HOOK_FAILURE`]).
     pub hooks: hooks::Policy,
-    /// Proxies for whoever pulls images.
+    /// Proxies for programs that pull images.
     pub proxies: Option<Proxies>,
-    /// The port under which callers outside reach the API server ([`env::API_PORT`]).
+    /// The port at which clients outside the container reach the API server ([`env::API_PORT`]).
     pub api_port: u16,
     /// Whether the Docker API is also served without TLS ([`env::DOCKER_TCP`]).
     pub is_docker_tcp_served: bool,
-    /// Whether a static IP is refused that something else seems to have ([`env::STATIC_IP_CHECK`]).
+    /// Whether the boot fails when the static IP seems to be in use ([`env::STATIC_IP_CHECK`]).
     pub is_static_ip_checked: bool,
-    /// After how long without readiness the boot is given up ([`env::BOOT_TIMEOUT`]).
+    /// Time without readiness after which the boot fails ([`env::BOOT_TIMEOUT`]).
     pub boot_timeout: Duration,
 }
 
@@ -56,50 +55,32 @@ impl Default for BootOptions {
 /// A switch or a number that cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BootOptionError {
-    /// Neither of two.
     #[error("{variable}: `{text}` is neither `on` (the default) nor `off`; set it to one of them")]
-    Switch {
-        /// The variable.
-        variable: &'static str,
-        /// What it is.
-        text: String,
-    },
-    /// Not a port.
+    Switch { variable: &'static str, text: String },
     #[error("{}: `{text}` is not a port; set a number from 1 to 65535, or leave it out", env::API_PORT)]
-    Port {
-        /// What it is.
-        text: String,
-    },
-    /// Not a time.
+    Port { text: String },
     #[error("{}: `{text}` is not a number of seconds; set one such as `900`, or leave it out", env::BOOT_TIMEOUT)]
-    Seconds {
-        /// What it is.
-        text: String,
-    },
-    /// Not a filter.
+    Seconds { text: String },
     #[error("{}: `{text}` is not a filter; set one such as `debug`, or leave it out", env::LOG)]
-    Filter {
-        /// What it is.
-        text: String,
-    },
+    Filter { text: String },
 }
 
 impl BootOptions {
-    /// What a bake is asked for: how to reach the world and how to be reached, and else nothing, since no container shares
-    /// what an image is baked with.
+    /// Returns the options of a bake: only those that concern its network, because other options belong to one container and
+    /// must not get into the image.
     ///
     /// # Errors
-    /// Everything that is wrong, a sentence each.
+    /// Every mistake, one sentence each.
     pub(crate) fn of_a_bake(get: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let boot_options = Self::of_all(&get, &mut problems);
         if problems.is_empty() { Ok(boot_options) } else { Err(problems) }
     }
 
-    /// Understands the variables that `get` finds.
+    /// Parses the variables that `get` returns.
     ///
     /// # Errors
-    /// Everything that is wrong, a sentence each.
+    /// Every mistake, one sentence each.
     pub(crate) fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let mut boot_options = Self {
@@ -118,7 +99,7 @@ impl BootOptions {
             Ok(authorities) => boot_options.authorities = authorities,
             Err(error) => problems.push(chain(&error)),
         }
-        // CI systems set what they have no value for to nothing, and the check is what happens without.
+        // CI systems set variables without a value to the empty string; the check is the default.
         match switch(env::STATIC_IP_CHECK, get(env::STATIC_IP_CHECK).filter(|text| !text.is_empty())) {
             Ok(is_on) => boot_options.is_static_ip_checked = is_on,
             Err(error) => problems.push(error.to_string()),
@@ -130,7 +111,7 @@ impl BootOptions {
         if problems.is_empty() { Ok(boot_options) } else { Err(problems) }
     }
 
-    /// What every role is asked for.
+    /// Parses what boots and bakes have in common.
     fn of_all(get: impl Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> Self {
         let mut boot_options = Self::default();
         match Proxies::from_variables(&get) {
@@ -141,7 +122,7 @@ impl BootOptions {
             Ok(port) => boot_options.api_port = port,
             Err(error) => problems.push(error.to_string()),
         }
-        // Empty is no switch here: somebody who meant `off` and lost it on the way would have an open port.
+        // An empty value is a mistake here: an `off` that got lost on the way would leave a port open.
         match switch(env::DOCKER_TCP, get(env::DOCKER_TCP)) {
             Ok(is_on) => boot_options.is_docker_tcp_served = is_on,
             Err(error) => problems.push(error.to_string()),
@@ -153,7 +134,7 @@ impl BootOptions {
     }
 }
 
-/// A switch that is on where it is not set. A mistyped `off` is none, so it is told.
+/// Parses a switch that is on by default. A mistyped `off` is a mistake.
 fn switch(variable: &'static str, text: Option<String>) -> Result<bool, BootOptionError> {
     match text.as_deref() {
         None | Some("on") => Ok(true),
@@ -173,18 +154,18 @@ fn boot_timeout(text: Option<String>) -> Result<Duration, BootOptionError> {
     seconds.map(Duration::from_secs).ok_or_else(|| BootOptionError::Seconds { text: shown(&text) })
 }
 
-/// Looked at only: the log has begun long before, with `info` where this is no filter.
+/// Only checks the filter: logging has already started, with `info` instead of an invalid filter.
 fn log_filter(text: Option<String>) -> Result<(), BootOptionError> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(()) };
     EnvFilter::try_new(&text).map(drop).map_err(|_| BootOptionError::Filter { text: shown(&text) })
 }
 
-/// As it can be told on one line.
+/// Returns the text shortened and on one line, for a message.
 fn shown(text: &str) -> String {
     text.escape_debug().take(100).collect()
 }
 
-/// bsycorp/kind takes any value that is not empty for yes; those that say no in so many words mean it.
+/// Any value that is not empty means yes, as in bsycorp/kind, except for words that say no.
 fn is_yes(value: &str) -> bool {
     let value = value.trim().to_ascii_lowercase();
     !matches!(value.as_str(), "" | "off" | "0" | "false" | "no")
@@ -195,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn capacity_is_enforced_for_whatever_does_not_say_no() {
+    fn capacity_is_enforced_unless_the_value_says_no() {
         let asks = |value: Option<&str>| {
             let get = |name: &str| value.filter(|_| name == "ENFORCE_CAPACITY").map(str::to_owned);
             BootOptions::from_variables(get).unwrap().is_capacity_enforced
@@ -209,10 +190,10 @@ mod tests {
     }
 
     #[test]
-    fn switches_and_numbers_are_what_they_say_or_told_with_their_variable() {
+    fn switches_and_numbers_are_parsed_and_mistakes_name_the_variable() {
         let ask = |variable: &str, text: &str| {
             BootOptions::from_variables(|name| (name == variable).then(|| text.to_owned()))
-                .map_err(|told| told.join("\n"))
+                .map_err(|mistakes| mistakes.join("\n"))
         };
         for (text, is_on) in [("on", true), ("off", false)] {
             assert_eq!(ask(env::DOCKER_TCP, text).unwrap().is_docker_tcp_served, is_on);
@@ -238,25 +219,25 @@ mod tests {
             (env::LOG, &["kubake_init=loud"], "not a filter; set one such as `debug`"),
         ] {
             for text in texts {
-                let told = ask(variable, text).unwrap_err();
-                assert!(told.starts_with(&format!("{variable}: `{text}` is {end}")), "{told}");
+                let mistakes = ask(variable, text).unwrap_err();
+                assert!(mistakes.starts_with(&format!("{variable}: `{text}` is {end}")), "{mistakes}");
             }
         }
         assert!(!ask(env::API_PORT, "1\n2").unwrap_err().contains('\n'), "one line");
     }
 
     #[test]
-    fn the_mistakes_of_all_are_told_together() {
+    fn all_mistakes_are_reported_together() {
         let variables =
             [(env::EXTRA_CA_CERTS, "/dev/null"), (env::REGISTRY, "ghcr.io"), (env::REGISTRIES_FILE, "/none")];
         let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        let told = BootOptions::from_variables(get).unwrap_err().join("\n");
+        let mistakes = BootOptions::from_variables(get).unwrap_err().join("\n");
         for part in ["KUBAKE_EXTRA_CA_CERTS: ", "REGISTRY is set and ", "KUBAKE_REGISTRIES_FILE: cannot read `/none`"] {
-            assert!(told.contains(part), "{told}");
+            assert!(mistakes.contains(part), "{mistakes}");
         }
         assert!(
             BootOptions::of_a_bake(get).is_ok_and(|boot_options| boot_options.registries.is_empty()),
-            "none of it is its business"
+            "a bake ignores them"
         );
     }
 }

@@ -1,5 +1,5 @@
-//! Runs short-lived programs: bounded in time, output captured or passed on line by line, errors that name the
-//! command as it could be typed. Daemons are `supervisor`'s.
+//! Runs short-lived programs with a time limit; captures their output or passes it on line by line. Errors show the command
+//! as a user would type it. `supervisor` runs daemons.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -14,48 +14,26 @@ use tokio::process::Command;
 use kubake_contract::env;
 use kubake_contract::proxies;
 
-/// How much of a program's output is kept for an error.
+/// Lines of a program's output that an error shows.
 const TAIL_LINES: usize = 20;
-/// How much output is captured at the most.
+/// Limit of captured output in bytes.
 const CAPTURE_LIMIT: u64 = 64 << 20;
 
-/// How long output is still read of a program that has ended, where something in the background may go on writing.
+/// How long to read output after a program ended, because a background process may keep writing.
 const LINGERING: Duration = Duration::from_millis(500);
 
-/// A program that did not do what it should.
+/// A program that failed. `command` is the command line.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
-    /// It could not be started.
     #[error("cannot run `{command}`")]
-    Spawn {
-        /// As it could be typed.
-        command: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It said no.
+    Spawn { command: String, source: std::io::Error },
     #[error("`{command}` ended with {status}:\n{output}")]
-    Failed {
-        /// As it could be typed.
-        command: String,
-        /// How it ended.
-        status: ExitStatus,
-        /// The end of its output.
-        output: String,
-    },
-    /// It took too long and was killed.
+    Failed { command: String, status: ExitStatus, output: String },
     #[error("`{command}` did not end within {} s and was killed; its last output:\n{output}", timeout.as_secs())]
-    TimedOut {
-        /// As it could be typed.
-        command: String,
-        /// The bound.
-        timeout: Duration,
-        /// The end of its output.
-        output: String,
-    },
+    TimedOut { command: String, timeout: Duration, output: String },
 }
 
-/// A program to run.
+/// A program to run, with its arguments and limits.
 #[derive(Debug)]
 pub(crate) struct Run {
     command: Command,
@@ -65,7 +43,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// By name (from PATH) or path. The bound is 60 s unless said otherwise.
+    /// Takes a name (found in PATH) or a path. The default time limit is 60 s.
     #[must_use]
     pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(program.as_ref());
@@ -81,7 +59,6 @@ impl Run {
         }
     }
 
-    /// Adds an argument.
     #[must_use]
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         let _ = write!(self.shown, " {}", arg.as_ref().to_string_lossy());
@@ -89,7 +66,6 @@ impl Run {
         self
     }
 
-    /// Adds arguments.
     #[must_use]
     pub(crate) fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         for arg in args {
@@ -98,40 +74,37 @@ impl Run {
         self
     }
 
-    /// Sets an environment variable.
     #[must_use]
     pub(crate) fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.command.env(key, value);
         self
     }
 
-    /// Sets the working directory.
     #[must_use]
     pub(crate) fn directory(mut self, path: &Path) -> Self {
         self.command.current_dir(path);
         self
     }
 
-    /// Sets the bound.
     #[must_use]
     pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Texts that are replaced by `***` in what [`Run::stream`] passes on and in its errors.
+    /// Replaces these texts by `***` in the lines and errors of [`Run::stream`].
     #[must_use]
     pub(crate) fn masked(mut self, texts: impl IntoIterator<Item = String>) -> Self {
         self.masked.extend(texts.into_iter().filter(|text| !text.is_empty()));
-        // The longest first: a text may be a part of another one.
+        // The longest first, because a text may be part of another.
         self.masked.sort_by_key(|text| std::cmp::Reverse(text.len()));
         self
     }
 
-    /// Runs it and returns what it wrote to stdout.
+    /// Runs the program and returns its stdout.
     ///
     /// # Errors
-    /// When it cannot be started, fails or takes too long.
+    /// When the program cannot be started, fails or exceeds the time limit.
     pub(crate) async fn capture(mut self) -> Result<String, CommandError> {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.spawn()?;
@@ -152,12 +125,12 @@ impl Run {
         }
     }
 
-    /// Runs it and hands each line of stdout and stderr to `on_line` as it comes, with [`Run::masked`] texts replaced. Ends
-    /// when the program does, also where something that it left in the background holds its output open.
+    /// Runs the program and passes each line of stdout and stderr to `on_line` at once, with [`Run::masked`] texts replaced.
+    /// Returns when the program ends, even if a background process keeps its output open.
     ///
     /// # Errors
-    /// When it cannot be started, fails or takes too long; with the last lines. Whoever takes too long is killed with all
-    /// that it started.
+    /// When the program cannot be started, fails or exceeds the time limit; with its last lines. At the time limit the program
+    /// and its child processes are killed.
     pub(crate) async fn stream(mut self, mut on_line: impl FnMut(&str)) -> Result<(), CommandError> {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.spawn()?;
@@ -216,13 +189,13 @@ impl Run {
 async fn read_all(pipe: Option<impl AsyncRead + Unpin>) -> String {
     let mut bytes = Vec::new();
     if let Some(pipe) = pipe {
-        // A broken pipe ends the output, as the end of the program does; its status decides.
+        // A broken pipe ends the output, as the program's end does; the exit status decides.
         let _ = pipe.take(CAPTURE_LIMIT).read_to_end(&mut bytes).await;
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Lines of a pipe, whatever bytes they hold. Reading can be given up at any time and loses nothing.
+/// Lines of a pipe with any bytes. A cancelled read loses nothing.
 struct Lines<R> {
     reader: BufReader<R>,
     begun: Vec<u8>,
@@ -234,7 +207,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     }
 
     async fn next(&mut self) -> Option<String> {
-        // A broken pipe ends the output, as the end of the program does; its status decides.
+        // A broken pipe ends the output, as the program's end does; the exit status decides.
         let count = self.reader.read_until(b'\n', &mut self.begun).await.unwrap_or_default();
         if count == 0 && self.begun.is_empty() {
             return None;
@@ -255,8 +228,8 @@ fn mask(line: String, texts: &[String]) -> String {
     texts.iter().fold(line, |line, text| if line.contains(text) { line.replace(text, "***") } else { line })
 }
 
-/// A program's process group, killed when this is dropped before the program has ended: a shell that is killed leaves
-/// what it waited for.
+/// A program's process group. Dropping it before the program ended kills the group, because a killed shell leaves its child
+/// processes running.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -272,7 +245,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // It may have ended this moment.
+            // ESRCH: the group has just ended.
             let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
         }
     }
@@ -301,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_and_proxies_are_not_handed_on() {
+    fn secrets_and_proxies_are_not_inherited() {
         let run = Run::new("sh");
         for name in ["KUBAKE_TOKEN", "KUBAKE_CA_KEY", "REGISTRY_PASSWORD", "HTTPS_PROXY", "http_proxy"] {
             assert!(run.command.as_std().get_envs().any(|removed| removed == (OsStr::new(name), None)), "{name}");
@@ -317,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_masked_is_in_no_line_and_no_error() {
+    async fn masked_texts_are_in_no_line_and_no_error() {
         let mut lines = Vec::new();
         let error = Run::new("sh")
             .args(["-c", "echo \"a $SECRET b\"; printf 'no utf-8: \\377\\n'; echo \"$SECRET\" >&2; exit 3"])
@@ -332,19 +305,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_stays_in_the_background_is_not_waited_for() {
+    async fn background_processes_are_not_waited_for() {
         let began = std::time::Instant::now();
         let mut lines = Vec::new();
         let run = Run::new("sh").args(["-c", "sleep 20 & echo $!"]).timeout(Duration::from_secs(10));
         run.stream(|line| lines.push(line.to_owned())).await.unwrap();
         assert!(began.elapsed() < Duration::from_secs(5));
         let left = Pid::from_raw(lines[0].parse().unwrap());
-        // It was left alone, and is ours to end.
+        // The run leaves the background process to its caller.
         nix::sys::signal::kill(left, nix::sys::signal::Signal::SIGKILL).unwrap();
     }
 
     #[tokio::test]
-    async fn who_takes_too_long_is_killed_with_all_that_it_started() {
+    async fn a_program_over_the_time_limit_is_killed_with_its_children() {
         let mut lines = Vec::new();
         let run = Run::new("sh").args(["-c", "sleep 20 & echo $!; wait"]).timeout(Duration::from_millis(500));
         let error = run.stream(|line| lines.push(line.to_owned())).await.unwrap_err();
@@ -353,13 +326,13 @@ mod tests {
         let is_gone = || std::fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z "));
         let deadline = std::time::Instant::now() + Duration::from_secs(5);
         while !is_gone() {
-            assert!(std::time::Instant::now() < deadline, "it still runs");
+            assert!(std::time::Instant::now() < deadline, "the child still runs");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
     #[tokio::test]
-    async fn a_program_that_takes_too_long_is_killed() {
+    async fn a_captured_program_over_the_time_limit_is_killed() {
         let error = Run::new("sleep").arg("60").timeout(Duration::from_millis(50)).capture().await.unwrap_err();
         assert!(matches!(error, CommandError::TimedOut { .. }), "{error}");
     }

@@ -1,68 +1,65 @@
-//! What the command line asks for. Pure.
+//! Parses the command line. Does nothing else.
 
 use std::ffi::OsString;
 
 use kubake_contract::roles;
 
-/// What this process is to do.
+/// What this process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
-    /// Boot the baked cluster.
+    /// Boots the baked cluster.
     Boot,
-    /// First half of a bake.
+    /// The first half of a bake: the image store.
     BakeImages,
-    /// Second half of a bake.
+    /// The second half of a bake: the cluster.
     BakeCluster,
-    /// Bake on top of a baked image.
+    /// A bake on top of a baked image.
     BakeCustom,
 }
 
 /// A parsed command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Invocation {
-    /// Do this, behind the stub.
+    /// Perform a task in a supervisor, which the stub starts.
     Run {
-        /// What.
         task: Task,
         /// Whether phases appear on stdout as JSON lines.
         has_events: bool,
     },
-    /// Ask the supervisor of this container whether the cluster is ready. No stub: nothing is started.
+    /// Ask the supervisor of this container whether the cluster is ready. Needs no stub, because it starts no process.
     Healthcheck,
     /// Replace this process by another program (`docker run IMAGE sh`).
     Exec(Vec<OsString>),
-    /// Print the version.
     Version,
-    /// Print how this is used.
     Help,
 }
 
-/// Arguments that mean nothing.
+/// An argument that has no meaning here.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown argument `{argument}`; try `kubake-init --help`")]
 pub struct UsageError {
     argument: String,
 }
 
-/// How this is used.
+/// The help text of `--help`.
 pub const HELP: &str = "\
 kubake-init: boots the Kubernetes cluster baked into this container image
 
 usage:
-  kubake-init                boot (what the image does by itself)
+  kubake-init                boot the cluster (the image's default)
   kubake-init bake-images    used by `kubake bake`
   kubake-init bake-cluster   used by `kubake bake`
   kubake-init bake-custom    used by `kubake bake --from`
-  kubake-init healthcheck    say whether the cluster is ready (what the image's HEALTHCHECK runs)
+  kubake-init healthcheck    report whether the cluster is ready (the image's HEALTHCHECK)
   kubake-init PROGRAM [ARG]  run another program instead
 
 options:
-  --events=json   one JSON line a phase on stdout
+  --events=json   print one JSON line for each phase on stdout
   --version       print the version
   --help          print this
 ";
 
-/// Understands the arguments after the program's name.
+/// Parses the arguments after the program's name.
 ///
 /// # Errors
 /// For an option that does not exist.
@@ -77,13 +74,13 @@ pub fn parse(args: &[OsString]) -> Result<Invocation, UsageError> {
             Some(roles::BAKE_IMAGES) if task.is_none() => task = Some(Task::BakeImages),
             Some(roles::BAKE_CLUSTER) if task.is_none() => task = Some(Task::BakeCluster),
             Some(roles::BAKE_CUSTOM) if task.is_none() => task = Some(Task::BakeCustom),
-            // Alone: with anything else beside it, neither is a program to run.
+            // Only alone: with other arguments, neither of them is a program to run.
             Some(roles::HEALTHCHECK) => match args.iter().find(|other| *other != argument) {
                 None if args.len() == 1 => return Ok(Invocation::Healthcheck),
                 other => return Err(UsageError { argument: other.unwrap_or(argument).to_string_lossy().into_owned() }),
             },
             Some(text) if text.starts_with('-') => return Err(UsageError { argument: text.to_owned() }),
-            // CI systems and people append a command; run it as they mean it.
+            // CI systems and users append a command to run instead.
             _ if task.is_none() => return Ok(Invocation::Exec(args[index..].to_vec())),
             _ => return Err(UsageError { argument: argument.to_string_lossy().into_owned() }),
         }
@@ -100,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_mean_what_they_say() {
+    fn arguments_are_parsed() {
         assert_eq!(parsed(&[]), Ok(Invocation::Run { task: Task::Boot, has_events: false }));
         assert_eq!(
             parsed(&["bake-cluster", "--events=json"]),

@@ -1,5 +1,5 @@
-//! What the supervisor is to do and with what: gathered from its task, the variables, the image's settings and what kind
-//! of container this is. Owns that all mistakes are told at once; understands none of it itself, and touches nothing.
+//! Everything that the supervisor checks before it changes anything: its task, variables, the image's settings, and what the
+//! container may do. Collects all mistakes, so that users see them at once; the modules that own a value parse it.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -16,24 +16,21 @@ use kubake_contract::error_chain::chain;
 use kubake_contract::token::Token;
 use kubake_contract::{ClusterSettings, env, paths};
 
-/// What is to be done, and with what: found to make sense before anything is touched.
+/// A checked task with all its input.
 #[derive(Debug)]
 pub(crate) struct Launch {
-    /// Boot, or a part of a bake.
     pub task: Task,
-    /// What the cluster is made with.
+    /// The settings that the image was baked with.
     pub settings: ClusterSettings,
-    /// What is true of this container.
+    /// What the host allows this container.
     pub facts: preflight::Facts,
-    /// What its identity is to be.
     pub identity: identity::Request,
-    /// What else was asked for.
     pub boot_options: BootOptions,
     /// Guards credentials and logs.
     pub token: Option<Token>,
 }
 
-/// What is wrong with what was baked.
+/// Settings of the image that cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum SettingsError {
     #[error("cannot read {}; this program is PID 1 of an image that `kubake bake` made", path.display())]
@@ -42,7 +39,7 @@ enum SettingsError {
         #[source]
         source: std::io::Error,
     },
-    #[error("cannot understand {}; bake the image again", path.display())]
+    #[error("cannot parse {}; bake the image again", path.display())]
     Parse {
         path: PathBuf,
         #[source]
@@ -52,7 +49,7 @@ enum SettingsError {
     Value { path: PathBuf, key: &'static str, problem: String },
 }
 
-/// A variable that is no text.
+/// A variable whose value is not text.
 #[derive(Debug, thiserror::Error)]
 #[error("{variable}: the value is not UTF-8; set it to text, or leave it out")]
 struct EncodingError {
@@ -60,10 +57,10 @@ struct EncodingError {
 }
 
 impl Launch {
-    /// Gathers it: variables are those that `get` finds, files are looked for below `root` (`/` in a container).
+    /// Gathers and checks everything. `get` returns variables; files are below `root` (`/` in a container).
     ///
     /// # Errors
-    /// Everything that is wrong, a sentence each.
+    /// Every mistake, one sentence each.
     pub(crate) fn gather(
         task: Task,
         get: impl Fn(&str) -> Option<OsString>,
@@ -96,7 +93,7 @@ impl Launch {
     }
 }
 
-/// What was found to be wrong so far.
+/// The mistakes found so far, one sentence each.
 #[derive(Debug, Default)]
 struct Mistakes(Vec<String>);
 
@@ -133,7 +130,7 @@ mod tests {
 
     use super::*;
 
-    /// A container as the engine makes it, with these settings in its image.
+    /// The files of a container that the engine has just created, with these settings in its image.
     fn container(settings: &str) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         let mounts = "1 0 0:1 / / rw - overlay overlay rw\n2 1 0:2 / /proc rw - proc proc rw\n\
@@ -158,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_sense_is_an_order() {
+    fn a_launch_holds_what_was_given() {
         let root = container("{}");
         let variables = [(env::TOKEN, "open sesame"), (env::API_PORT, "32768"), (env::DOCKER_TCP, "off")];
         let launch = gather(Task::Boot, root.path(), &variables).unwrap();
@@ -168,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mistakes_of_all_are_told_together() {
+    fn all_mistakes_are_reported_together() {
         let root = container("staticIp: 127.0.0.1\nserviceSubnet: 10.244.0.0/16\n");
         fs::write(under(root.path(), "/proc/self/status"), "CapEff:\t00000000a80425fb\n").unwrap();
         let variables = [
@@ -179,7 +176,7 @@ mod tests {
             (env::CERT_SANS, "a/b"),
             (env::REGISTRY, "ghcr.io"),
         ];
-        let told = gather(Task::Boot, root.path(), &variables).unwrap_err();
+        let mistakes = gather(Task::Boot, root.path(), &variables).unwrap_err();
         for beginning in [
             "the token in KUBAKE_TOKEN is shorter than 8 bytes; ",
             "KUBAKE_API_PORT: `http` is not a port; ",
@@ -191,38 +188,41 @@ mod tests {
             &format!("{}: podSubnet: ", under(root.path(), paths::SETTINGS).display()),
             "the container lacks CAP_SYS_ADMIN: run the container with --privileged",
         ] {
-            let count = told.iter().filter(|mistake| mistake.starts_with(beginning)).count();
-            assert_eq!(count, 1, "{beginning} in {told:#?}");
+            let count = mistakes.iter().filter(|mistake| mistake.starts_with(beginning)).count();
+            assert_eq!(count, 1, "{beginning} in {mistakes:#?}");
         }
     }
 
     #[test]
-    fn a_bake_is_asked_nothing_about_identity_and_registries() {
+    fn a_bake_ignores_identity_and_registries() {
         let root = container("{}");
         let variables = [(env::CERT_SANS, "a/b"), (env::REGISTRY, "ghcr.io"), (env::HOOK_TIMEOUT, "soon")];
         assert!(gather(Task::BakeImages, root.path(), &variables).is_ok());
-        let told = gather(Task::BakeImages, root.path(), &[(env::TOKEN, ""), ("HTTP_PROXY", "a b")]).unwrap_err();
-        assert!(told.len() == 2 && told[1].starts_with("HTTP_PROXY: "), "{told:?}");
+        let mistakes = gather(Task::BakeImages, root.path(), &[(env::TOKEN, ""), ("HTTP_PROXY", "a b")]).unwrap_err();
+        assert!(mistakes.len() == 2 && mistakes[1].starts_with("HTTP_PROXY: "), "{mistakes:?}");
     }
 
     #[test]
     fn broken_settings_are_refused_with_the_key() {
         for (text, part) in [("statikIp: 10.0.0.1\n", "statikIp"), ("staticIp: 127.0.0.1\n", "staticIp: ")] {
-            let told = gather(Task::Boot, container(text).path(), &[]).unwrap_err();
-            assert!(told.len() == 1 && told[0].contains("settings.yaml") && told[0].contains(part), "{told:?}");
-            assert!(told[0].contains("; bake the image again"), "{told:?}");
+            let mistakes = gather(Task::Boot, container(text).path(), &[]).unwrap_err();
+            assert!(
+                mistakes.len() == 1 && mistakes[0].contains("settings.yaml") && mistakes[0].contains(part),
+                "{mistakes:?}"
+            );
+            assert!(mistakes[0].contains("; bake the image again"), "{mistakes:?}");
         }
         let root = container("{}");
         fs::remove_file(under(root.path(), paths::SETTINGS)).unwrap();
-        let told = gather(Task::Boot, root.path(), &[]).unwrap_err();
-        assert!(told.len() == 1 && told[0].contains("an image that `kubake bake` made"), "{told:?}");
+        let mistakes = gather(Task::Boot, root.path(), &[]).unwrap_err();
+        assert!(mistakes.len() == 1 && mistakes[0].contains("an image that `kubake bake` made"), "{mistakes:?}");
     }
 
     #[test]
-    fn a_variable_that_is_no_text_is_not_taken_for_none() {
+    fn a_variable_that_is_not_text_is_a_mistake() {
         let root = container("{}");
         let get = |name: &str| (name == env::DOCKER_TCP).then(|| OsString::from_vec(vec![b'o', 0xff]));
-        let told = Launch::gather(Task::Boot, get, root.path(), SystemTime::now()).unwrap_err();
-        assert_eq!(told, ["KUBAKE_DOCKER_TCP: the value is not UTF-8; set it to text, or leave it out"]);
+        let mistakes = Launch::gather(Task::Boot, get, root.path(), SystemTime::now()).unwrap_err();
+        assert_eq!(mistakes, ["KUBAKE_DOCKER_TCP: the value is not UTF-8; set it to text, or leave it out"]);
     }
 }

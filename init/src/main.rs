@@ -1,4 +1,4 @@
-//! `kubake-init`: decides which of its two stages this process is, and nothing else.
+//! `kubake-init`: decides whether this process is the stub or the supervisor, and nothing else.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         args.remove(0);
     }
     let invocation = invocation::parse(&args);
-    // Run every few seconds, and what it has to say is data.
+    // The engine runs the health check every few seconds, and shows its output as data.
     if invocation != Ok(Invocation::Healthcheck) {
         log_to_stderr();
     }
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
             exit::USAGE
         }
     };
-    // Exit codes are bytes; ours and 128 + signal fit.
+    // Exit codes are bytes; those of kubake-init and 128 + signal fit.
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 
@@ -59,13 +59,13 @@ fn log_to_stderr() {
 
 fn exec(command: &[OsString]) -> i32 {
     let Some((program, args)) = command.split_first() else { return exit::USAGE };
-    // Only returns when it could not be done.
+    // Returns only on failure.
     let error = std::process::Command::new(program).args(args).exec();
     tracing::error!("cannot run {}: {error}", program.to_string_lossy());
     127
 }
 
-#[expect(clippy::print_stdout, reason = "what was asked for is data")]
+#[expect(clippy::print_stdout, reason = "the output is data")]
 fn print(text: &str) -> i32 {
     print!("{text}");
     exit::OK

@@ -1,6 +1,6 @@
 //! The stub that is PID 1: starts the supervisor, forwards signals to it, reaps every orphan, and ends with its code.
-//! Owns `waitpid(-1)`, which nothing else in this program may call: two owners lose exit codes. Never starts a
-//! thread before the supervisor has ended, never uses tokio, never knows what the supervisor does.
+//! Owns `waitpid(-1)`, which nothing else in this program may call: two owners lose exit codes. Starts no
+//! thread before the supervisor has ended, does not use tokio, and does not know what the supervisor does.
 //!
 //! **Process group.** The supervisor gets a group of its own and the stub alone stays in the terminal's foreground
 //! group. With `docker run -it`, Ctrl-C signals every member of that group: were the supervisor in it, it would get
@@ -9,8 +9,8 @@
 //! the terminal (SIGTTIN would stop it), so the supervisor's stdin is `/dev/null`.
 //!
 //! **No `sync` at the end.** The end of a container is not the end of the machine: the kernel keeps and writes the
-//! page cache. A `sync` would wait for the disks of the whole host, and it cannot be bounded from in here: a task
-//! in uninterruptible sleep holds up the end of its PID namespace, whichever process or thread it is in.
+//! page cache. A `sync` would wait for the disks of the whole host, and no time limit in here can bound it: a task in
+//! uninterruptible sleep holds up the end of its PID namespace, in any process or thread.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -28,39 +28,30 @@ use nix::unistd::{Pid, alarm, getpid, getppid};
 
 use kubake_contract::roles;
 
-/// How long what outlives the supervisor has between SIGTERM and SIGKILL, and again after SIGKILL, in seconds.
-/// `docker stop` allows 10 s for everything; the supervisor has had its share by then.
+/// Seconds between SIGTERM and SIGKILL for processes that outlive the supervisor, and again after SIGKILL. `docker stop`
+/// allows 10 s for everything, of which the supervisor has used its share by then.
 const GRACE_SECONDS: u32 = 1;
 
-/// What keeps the stub from doing its work.
+/// Failures that keep the stub from its work.
 #[derive(Debug, thiserror::Error)]
 pub enum Pid1Error {
-    /// Signals could not be blocked.
     #[error("cannot block signals; is a seccomp profile in the way? run the container with --privileged")]
     Mask(#[source] Errno),
-    /// Orphans could not be claimed.
     #[error("cannot become the reaper of orphans (PR_SET_CHILD_SUBREAPER); run the container with --privileged")]
     Subreaper(#[source] Errno),
-    /// The supervisor could not be started.
     #[error("cannot start the supervisor {}; the image is damaged, pull or bake it again", program.display())]
     Spawn {
-        /// The program.
         program: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// Waiting for a signal failed.
     #[error("cannot wait for signals; report this together with the kernel's version")]
     Wait(#[source] Errno),
-    /// The supervisor is gone and nobody told us how it ended.
+    /// The supervisor ended, but the kernel did not report how.
     #[error(
         "the supervisor (pid {pid}) ended and its exit status was lost; start the container with SIGCHLD not ignored"
     )]
-    Lost {
-        /// Its process id.
-        pid: i32,
-    },
+    Lost { pid: i32 },
 }
 
 /// Runs this program again as the supervisor with `args`, and returns the exit code to end with: the supervisor's, or
@@ -74,7 +65,7 @@ pub enum Pid1Error {
 pub fn run(args: &[OsString]) -> Result<i32, Pid1Error> {
     let mut all = vec![OsString::from(roles::SUPERVISE)];
     all.extend_from_slice(args);
-    // Not `current_exe()`: this link leads to our own binary even if the file was replaced or unlinked meanwhile.
+    // Not `current_exe()`: this link leads to this program's binary even if the file was replaced or unlinked meanwhile.
     run_with(Path::new("/proc/self/exe"), &all)
 }
 
@@ -87,7 +78,7 @@ pub fn run_with(program: &Path, args: &[OsString]) -> Result<i32, Pid1Error> {
     let original = signals.thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(Pid1Error::Mask)?;
     let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC).map_err(Pid1Error::Wait)?;
     let myself = getpid();
-    // Under tini, `docker --init` or a shared PID namespace somebody else is PID 1 and orphans would go there.
+    // Under tini, `docker --init` or in a shared PID namespace, another process is PID 1 and would get the orphans.
     let is_init = myself == Pid::from_raw(1);
     if !is_init {
         prctl::set_child_subreaper(true).map_err(Pid1Error::Subreaper)?;
@@ -98,7 +89,7 @@ pub fn run_with(program: &Path, args: &[OsString]) -> Result<i32, Pid1Error> {
     Ok(code)
 }
 
-/// Exit code that stands for how a process ended: its own, or 128 + the signal, as shells count; none while it lives.
+/// Returns the exit code for the end of a process: its own, or 128 + the signal, as in shells; `None` while it runs.
 #[must_use]
 pub fn exit_code(status: WaitStatus) -> Option<i32> {
     match status {
@@ -108,7 +99,7 @@ pub fn exit_code(status: WaitStatus) -> Option<i32> {
     }
 }
 
-/// Everything but the signals that the kernel raises for a fault of our own: blocked, those would be undefined.
+/// All signals except those that the kernel raises for a fault of this program: to block them is undefined behaviour.
 fn blocked() -> SigSet {
     let mut signals = SigSet::all();
     for fault in [
@@ -129,10 +120,10 @@ fn spawn(program: &Path, args: &[OsString], original: SigSet, parent: Pid) -> Re
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).process_group(0);
     let in_child = move || {
-        // A stub that is killed takes the supervisor along: SIGTERM, so that it still stops things in order.
+        // If the stub is killed, the supervisor gets SIGTERM, so that it still stops everything in order.
         prctl::set_pdeathsig(Signal::SIGTERM)?;
         if getppid() != parent {
-            // The stub ended before the line above: no signal will come any more.
+            // The stub ended before the line above, so no signal will arrive.
             return Err(io::Error::from(Errno::ESRCH));
         }
         // `std` lets the child inherit the mask; a supervisor with everything blocked never sees SIGTERM.
@@ -170,7 +161,7 @@ fn attend(signals: &SignalFd, supervisor: Pid) -> Result<i32, Pid1Error> {
             // Job control is between a terminal and the process that touched it. A supervisor stopped by Ctrl-Z would
             // stay stopped: there is no shell in here that could continue it.
             Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU => {}
-            // SIGPIPE is about our own writes.
+            // SIGPIPE concerns writes of this process.
             Signal::SIGPIPE => {}
             signal => {
                 tracing::debug!(%signal, "forwarded to the supervisor");
@@ -184,8 +175,8 @@ fn attend(signals: &SignalFd, supervisor: Pid) -> Result<i32, Pid1Error> {
     }
 }
 
-/// The next signal. Real-time signals have no name in `nix` (its `sigwait` panics on them, hence a signalfd); the one
-/// that container engines send is SIGRTMIN+3, the stop signal of systemd images, so each of them counts as SIGTERM.
+/// Returns the next signal. Real-time signals have no name in `nix` (its `sigwait` panics on them, therefore a signalfd).
+/// Container engines send only SIGRTMIN+3, the stop signal of systemd images, so each of them counts as SIGTERM.
 fn next(signals: &SignalFd) -> Result<Signal, Pid1Error> {
     loop {
         match signals.read_signal() {
@@ -198,7 +189,7 @@ fn next(signals: &SignalFd) -> Result<Signal, Pid1Error> {
     }
 }
 
-/// Reaps all that have ended; false when no child is left at all.
+/// Reaps every process that has ended; returns false when no child is left.
 fn reap(mut each: impl FnMut(WaitStatus)) -> bool {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -211,9 +202,9 @@ fn reap(mut each: impl FnMut(WaitStatus)) -> bool {
     }
 }
 
-/// Ends what the supervisor left behind: SIGTERM, a second, SIGKILL. Returns as soon as no child is left.
+/// Ends processes that the supervisor left: SIGTERM, a second, SIGKILL. Returns as soon as no child is left.
 ///
-/// The bound is `alarm(2)`: SIGALRM is blocked and awaited like SIGCHLD, so that one wait serves both.
+/// `alarm(2)` limits the time: SIGALRM is blocked and awaited like SIGCHLD, so that one wait serves both.
 fn end_the_rest(signals: &SignalFd, myself: Pid, is_init: bool) {
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         send_to_the_rest(signal, myself, is_init);
@@ -224,32 +215,32 @@ fn end_the_rest(signals: &SignalFd, myself: Pid, is_init: bool) {
                 return;
             }
             match next(signals) {
-                // The end of one process can hand us its children, which may have been born after the last look.
+                // The end of one process can pass its children on to this one, and they may be newer than the last signal.
                 Ok(Signal::SIGCHLD) if signal == Signal::SIGKILL => send_to_the_rest(signal, myself, is_init),
                 Ok(Signal::SIGALRM) => break,
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "cannot wait for what is left");
+                    tracing::warn!(%error, "cannot wait for the remaining processes");
                     return;
                 }
             }
         }
     }
-    tracing::warn!("processes outlived SIGKILL; the kernel has them in uninterruptible sleep");
+    tracing::warn!("processes survive SIGKILL; the kernel has them in uninterruptible sleep");
 }
 
 fn send_to_the_rest(signal: Signal, myself: Pid, is_init: bool) {
-    // As PID 1, -1 is our whole namespace. Otherwise it would be everybody we may signal, our host included.
+    // For PID 1, -1 is the whole namespace. For another process it is every process that it may signal, the host's included.
     let targets = if is_init { vec![Pid::from_raw(-1)] } else { descendants(&parents(Path::new("/proc")), myself) };
     for pid in targets {
         match kill(pid, signal) {
             Ok(()) | Err(Errno::ESRCH) => {}
-            Err(error) => tracing::warn!(%pid, %signal, %error, "cannot signal what is left"),
+            Err(error) => tracing::warn!(%pid, %signal, %error, "cannot signal a remaining process"),
         }
     }
 }
 
-/// Each process and its parent. Processes that end while we look are left out.
+/// Returns each process with its parent. Processes that end meanwhile are left out.
 fn parents(proc: &Path) -> HashMap<Pid, Pid> {
     let Ok(entries) = std::fs::read_dir(proc) else { return HashMap::new() };
     entries
@@ -262,14 +253,14 @@ fn parents(proc: &Path) -> HashMap<Pid, Pid> {
         .collect()
 }
 
-/// The parent in a line of `/proc/PID/stat`. The name before it may hold spaces and parentheses (`proc(5)`), so the
-/// last parenthesis counts.
+/// Parses the parent from a line of `/proc/PID/stat`. The name before it may contain spaces and parentheses (`proc(5)`), so
+/// the last parenthesis counts.
 fn parent(stat: &str) -> Option<Pid> {
     let (_, after_name) = stat.rsplit_once(')')?;
     after_name.split_whitespace().nth(1)?.parse().ok().map(Pid::from_raw)
 }
 
-/// Everybody below `root`.
+/// Returns all processes below `root`.
 fn descendants(parents: &HashMap<Pid, Pid>, root: Pid) -> Vec<Pid> {
     let mut found = vec![root];
     let mut next = 0;
@@ -285,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exit_codes() {
+    fn exit_codes_follow_the_shell() {
         let pid = Pid::from_raw(7);
         for (status, code) in [
             (WaitStatus::Exited(pid, 0), Some(0)),
@@ -308,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn descendants_are_the_whole_tree_and_nobody_else() {
+    fn descendants_are_the_whole_tree_and_no_others() {
         let tree = [(1, 0), (5, 1), (6, 5), (7, 6), (8, 1)]
             .map(|(pid, parent)| (Pid::from_raw(pid), Pid::from_raw(parent)))
             .into_iter()

@@ -24,7 +24,7 @@ use crate::status::{Board, State};
 use kubake_contract::error_chain::chain;
 use kubake_contract::{Node, exit, paths, ports};
 
-/// Bound of an orderly stop. `docker stop` kills after 10 s.
+/// Time limit for an orderly stop. `docker stop` kills after 10 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// Runs one task; returns the exit code.
@@ -143,7 +143,7 @@ async fn perform_boot(mut boot: Boot, stop: &CancellationToken) -> i32 {
     boot.runtime.detach_network().await;
     match outcome {
         Ok(()) => {
-            tracing::info!("stopped after {:.1} s of life", board.uptime().as_secs_f64());
+            tracing::info!("stopped after {:.1} s", board.uptime().as_secs_f64());
             code
         }
         // Last, so that it is the end of `docker logs`.

@@ -182,7 +182,7 @@ fn without_image() -> Result<()> {
     deployment["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"] = "Never".into();
     lab::write(&hooks.join("manifests/web.json"), deployment.to_string())?;
     let output = lab()?.run(directory.path(), PATIENCE, from(base, THIN, &images, &hooks))?;
-    let told = "image `kubake-e2e/nowhere:1` cannot be had (ErrImageNeverPull: ";
+    let told = "image `kubake-e2e/nowhere:1` cannot be pulled (ErrImageNeverPull: ";
     ensure!(output.status.code() == Some(1) && output.stderr.contains(told), "{output}");
     let made = engine::output(["image", "inspect", THIN])?;
     ensure!(made.status.code() != Some(0), "there is an image of a bake that failed");

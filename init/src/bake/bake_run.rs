@@ -20,7 +20,7 @@ use crate::phases::{self, BoxError, Phase, PhaseError};
 use crate::status::Board;
 use crate::supervisor::Handle;
 
-/// How long dockerd may take until it serves: hooks may build and load images through Docker.
+/// Time limit for dockerd's readiness, which hooks wait for because they may build and load images.
 const DOCKERD_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A bake in its build container.

@@ -14,7 +14,7 @@ use crate::phases::BoxError;
 use crate::pods::stop;
 use crate::{cri, store};
 
-/// How long workloads may take to stop before the freeze: the default of `terminationGracePeriodSeconds`.
+/// Time limit for the stop of workloads before the freeze: the default of `terminationGracePeriodSeconds`.
 const STOP_GRACE: Duration = Duration::from_secs(30);
 
 impl Bake {
@@ -28,7 +28,7 @@ impl Bake {
 
     pub(super) fn freeze_images(&mut self) -> Result<(), BoxError> {
         store::freeze(Path::new(paths::CONTAINERD_ROOT), Path::new(paths::FROZEN_STORE))?;
-        freeze::leave_nothing_behind()?;
+        freeze::remove_traces()?;
         remove(Path::new(paths::INBOX_IMAGES))?;
         Ok(remove(Path::new(paths::INBOX_REQUEST))?)
     }
@@ -50,7 +50,7 @@ impl Bake {
         Ok(())
     }
 
-    /// Stops the daemons and shrinks what they leave.
+    /// Stops the daemons and shrinks the store and etcd.
     pub(super) async fn shrink(&mut self) -> Result<(), BoxError> {
         // The images that hooks built stay; the build cache does not.
         let host = format!("unix://{}", paths::DOCKER_SOCKET);
@@ -71,8 +71,8 @@ impl Bake {
 
     pub(super) fn freeze_cluster(&mut self) -> Result<(), BoxError> {
         store::freeze(Path::new(paths::CONTAINERD_ROOT), Path::new(paths::FROZEN_STORE))?;
-        freeze::leave_nothing_behind()?;
-        freeze::forget_who_we_are_at(Path::new("/"))?;
+        freeze::remove_traces()?;
+        freeze::remove_identity_at(Path::new("/"))?;
         for path in [paths::INBOX_IMAGES, paths::INBOX_HOOKS, paths::INBOX_REQUEST] {
             remove(Path::new(path))?;
         }

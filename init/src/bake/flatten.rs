@@ -1,6 +1,7 @@
 //! Flattening: a snapshot chain that holds whiteouts becomes one snapshot of the same name without a parent. A
 //! whiteout (character device 0:0) cannot be created on a container's overlay file system, and the frozen store lies
-//! on one; a flattened layer hides nothing, so it needs none. Runs while containerd does, and only it is asked.
+//! on one; a flattened layer hides nothing, so it needs none. Works only through containerd, which
+//! runs meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -16,10 +17,10 @@ use crate::phases::BoxError;
 use crate::store;
 use kubake_contract::paths;
 
-/// A committed snapshot and the one below it.
+/// Parents of the committed snapshots, by snapshot.
 type Parents = BTreeMap<String, Option<String>>;
 
-/// How long copying one flattened image may take.
+/// Time limit for the copy of one flattened image.
 const COPY_TIMEOUT: Duration = Duration::from_secs(1800);
 
 #[derive(Debug, Deserialize)]
@@ -39,12 +40,12 @@ pub(super) async fn flatten_whiteouts(events: Events) -> Result<(), BoxError> {
         }
     }
     if tainted.is_empty() {
-        // Pods that are gone have snapshots that go when containerd finds the time, and one that is half gone when it ends
+        // containerd removes the snapshots of deleted pods in the background. One that is half removed when containerd ends
         // cannot be frozen.
         return collect_garbage().await;
     }
     let wanted = referenced(&ctr().args(["content", "ls"]).capture().await?);
-    // Upper ones first: a snapshot can only be removed when nothing stands on it.
+    // Upper ones first: containerd removes only a snapshot without children.
     for key in deepest_first(&parents) {
         if !chain(&parents, &key).iter().any(|below| tainted.contains(below)) {
             continue;
@@ -53,16 +54,16 @@ pub(super) async fn flatten_whiteouts(events: Events) -> Result<(), BoxError> {
             events.note(format!("flattening {}", key.get(..19).unwrap_or(&key)));
             flatten(&key).await?;
         } else {
-            // Only there for an image above it, which stands on its own by now. containerd's garbage collection may
-            // have been quicker.
+            // Only an image above needed it, and that one is flattened by now. containerd's garbage collection may have
+            // removed it already.
             let _ = snapshots(&["rm", &key]).await;
         }
     }
     collect_garbage().await
 }
 
-/// Makes containerd remove from the disk what nothing refers to any more, now and not some time later: it does so when
-/// a lease is given back and the caller wants to wait for it.
+/// Makes containerd remove unreferenced content from the disk now instead of later, which the synchronous deletion of a
+/// lease does.
 async fn collect_garbage() -> Result<(), BoxError> {
     ctr().args(["leases", "create", "--id", "kubake-garbage"]).capture().await?;
     ctr().args(["leases", "delete", "--sync", "kubake-garbage"]).capture().await?;
@@ -96,25 +97,26 @@ async fn holds_whiteout(key: &str) -> Result<bool, BoxError> {
     snapshots(&["rm", &look]).await?;
     match layers.first() {
         Some(layer) => Ok(store::find_whiteout(layer)?.is_some()),
-        None => Err(format!("containerd names no directory for snapshot {key}").into()),
+        None => Err(format!("containerd returned no directory for snapshot {key}").into()),
     }
 }
 
-/// Prepared, not viewed, though nothing is written: only what `ctr` prepares is safe from garbage collection.
+/// Prepares a snapshot. A view would do, because nothing is written, but `ctr` protects only prepared snapshots from garbage
+/// collection.
 async fn prepare(key: &str, parent: Option<&str>) -> Result<Mount, BoxError> {
     let mut arguments = vec!["prepare", "--mounts", key];
     arguments.extend(parent);
     let mounts: Vec<Mount> = serde_json::from_str(&snapshots(&arguments).await?)?;
-    mounts.into_iter().next().ok_or_else(|| "containerd gave no mount for a snapshot".into())
+    mounts.into_iter().next().ok_or_else(|| "containerd returned no mount for a snapshot".into())
 }
 
-/// The directories of a snapshot's layers, the uppermost first.
+/// Returns the directories of a snapshot's layers, the uppermost first.
 fn layers(mount: &Mount) -> Vec<PathBuf> {
     let lower = mount.options.iter().find_map(|option| option.strip_prefix("lowerdir="));
     lower.map(|lower| lower.split(':').map(PathBuf::from).collect()).unwrap_or_default()
 }
 
-/// Layers as one tree, for as long as the value lives.
+/// Layers mounted as one tree; dropping the value unmounts them.
 struct Merged {
     path: PathBuf,
 }
@@ -125,7 +127,7 @@ impl Merged {
         std::fs::create_dir_all(&path)?;
         let empty = PathBuf::from(paths::RUN).join("flatten-empty");
         std::fs::create_dir_all(&empty)?;
-        // overlay wants two lower directories when there is no upper one.
+        // overlay requires two lower directories when there is no upper one.
         let lower: Vec<String> = layers.iter().chain([&empty]).map(|layer| layer.display().to_string()).collect();
         let options = format!("lowerdir={}", lower.join(":"));
         mount(Some("overlay"), &path, Some("overlay"), MsFlags::MS_RDONLY, Some(options.as_str()))
@@ -136,7 +138,7 @@ impl Merged {
 
 impl Drop for Merged {
     fn drop(&mut self) {
-        // Lazily: the freeze looks for whatever is left mounted, and says so if it cannot be unmounted.
+        // Lazily: the freeze looks for mounts that are left, and fails if it cannot unmount one.
         let _ = umount2(&self.path, MntFlags::MNT_DETACH);
     }
 }
@@ -145,7 +147,7 @@ async fn snapshots(arguments: &[&str]) -> Result<String, BoxError> {
     Ok(ctr().args(["snapshots", "--snapshotter", "overlayfs"]).args(arguments).capture().await?)
 }
 
-/// Reads `ctr snapshots ls`: `KEY PARENT KIND`, with no parent for the lowest ones.
+/// Parses `ctr snapshots ls`: `KEY PARENT KIND`, without a parent for the lowest ones.
 fn parents(listing: &str) -> Parents {
     listing
         .lines()
@@ -158,7 +160,7 @@ fn parents(listing: &str) -> Parents {
         .collect()
 }
 
-/// The snapshots that images refer to, from the labels in `ctr content ls`.
+/// Returns the snapshots that images refer to, from the labels in `ctr content ls`.
 fn referenced(listing: &str) -> BTreeSet<String> {
     listing
         .split([',', '\t', ' ', '\n'])
@@ -167,7 +169,7 @@ fn referenced(listing: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// A snapshot and everything below it.
+/// Returns a snapshot and everything below it.
 fn chain(parents: &Parents, key: &str) -> Vec<String> {
     let mut chain = vec![key.to_owned()];
     while let Some(Some(parent)) = chain.last().and_then(|last| parents.get(last)) {

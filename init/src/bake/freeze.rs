@@ -1,5 +1,5 @@
-//! What makes a stopped container fit to be committed: etcd without history and without a long log,
-//! nothing mounted, no traces of the bake's own pods.
+//! Makes a stopped build container ready to be committed: removes etcd's history and log, mounts, traces of the bake's pods
+//! and everything personal.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::phases::BoxError;
 use crate::{authorities, cni, cri, identity};
 use kubake_contract::{Node, paths};
 
-/// Left by pods and daemons of the bake, made anew at boot.
+/// Files that pods and daemons of the bake leave and a boot creates again.
 const TRACES: &[&str] = &[
     "/var/lib/kubelet/pods",
     "/var/lib/kubelet/plugins",
@@ -28,7 +28,7 @@ const TRACES: &[&str] = &[
 ];
 
 const MACHINE_ID: &str = "/etc/machine-id";
-/// What makes this container one of its kind, or its user.
+/// Files that identify this container or its user.
 const PERSONAL: &[&str] = &[
     "/var/lib/dbus/machine-id",
     "/var/lib/docker/engine-id",
@@ -38,22 +38,22 @@ const PERSONAL: &[&str] = &[
     "/root/.netrc",
     "/root/.bash_history",
 ];
-/// What etcd's offline tools may take.
+/// Time limit for etcd's offline tool.
 const ETCDUTL_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The cluster's running etcd, asked with the client that its own image carries.
+/// The cluster's running etcd, reached with the client in its own image.
 pub(super) struct Etcd {
     container: cri::Container,
 }
 
 impl Etcd {
-    /// The one that runs.
+    /// Finds the running container.
     pub(super) async fn find() -> Result<Self, BoxError> {
         let container = cri::find_running("etcd").await?.ok_or("etcd is not running")?;
         Ok(Self { container })
     }
 
-    /// Runs `etcdctl`; answers with what it printed.
+    /// Runs `etcdctl` and returns its output.
     pub(super) async fn run(&self, arguments: &[&str]) -> Result<String, CommandError> {
         let pki = format!("{}/etcd", paths::PKI);
         let command = [
@@ -67,10 +67,10 @@ impl Etcd {
         cri::exec(&self.container, command, Duration::from_secs(60)).await
     }
 
-    /// Drops every old revision.
+    /// Removes every old revision.
     pub(super) async fn compact(&self) -> Result<(), BoxError> {
         let status = self.run(&["endpoint", "status", "--write-out=json"]).await?;
-        let revision = revision(&status).ok_or_else(|| format!("etcd does not tell its revision: {status}"))?;
+        let revision = revision(&status).ok_or_else(|| format!("etcd does not report its revision: {status}"))?;
         self.run(&["compaction", "--physical", &revision.to_string()]).await?;
         Ok(())
     }
@@ -81,8 +81,8 @@ fn revision(status: &str) -> Option<u64> {
     status.get(0)?.get("Status")?.get("header")?.get("revision")?.as_u64()
 }
 
-/// Rewrites etcd's data directory: a restore of its own database leaves no long write-ahead log, and a defragmented one
-/// no free pages, in which everything would still stand that was deleted.
+/// Rewrites etcd's data directory. Restoring its own database drops the long write-ahead log; defragmenting drops free
+/// pages, which still hold deleted data.
 pub(super) async fn shrink_etcd(node: &Node) -> Result<(), BoxError> {
     let data = Path::new(paths::ETCD);
     let fresh = data.with_extension("fresh");
@@ -114,9 +114,9 @@ fn etcdutl() -> Run {
     Run::new("/usr/local/bin/etcdutl")
 }
 
-/// Cuts the zeros off that etcd keeps ready behind its write-ahead log: 64 MB (`server/storage/wal`, `SegmentSizeBytes`),
-/// which every container would copy out of the image at the first write. etcd reads a log that ends early as one that
-/// ends there, and makes room anew with its next segment.
+/// Truncates the zeros that etcd preallocates behind its write-ahead log: 64 MB (`server/storage/wal`, `SegmentSizeBytes`),
+/// which every container would copy out of the image at the first write. etcd accepts a log that ends early, and
+/// preallocates again with its next segment.
 fn trim_logs(directory: &Path) -> Result<(), BoxError> {
     let failed = |path: &Path, error: std::io::Error| format!("cannot trim {}: {error}", path.display());
     for entry in std::fs::read_dir(directory).map_err(|error| failed(directory, error))? {
@@ -135,21 +135,21 @@ fn trim(path: &Path) -> std::io::Result<()> {
     std::fs::OpenOptions::new().write(true).open(path)?.set_len(used.next_multiple_of(8) as u64)
 }
 
-/// Removes everything by which containers of the image would be the same one, whatever hooks logged in with, and the CAs
-/// that only the bake was to trust. Below `root`, which is `/` but for tests.
-pub(super) fn forget_who_we_are_at(root: &Path) -> Result<(), BoxError> {
+/// Removes what would give all containers of the image the same identity, credentials that hooks used, and the CAs that
+/// only the bake trusts. Works below `root`, which is `/` except in tests.
+pub(super) fn remove_identity_at(root: &Path) -> Result<(), BoxError> {
     identity::remove_at(root)?;
     for path in PERSONAL {
         remove(&under(root, path))?;
     }
     authorities::apply_at(root, &[])?;
-    // Empty and not absent: machine-id(5) takes that for a machine that was not booted yet.
+    // Empty instead of absent: to machine-id(5) that is a machine before its first boot.
     std::fs::write(under(root, MACHINE_ID), "").map_err(|error| format!("cannot empty {MACHINE_ID}: {error}"))?;
     Ok(())
 }
 
-/// Unmounts what pods and containerd left mounted and removes their traces.
-pub(super) fn leave_nothing_behind() -> Result<(), BoxError> {
+/// Unmounts what pods and containerd left mounted, and removes their traces.
+pub(super) fn remove_traces() -> Result<(), BoxError> {
     for directory in ["/var/lib/kubelet", paths::CONTAINERD_STATE, "/run/netns", "/var/run/netns"] {
         mountinfo::unmount_below(Path::new(directory))?;
     }
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_zeros_behind_a_log_go() {
+    fn only_the_zeros_behind_a_log_are_truncated() {
         let directory = tempfile::tempdir().unwrap();
         let (log, other) = (directory.path().join("0.wal"), directory.path().join("0.tmp"));
         let mut content = vec![0; 1 << 16];
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn whom_the_bake_trusted_and_with_what_it_logged_in_is_forgotten() {
+    fn the_bakes_cas_and_credentials_are_removed() {
         let root = tempfile::tempdir().unwrap();
         let bundle = under(root.path(), "/etc/ssl/certs/ca-certificates.crt");
         let (debians, extra) = (
@@ -190,8 +190,8 @@ mod tests {
             crate::configuration::write(&under(root.path(), path), "secret").unwrap();
         }
         authorities::apply_at(root.path(), std::slice::from_ref(&extra)).unwrap();
-        assert!(std::fs::read_to_string(&bundle).unwrap().contains(&extra), "it was not trusted at all");
-        forget_who_we_are_at(root.path()).unwrap();
+        assert!(std::fs::read_to_string(&bundle).unwrap().contains(&extra), "the CA was never trusted");
+        remove_identity_at(root.path()).unwrap();
         assert_eq!(std::fs::read_to_string(&bundle).unwrap(), debians);
         let local = under(root.path(), "/usr/local/share/ca-certificates");
         assert_eq!(std::fs::read_dir(local).unwrap().count(), 0);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_revision_is_found_in_what_etcdctl_says() {
+    fn the_revision_is_parsed_from_etcdctls_output() {
         let status = r#"[{"Endpoint":"https://127.0.0.1:2379","Status":{"header":{"cluster_id":1,"revision":712},"version":"3.6.8"}}]"#;
         assert_eq!(revision(status), Some(712));
         assert_eq!(revision("[]"), None);

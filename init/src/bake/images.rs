@@ -15,12 +15,12 @@ use crate::events::Events;
 use crate::node_runtime::SANDBOX_IMAGE;
 use crate::phases::BoxError;
 
-/// How long one archive may take; gigabytes on a slow disk take minutes.
+/// Time limit for one archive; gigabytes on a slow disk take minutes.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// What begins the names that containerd gives images which have none: the day of their import follows.
+/// Prefix of the names that containerd gives to images without a name; the day of the import follows.
 const NAMELESS: &str = "import-20";
-/// What begins the names of images that dockerd keeps without a name.
+/// Prefix of the names of images that dockerd keeps without a name.
 const DANGLING: &str = "moby-dangling";
 
 impl Bake {
@@ -38,6 +38,7 @@ impl Bake {
         self.start_containerd().await
     }
 
+    /// Imports the archives of the inbox.
     pub(super) async fn import(&mut self) -> Result<(), BoxError> {
         import_all(&self.expected_images().await?, self.events).await
     }
@@ -57,8 +58,8 @@ async fn import_all(expected: &[String], events: Events) -> Result<(), BoxError>
     let request = request()?;
     for archive in archives(Path::new(paths::INBOX_IMAGES))? {
         let shown = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        // Pods run from what is unpacked, and without packed layers an image takes half the space. What needs them is
-        // `docker build` that starts from one, `docker save` and `docker push`; of the control plane's nobody wants that.
+        // Pods run from unpacked layers, and without packed ones an image takes half the space. Only `docker build` on the
+        // image, `docker save` and `docker push` need packed layers, and the control plane's images need none of these.
         let is_discarded = shown == CONTROL_PLANE_ARCHIVE || !request.keeps_packed_layers;
         let output = ctr()
             .args(["images", "import", "--local", "--snapshotter", "overlayfs"])
@@ -70,13 +71,13 @@ async fn import_all(expected: &[String], events: Events) -> Result<(), BoxError>
             .map_err(|error| BoxError::from(format!("{shown} cannot be imported: {error}")))?;
         if let Some(tag) = nameless(&output) {
             return Err(format!(
-                "{shown} cannot be imported: it calls an image only `{tag}`, and pods would not find it; make the archive \
-                 anew with a whole name such as `docker.io/me/app:{tag}`"
+                "{shown} cannot be imported: it names an image only `{tag}`, and pods would not find it; create the \
+                 archive again with a full name such as `docker.io/me/app:{tag}`"
             )
             .into());
         }
         events.note(format!("imported {shown}"));
-        // Unpacked it serves; packed it is only in the way of the next one.
+        // The unpacked image is enough; the archive only takes space that the next one needs.
         remove(&archive)?;
     }
     name_control_plane(expected).await?;
@@ -85,11 +86,11 @@ async fn import_all(expected: &[String], events: Events) -> Result<(), BoxError>
     flatten::flatten_whiteouts(events).await
 }
 
-/// Pinned, neither kubelet's nor anybody's garbage collection takes what the bake put there, be it from an archive or
-/// through Docker by a hook.
+/// Pins all images, from archives and from hooks through Docker, so that no garbage collection (kubelet's or containerd's)
+/// removes them.
 pub(super) async fn pin_all() -> Result<(), BoxError> {
     for image in image_names().await? {
-        // What a build of Docker's replaced has no name, and is nobody's.
+        // A later build of Docker replaced this image; nothing uses it.
         if image.starts_with(DANGLING) {
             continue;
         }
@@ -101,7 +102,7 @@ pub(super) async fn pin_all() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Gives `docker.io/kubake/NAME:TAG`, as it was built on the host, the name under which kubeadm looks for it.
+/// Gives `docker.io/kubake/NAME:TAG`, as built on the host, the name that kubeadm expects.
 async fn name_control_plane(expected: &[String]) -> Result<(), BoxError> {
     let present = image_names().await?;
     let built = format!("docker.io/{}/", names::BUILD_REPOSITORY);
@@ -114,7 +115,7 @@ async fn name_control_plane(expected: &[String]) -> Result<(), BoxError> {
         };
         if let Some(name) = expected.iter().find(is_wanted) {
             ctr().args(["images", "tag", "--force", image, name]).capture().await?;
-            // Synchronously: what the import discarded is collected with it.
+            // Synchronously, because that also collects the layers that the import discarded.
             ctr().args(["images", "rm", "--sync", image]).capture().await?;
         }
     }
@@ -127,14 +128,14 @@ async fn name_control_plane(expected: &[String]) -> Result<(), BoxError> {
     }
 }
 
-/// The tag of an image that an archive gives nothing else, by what the import printed.
+/// Returns the tag of an image whose archive gives no other name, from the import's output.
 fn nameless(output: &str) -> Option<&str> {
     let names = output.lines().filter_map(|line| line.trim().strip_prefix("unpacking ")?.split_whitespace().next());
     names.into_iter().find(|name| name.starts_with(NAMELESS)).and_then(|name| Some(name.split_once(':')?.1))
 }
 
-/// Gives images the names that pods and people use: those that were asked for, and full ones where an archive has short
-/// ones (containerd takes `nginx:1.29` from an OCI archive as it is, and kubelet then does not find it).
+/// Gives images the names that pods use: the requested ones, and full names instead of short ones (containerd takes
+/// `nginx:1.29` from an OCI archive as it is, and kubelet then does not find it).
 async fn name_others(wanted: &BTreeMap<String, String>) -> Result<(), BoxError> {
     let present = image_names().await?;
     for (from, to) in renamings(&present, wanted)? {
@@ -144,12 +145,12 @@ async fn name_others(wanted: &BTreeMap<String, String>) -> Result<(), BoxError> 
     Ok(())
 }
 
-/// From which name to which, in order.
+/// Returns old and new names, in the order in which the images are renamed.
 fn renamings(present: &[String], wanted: &BTreeMap<String, String>) -> Result<Vec<(String, String)>, BoxError> {
     let mut renamings = Vec::new();
     let mut absent = Vec::new();
     for (from, to) in wanted {
-        // Podman puts another registry in front of what has none.
+        // Podman adds another registry to a name without one.
         let known = [full_name(from), format!("localhost/{from}")];
         match present.iter().find(|name| known.contains(name)) {
             Some(name) => renamings.push((name.clone(), to.clone())),
@@ -164,14 +165,14 @@ fn renamings(present: &[String], wanted: &BTreeMap<String, String>) -> Result<Ve
     Ok(renamings)
 }
 
-/// The name with registry and tag that kubelet looks for. A name that is not a reference stays as it is.
+/// Returns the name with registry and tag, by which kubelet looks for it. A name that is not a reference stays as it is.
 fn full_name(name: &str) -> String {
     ImageReference::parse(name).map_or_else(|| name.to_owned(), |reference| reference.canonical())
 }
 
 pub(super) async fn image_names() -> Result<Vec<String>, BoxError> {
     let list = ctr().args(["images", "ls", "--quiet"]).capture().await?;
-    // Names by digest (`sha256:…`) are CRI's own and go with the image they belong to.
+    // CRI itself adds names by digest (`sha256:…`), and removes them with the image.
     Ok(list
         .lines()
         .map(str::trim)
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_is_only_a_tag_is_noticed() {
+    fn an_image_named_only_by_a_tag_is_found() {
         let output =
             "unpacking docker.io/me/app:1 (sha256:00)...done\nunpacking import-2026-01-02:1.29 (sha256:01)...done\n";
         assert_eq!(nameless(output), Some("1.29"));

@@ -1,5 +1,4 @@
-//! Jobs that the bake started: a database that is filled, a migration. They are waited for, since a frozen half of one
-//! would begin anew at every boot.
+//! Waits for Jobs that the bake started, such as a migration: a Job frozen halfway would start again at every boot.
 
 use std::time::Duration;
 
@@ -10,10 +9,10 @@ use crate::api::Client;
 use crate::phases::BoxError;
 
 const JOBS: &str = "/apis/batch/v1/jobs";
-/// How long all Jobs may take.
+/// Time limit for all Jobs together.
 const PATIENCE: Duration = Duration::from_secs(1800);
 
-/// Where the Jobs are.
+/// Progress of the Jobs as a whole.
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     Done,
@@ -21,7 +20,7 @@ enum State {
     Failed(String),
 }
 
-/// Waits until every Job is complete. Not for suspended ones and those of CronJobs, which have a time of their own.
+/// Waits until every Job is complete, except suspended ones and those of CronJobs, which run on a schedule.
 pub(super) async fn until_complete(client: &Client) -> Result<(), BoxError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -35,7 +34,7 @@ pub(super) async fn until_complete(client: &Client) -> Result<(), BoxError> {
         let version = list["metadata"]["resourceVersion"].as_str().unwrap_or_default();
         let path = format!("{JOBS}?watch=1&allowWatchBookmarks=true&resourceVersion={version}");
         let mut watch = client.watch::<Value>(&path, Duration::from_secs(150)).await?;
-        // Whatever it is, and if it is the end of the watch: the list is asked again.
+        // The next round lists again, after any event and after the end of the watch.
         match tokio::time::timeout_at(deadline, watch.next()).await {
             Ok(_) => {}
             Err(_) => return Err(late().into()),
@@ -59,7 +58,7 @@ fn judge(list: &Value) -> State {
             conditions.iter().find(|condition| condition["type"] == kind && condition["status"] == "True")
         };
         if let Some(failed) = condition("Failed") {
-            let message = failed["message"].as_str().unwrap_or("it does not say why");
+            let message = failed["message"].as_str().unwrap_or("no reason given");
             return State::Failed(format!("Job {name} failed: {message}"));
         }
         if condition("Complete").is_none() {

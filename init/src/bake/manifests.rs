@@ -1,6 +1,5 @@
-//! Objects that the user and add-ons bring along as files: manifests and kustomizations, applied in the order of their
-//! names once the cluster is ready, those of add-ons first. Owns what counts as one and when applying is tried again; what it takes until the objects work
-//! is waited for elsewhere (`jobs`, readiness).
+//! Applies the manifests and kustomizations of add-ons and of the user, in the order of their names, those of add-ons first.
+//! Owns which files count and when applying is retried; `jobs` and readiness wait until the objects work.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,20 +11,20 @@ use crate::events::Events;
 use crate::phases::BoxError;
 use kubake_contract::{ADDON_PREFIX, paths};
 
-/// How long objects may be refused because what they need is not there yet: a CRD that is not served, a webhook whose
-/// pod still starts.
+/// Time limit for retries while the API server refuses an object because something it needs is missing: a CRD that is not
+/// served yet, a webhook whose pod still starts.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// The pause between two attempts; there is no event for "a webhook answers now".
+/// Pause between two attempts; no event reports that a webhook answers.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long one `kubectl apply` may take.
+/// Time limit for one `kubectl apply`.
 const TIMEOUT: Duration = Duration::from_secs(120);
 /// The names by which `kubectl` knows a kustomization (sigs.k8s.io/kustomize: `RecognizedKustomizationFileNames`).
 const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
-/// What the API server says of objects that may be taken a moment later.
+/// Errors of the API server for objects that it may accept a moment later.
 const PREMATURE: [&str; 4] =
     ["no matches for kind", "resource mapping not found", "failed calling webhook", "not found in discovery"];
 
-/// Something to apply.
+/// A file or directory to apply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Source {
     File(PathBuf),
@@ -44,7 +43,7 @@ impl Source {
     }
 }
 
-/// Applies all that lies in `directory`, which may be missing.
+/// Applies everything in `directory`, which may be missing.
 pub(super) async fn apply(directory: &Path, events: Events) -> Result<(), BoxError> {
     for source in find(directory)? {
         let name = source.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -83,7 +82,7 @@ fn is_premature(error: &str) -> bool {
     PREMATURE.iter().any(|part| error.contains(part))
 }
 
-/// What is to be applied, in order. What is neither a manifest nor a kustomization is for others to use.
+/// Returns what to apply, in order. Other files are left to hooks.
 fn find(directory: &Path) -> Result<Vec<Source>, BoxError> {
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
@@ -109,7 +108,7 @@ fn find(directory: &Path) -> Result<Vec<Source>, BoxError> {
             found.push(Source::File(path));
         }
     }
-    // What the user brings may use what add-ons bring, such as an IngressClass.
+    // The user's manifests may need objects of add-ons, such as an IngressClass.
     found.sort_by_key(|source: &Source| (!source.is_addon(), source.path().to_owned()));
     Ok(found)
 }
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_work_a_moment_later_is_tried_again() {
+    fn only_errors_that_may_pass_are_retried() {
         assert!(is_premature("error: resource mapping not found for name: \"x\" namespace: \"\" from \"a.yaml\""));
         assert!(is_premature("Internal error occurred: failed calling webhook \"a.b\": connection refused"));
         assert!(!is_premature("error: error parsing a.yaml: mapping values are not allowed in this context"));

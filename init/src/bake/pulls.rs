@@ -1,5 +1,5 @@
-//! Images that cannot be had: who deploys something at a bake and misspells its image should not wait for a quarter of an
-//! hour. Owns when a bake gives up on a pull; pulling, and trying again, is kubelet's.
+//! Ends a bake early when an image cannot be pulled: a misspelled image must not cost a quarter of an hour. Decides when the
+//! bake gives up; kubelet pulls and retries.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,31 +11,31 @@ use crate::api::Client;
 use crate::phases::BoxError;
 
 const PODS: &str = "/api/v1/pods";
-/// How long kubelet may fail to pull an image: registries are away for a minute now and then.
+/// How long kubelet may fail to pull an image: registries are unreachable for a minute now and then.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How often is looked. Nothing happens in between that counts: it is time that has to pass.
+/// Interval of the checks. A watch would not help, because what counts is how long an image has been failing.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// What kubelet says of images that it tries to pull again and again (`pkg/kubelet/images/types.go`).
+/// kubelet's reasons for images that it keeps trying to pull (`pkg/kubelet/images/types.go`).
 const FAILING: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
-/// What it says of images that it does not even try to pull.
+/// kubelet's reasons for images that it does not try to pull.
 const HOPELESS: [&str; 2] = ["ErrImageNeverPull", "InvalidImageName"];
 
-/// Does the work, unless it turns out to wait for an image that cannot be had.
-pub(super) async fn unless_in_vain<T>(
+/// Does the work, and fails early when it waits for an image that cannot be pulled.
+pub(super) async fn or_failed_pull<T>(
     client: &Client,
     work: impl Future<Output = Result<T, BoxError>>,
 ) -> Result<T, BoxError> {
     tokio::select! {
         outcome = work => outcome,
-        reason = until_in_vain(client) => Err(reason.into()),
+        reason = until_hopeless(client) => Err(reason.into()),
     }
 }
 
-async fn until_in_vain(client: &Client) -> String {
+async fn until_hopeless(client: &Client) -> String {
     let mut since: BTreeMap<String, Instant> = BTreeMap::new();
     loop {
         tokio::time::sleep(INTERVAL).await;
-        // Whether the API server answers is for others to judge.
+        // Readiness judges whether the API server answers.
         let Ok(pods) = client.get::<Value>(PODS).await else { continue };
         if let Some(reason) = judge(&pods, &mut since, Instant::now()) {
             return reason;
@@ -43,7 +43,7 @@ async fn until_in_vain(client: &Client) -> String {
     }
 }
 
-/// The first image on which there is no point in waiting, in words. `since` remembers those that fail.
+/// Returns the reason of the first image that cannot be pulled. `since` holds when each image began to fail.
 fn judge(pods: &Value, since: &mut BTreeMap<String, Instant>, now: Instant) -> Option<String> {
     let mut failing = BTreeMap::new();
     for pod in pods["items"].as_array().into_iter().flatten() {
@@ -61,7 +61,7 @@ fn judge(pods: &Value, since: &mut BTreeMap<String, Instant>, now: Instant) -> O
             let first = since.get(&key).copied().unwrap_or(now);
             if is_hopeless || now.duration_since(first) >= PATIENCE {
                 return Some(format!(
-                    "{key} cannot be had ({reason}: {}); put it into images.d",
+                    "{key} cannot be pulled ({reason}: {}); put it into images.d",
                     text(&waiting["message"])
                 ));
             }
@@ -96,13 +96,13 @@ mod tests {
         assert_eq!(judge(&pods("ErrImagePull"), &mut since, start + PATIENCE), None, "from the beginning");
         assert_eq!(judge(&pods("ImagePullBackOff"), &mut since, start + PATIENCE + INTERVAL), None);
         let given_up = judge(&pods("ImagePullBackOff"), &mut since, start + 2 * PATIENCE);
-        let told = "pod a/web: image `gone:1` cannot be had (ImagePullBackOff: not found); put it into images.d";
-        assert_eq!(given_up.as_deref(), Some(told));
+        let expected = "pod a/web: image `gone:1` cannot be pulled (ImagePullBackOff: not found); put it into images.d";
+        assert_eq!(given_up.as_deref(), Some(expected));
     }
 
     #[test]
     fn an_image_that_is_never_pulled_is_given_up_at_once() {
         let given_up = judge(&pods("ErrImageNeverPull"), &mut BTreeMap::new(), Instant::now());
-        assert!(given_up.is_some_and(|text| text.contains("`gone:1` cannot be had (ErrImageNeverPull")));
+        assert!(given_up.is_some_and(|text| text.contains("`gone:1` cannot be pulled (ErrImageNeverPull")));
     }
 }

@@ -17,7 +17,7 @@ use crate::readiness;
 use crate::role::control_plane;
 use crate::status::Board;
 
-/// How long the new cluster may take until everything runs.
+/// Time limit for the new cluster until everything runs.
 const READY_TIMEOUT: Duration = Duration::from_secs(900);
 
 impl Bake {
@@ -36,7 +36,7 @@ impl Bake {
             jobs::until_complete(&client).await?;
             until_ready(&self.runtime, self.begun, self.events).await
         };
-        pulls::unless_in_vain(&client, settled).await?;
+        pulls::or_failed_pull(&client, settled).await?;
         let node = &self.runtime.node.name;
         let inventory = readiness::take_inventory(&client, node, &control_plane::EXPECTED).await?;
         Ok(inventory.write(Path::new(paths::INVENTORY))?)
@@ -61,7 +61,7 @@ async fn until_ready(runtime: &NodeRuntime, begun: (Instant, SystemTime), events
     });
     let scope = readiness::Scope { boot: begun, inventory: None, expected: &control_plane::EXPECTED };
     tokio::select! {
-        () = readiness::follow(client, &runtime.settings, &runtime.node.name, scope, &board) => Err("the cluster is no longer followed".into()),
+        () = readiness::follow(client, &runtime.settings, &runtime.node.name, scope, &board) => Err("readiness ended unexpectedly".into()),
         waited = tokio::time::timeout(READY_TIMEOUT, ready) => match waited {
             Ok(_) => Ok(()),
             Err(_) => Err(format!(

@@ -1,6 +1,6 @@
-//! Takes the bake's trust out of etcd before it is frozen. Objects that embed a CA get slots in its place
-//! ([`crate::identity::slots`]); what was signed with keys that no container will have is removed. Owns which objects
-//! these are; how etcd is spoken to is `freeze`'s.
+//! Takes the bake's CAs out of etcd before the freeze. Objects that embed a CA get slots in its place
+//! ([`crate::identity::slots`]); objects signed with keys that no container will have are removed. Owns which objects these
+//! are; `freeze` runs etcd's client.
 
 use std::path::Path;
 
@@ -15,10 +15,10 @@ use crate::phases::BoxError;
 use kubake_contract::names::NodeName;
 use kubake_contract::paths;
 
-/// Where the API server keeps things (`--etcd-prefix`'s default).
+/// Prefix of the API server's keys (the default of `--etcd-prefix`).
 const REGISTRY: &str = "/registry/";
-/// Keys that go, with all that begin like them: bootstrap tokens (kubeadm makes one for nodes that join), certificates
-/// that the old CA signed, and the node's lease, so that any lease there ever is, is one of the present boot.
+/// Returns prefixes of the keys to remove: bootstrap tokens (kubeadm makes one for nodes that join), certificates that the
+/// old CA signed, and the node's lease, so that a lease always stems from the present boot.
 fn removed(node: &NodeName) -> [String; 3] {
     [
         "secrets/kube-system/bootstrap-token-".to_owned(),
@@ -28,13 +28,13 @@ fn removed(node: &NodeName) -> [String; 3] {
     .map(|key| REGISTRY.to_owned() + &key)
 }
 
-/// Objects as they are to be frozen, by key.
+/// Keys and JSON of the objects to freeze.
 #[derive(Debug)]
 pub(super) struct Trust {
     objects: Vec<(String, String)>,
 }
 
-/// Reads the objects that embed trust. kubelet is stopped and the API server is not.
+/// Reads the objects that embed a CA, while kubelet is stopped and the API server still runs.
 pub(super) async fn collect(client: &Client) -> Result<Trust, BoxError> {
     let list = async |path: &str| -> Result<Vec<Value>, BoxError> {
         let mut list: Value = client.get(path).await?;
@@ -45,7 +45,7 @@ pub(super) async fn collect(client: &Client) -> Result<Trust, BoxError> {
         objects.push(config_map(object, |data| data["ca.crt"] = Slot::ClusterCa.placeholder()));
     }
     let object = client.get("/api/v1/namespaces/kube-public/configmaps/cluster-info").await?;
-    // Without the signatures of tokens that do not exist any more.
+    // Without the signatures of tokens that no longer exist.
     objects
         .push(config_map(object, |data| *data = serde_json::json!({ "kubeconfig": Slot::ClusterInfo.placeholder() })));
     let object = client.get("/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication").await?;
@@ -55,7 +55,7 @@ pub(super) async fn collect(client: &Client) -> Result<Trust, BoxError> {
     }));
     for object in list("/api/v1/secrets?fieldSelector=type%3Dkubernetes.io%2Fservice-account-token").await? {
         objects.push(frozen(object, "Secret", "secrets", |data| {
-            // The controller manager's token controller makes what is missing, and only that.
+            // The controller manager's token controller creates only what is missing.
             if let Some(data) = data.as_object_mut() {
                 data.remove("token");
                 data.remove("ca.crt");
@@ -66,7 +66,7 @@ pub(super) async fn collect(client: &Client) -> Result<Trust, BoxError> {
 }
 
 impl Trust {
-    /// Writes them to an etcd that nobody else writes to.
+    /// Writes the objects to etcd, after the API server has stopped.
     pub(super) async fn freeze(self, etcd: &Etcd, node: &NodeName) -> Result<(), BoxError> {
         for (key, object) in &self.objects {
             etcd.run(&["put", key, object]).await?;
@@ -82,13 +82,13 @@ fn config_map(object: Value, change: impl FnOnce(&mut Value)) -> (String, String
     frozen(object, "ConfigMap", "configmaps", change)
 }
 
-/// An object's key and JSON. Items of a list carry neither version nor kind, and nobody keeps `managedFields`.
+/// Returns an object's key and JSON. Items of a list carry neither version nor kind; `managedFields` serve no purpose here.
 fn frozen(mut object: Value, kind: &str, resource: &str, change: impl FnOnce(&mut Value)) -> (String, String) {
     object["apiVersion"] = "v1".into();
     object["kind"] = kind.into();
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
-        // etcd's own revision takes its place.
+        // etcd's own revision replaces it.
         metadata.remove("resourceVersion");
     }
     change(&mut object["data"]);
@@ -97,8 +97,8 @@ fn frozen(mut object: Value, kind: &str, resource: &str, change: impl FnOnce(&mu
     (key, slots::freeze(&object))
 }
 
-/// Names every object in etcd's database that still embeds the bake's CA: a hook's work, most likely. As a webhook's
-/// `caBundle`, beside a certificate from the bake, it serves; as what the API server is verified by, it does not.
+/// Warns of every object in etcd's database that still embeds the bake's CA, most likely because of a hook. As a webhook's
+/// `caBundle`, beside a certificate from the bake, that works; to verify the API server, it does not.
 pub(super) fn warn_of_leftovers(database: &Path) -> Result<(), BoxError> {
     let path = Path::new(paths::PKI).join("ca.crt");
     let authority =
@@ -106,18 +106,18 @@ pub(super) fn warn_of_leftovers(database: &Path) -> Result<(), BoxError> {
     let database = std::fs::read(database).map_err(|error| format!("cannot read {}: {error}", database.display()))?;
     for key in leftovers(&database, &authority) {
         tracing::warn!(
-            "{key} embeds the CA of this bake, which no container has: certificates that it signed verify by it, and none \
-             that a container's own CA signs, the API server's least of all"
+            "{key} embeds the CA of this bake, which no container has: it verifies only certificates that this bake signed, \
+             and not those that a container's own CA signs, such as the API server's"
         );
     }
     Ok(())
 }
 
-/// Keys of the objects that hold a certificate as it is or in base64, once each.
+/// Returns the keys of the objects that hold a certificate, as text or in base64, once each.
 fn leftovers(database: &[u8], authority: &str) -> Vec<String> {
     let body: Vec<&str> = authority.lines().filter(|line| line.len() == 64).collect();
     let mut wanted: Vec<Vec<u8>> = body.first().map(|line| line.as_bytes().to_vec()).into_iter().collect();
-    // In base64 the same text looks different at each of three places in a group; the ends depend on their neighbours.
+    // In base64 the same text has three forms, by its offset in a group of three bytes; both ends depend on neighbours.
     for skipped in 0..3 {
         let text = STANDARD.encode(authority.as_bytes().get(skipped..).unwrap_or_default());
         wanted.extend(text.as_bytes().get(8..72).map(<[u8]>::to_vec));
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_embeds_the_old_ca_is_named() {
+    fn objects_that_embed_the_old_ca_are_named() {
         let line =
             |seed: usize| -> String { (0..64).map(|at| char::from(b'a' + ((at * seed + seed) % 26) as u8)).collect() };
         let authority = format!("-----BEGIN CERTIFICATE-----\n{}\n{}\nshort\n", line(3), line(5));

@@ -82,7 +82,7 @@ impl Boot {
             },
             error = self.daemons.given_up(expected.daemons) => Err(error.into()),
             crashing = control_plane_crashing() => Err(crashing.into()),
-            () = follow => Err("the cluster is no longer followed".into()),
+            () = follow => Err("readiness ended unexpectedly".into()),
         }
     }
 }

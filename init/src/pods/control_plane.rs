@@ -1,5 +1,5 @@
-//! The static pods of the control plane, as one table. Whatever depends on which pods there are (kubeadm's patches,
-//! readiness, the order of a stop, the search for crashes) reads this table. Data only.
+//! The static pods of the control plane, as one table. kubeadm's patches, readiness, the order of a stop and the search for
+//! crashes all read it. Data only.
 
 /// The namespace of the control plane's pods.
 pub(crate) const NAMESPACE: &str = "kube-system";

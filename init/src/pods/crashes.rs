@@ -1,6 +1,5 @@
-//! What kubelet's log directory says about the control plane's containers: how often each was started since the kubake
-//! container started, and how its last attempt ended. Needs neither the API server nor containerd, so it can say why they
-//! do not come up. Reads only.
+//! Reads from kubelet's log directory how often each container of the control plane was started in this boot and how its
+//! last attempt ended. Needs neither the API server nor containerd, so it can report why these do not start. Writes nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +10,7 @@ use crate::files;
 /// (`pkg/kubelet/kuberuntime/helpers.go`, `BuildContainerLogsDirectory`).
 pub(crate) const LOGS: &str = "/var/log/pods";
 
-/// Attempts after which a container is given up. On a slow machine the API server ends a few times because etcd is not up
+/// Attempts after which a boot gives up on a container. On a slow machine the API server ends a few times because etcd is not up
 /// yet; a broken one reaches this number within a minute.
 const HOPELESS: u32 = 20;
 
@@ -51,7 +50,7 @@ pub(crate) fn crashing(logs: &Path, before: Attempts) -> Option<Crashing> {
     })
 }
 
-/// Returns the ends of the logs that most likely say why there is no API server: etcd's and its own.
+/// Returns the ends of the logs that most likely show why there is no API server: etcd's and its own.
 #[must_use]
 pub(crate) fn tails(logs: &Path) -> String {
     let without_api = CONTROL_PLANE.into_iter().filter(|pod| pod.mounts_etcd_socket);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::control_plane::{StopTurn, stop_turn};
 use crate::cri::{self, Container, CriError};
 
-/// The longest that the control plane may take. The API server was seen to take more than a minute, for a reason that is
-/// not known; it holds no state, so killing it loses nothing.
+/// Time limit for the control plane. The API server sometimes takes more than a minute, for an unknown reason; it holds no
+/// state, so killing it loses nothing.
 const CONTROL_PLANE_GRACE: Duration = Duration::from_secs(2);
 
 /// Stops every running container in order, each turn within `grace` (after which its containers are killed).
@@ -19,7 +19,7 @@ pub(crate) async fn stop_pods(grace: Duration) -> Result<(), CriError> {
     stop_turns(grace, &[StopTurn::Workload, StopTurn::ControlPlane, StopTurn::Data]).await
 }
 
-/// Does all of [`stop_pods`] but its last turn: etcd still runs and can be queried.
+/// Does all of [`stop_pods`] except the last turn, so that etcd still answers.
 ///
 /// # Errors
 /// As [`stop_pods`].
