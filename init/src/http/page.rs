@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use kubake_contract::Endpoint;
 use kubake_contract::status::{Outcome, Phase, Readiness, State, Status};
 
-use super::Site;
+use super::site::Site;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}\
     td,th{text-align:left;padding:.1rem 1rem .1rem 0;vertical-align:top}td:nth-child(2){text-align:right}\

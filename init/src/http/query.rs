@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use hyper::http::request::Parts;
+
 /// No caller waits longer than this in one request, so that no proxy between us has reason to cut it off.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
@@ -11,6 +13,11 @@ pub(super) fn value(query: Option<&str>, key: &str) -> Option<String> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (name == key).then(|| decode(value))?
     })
+}
+
+/// The decoded value of a request's parameter.
+pub(super) fn parameter(request: &Parts, key: &str) -> Option<String> {
+    value(request.uri.query(), key)
 }
 
 /// Reads `60s`, `5m`, `500ms` or bare seconds; more than [`LONGEST_WAIT`] means that.

@@ -1,35 +1,22 @@
 //! What is answered to which request. Owns status codes and headers; the endpoints are the contract's. Knows nothing of
 //! connections, and reads the board for everything that is called ready.
 
-use std::io;
 use std::net::IpAddr;
-use std::path::Path;
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Response, StatusCode};
+use hyper::{Method, StatusCode};
 use kubake_contract::error_chain::chain;
 use kubake_contract::status::{Readiness, State, Status};
-use kubake_contract::{Endpoint, Guard, ports};
-use tokio::io::AsyncReadExt;
+use kubake_contract::{Endpoint, Guard};
 
-use super::{Site, bundle, forwarded, guard, logs, page, query};
-use crate::kubeconfig::address::{self, Host, Server};
-use crate::kubeconfig::{self, Format, Part};
+use super::answer::{Answer, HTML, TEXT, body, not_found, text, unauthorized, unavailable};
+use super::query::{self, parameter};
+use super::site::Site;
+use super::{credentials, guard, logs, page};
+use crate::kubeconfig::Part;
 use crate::usage;
-
-type Answer = Response<Full<Bytes>>;
-
-const TEXT: &str = "text/plain; charset=utf-8";
-const PEM: &str = "application/x-pem-file";
-const TAR: &str = "application/x-tar";
-const HTML: &str = "text/html; charset=utf-8";
-
-/// kubeadm's kubeconfig has about 6 KiB.
-const MOST_KUBECONFIG_BYTES: u64 = 1 << 20;
 
 /// Answers a request of `peer`.
 pub(super) async fn respond(request: &Parts, site: &Site, peer: IpAddr) -> Answer {
@@ -71,11 +58,11 @@ async fn serve(endpoint: Endpoint<'_>, request: &Parts, site: &Site) -> Answer {
         Endpoint::Healthz => text(StatusCode::OK, "ok\n"),
         Endpoint::DockerReady => readiness(request, site, |status| &status.docker).await,
         Endpoint::KubernetesReady => readiness(request, site, |status| &status.kubernetes).await,
-        Endpoint::Config => config(request, site).await,
-        Endpoint::CaCert => part(site, Part::Ca).await,
-        Endpoint::ClientCert => part(site, Part::ClientCert).await,
-        Endpoint::ClientKey => part(site, Part::ClientKey).await,
-        Endpoint::DockerClient => docker_client(site).await,
+        Endpoint::Config => credentials::config(request, site).await,
+        Endpoint::CaCert => credentials::part(site, Part::Ca).await,
+        Endpoint::ClientCert => credentials::part(site, Part::ClientCert).await,
+        Endpoint::ClientKey => credentials::part(site, Part::ClientKey).await,
+        Endpoint::DockerClient => credentials::docker_client(site).await,
         Endpoint::KubernetesVersion => text(StatusCode::OK, format!("{}\n", site.settings.kubernetes_version)),
         Endpoint::StaticIp => text(StatusCode::OK, format!("{}\n", site.node.addresses.ipv4)),
         Endpoint::Status => status(request, site),
@@ -158,87 +145,6 @@ fn ended(status: &Status) -> bool {
     matches!(status.state, State::Failed | State::Stopping)
 }
 
-async fn config(request: &Parts, site: &Site) -> Answer {
-    let asked = || -> Result<_, kubeconfig::KubeconfigError> {
-        let format = parameter(request, "format").map_or(Ok(Format::default()), |name| Format::parse(&name))?;
-        let port = parameter(request, "port").map(|text| address::port(&text)).transpose()?;
-        let default_port = port.unwrap_or(site.api_port);
-        let server = parameter(request, "server").map(|text| Server::parse(&text, default_port)).transpose()?;
-        Ok((format, port, server))
-    };
-    let (format, port, server) = match asked() {
-        Ok(asked) => asked,
-        Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
-    };
-    let server = server.unwrap_or_else(|| {
-        let called = caller_reached_us_as(request, site);
-        Server { port: port.unwrap_or(called.port), ..called }
-    });
-    let rendered = match admin_kubeconfig(site).await {
-        Ok(admin) => kubeconfig::render(&admin, &server, format),
-        Err(answer) => return answer,
-    };
-    match rendered {
-        Ok(rendered) => body(StatusCode::OK, format.content_type(), rendered),
-        Err(error) => unusable(&error),
-    }
-}
-
-/// One certificate or key out of the kubeconfig.
-async fn part(site: &Site, part: Part) -> Answer {
-    let pem = match admin_kubeconfig(site).await {
-        Ok(admin) => kubeconfig::pem(&admin, part),
-        Err(answer) => return answer,
-    };
-    match pem {
-        Ok(pem) => body(StatusCode::OK, PEM, pem),
-        Err(error) => unusable(&error),
-    }
-}
-
-/// kubeadm's kubeconfig, or the answer that says why there is none.
-async fn admin_kubeconfig(site: &Site) -> Result<String, Answer> {
-    read_bounded(&site.kubeconfig_path).await.map_err(|error| {
-        unavailable(format!("there is no kubeconfig yet: {}: {error}\n", site.kubeconfig_path.display()))
-    })
-}
-
-/// Somebody is writing the kubeconfig, most likely.
-fn unusable(error: &kubeconfig::KubeconfigError) -> Answer {
-    unavailable(format!("the kubeconfig cannot be used yet: {}\n", chain(error)))
-}
-
-async fn docker_client(site: &Site) -> Answer {
-    match bundle::docker_client(&site.docker_client_dir).await {
-        Ok(archive) => body(StatusCode::OK, TAR, archive),
-        Err(error) => unavailable(format!("there are no certificates for Docker clients yet: {}\n", chain(&error))),
-    }
-}
-
-/// The API server's address as this caller can use it.
-fn caller_reached_us_as(request: &Parts, site: &Site) -> Server {
-    let fixed = Host::Ip(site.node.addresses.ipv4.into());
-    let mut hosts = request.headers.get_all(header::HOST).iter();
-    let mut named = || match (request.uri.authority(), hosts.next(), hosts.next()) {
-        (Some(authority), ..) => address::split_authority(authority.as_str()),
-        (None, Some(host), None) => address::split_authority(host.to_str().ok()?),
-        _ => None,
-    };
-    // A proxy before us knows better than the name by which it calls us itself.
-    match forwarded::host(&request.headers).or_else(|| named().map(|(host, _port)| host)) {
-        Some(host) if host != fixed => Server { host, port: site.api_port },
-        // Nothing is published on the static address: whoever can reach it is inside, where the port is our own.
-        _ => Server { host: fixed, port: ports::API },
-    }
-}
-
-async fn read_bounded(path: &Path) -> io::Result<String> {
-    let file = tokio::fs::File::open(path).await?;
-    let mut text = String::new();
-    file.take(MOST_KUBECONFIG_BYTES).read_to_string(&mut text).await?;
-    Ok(text)
-}
-
 async fn all_logs(request: &Parts, site: &Site) -> Answer {
     match logs::names(&site.logs_dir).await {
         Ok(names) if wants_html(&request.headers) => body(StatusCode::OK, HTML, page::logs_as_html(&names)),
@@ -272,50 +178,7 @@ fn log_error(error: &logs::LogError) -> Answer {
     }
 }
 
-fn parameter(request: &Parts, key: &str) -> Option<String> {
-    query::value(request.uri.query(), key)
-}
-
 fn wants_html(headers: &HeaderMap) -> bool {
     let accept = headers.get_all(header::ACCEPT);
     accept.iter().any(|value| value.to_str().is_ok_and(|value| value.contains("text/html")))
-}
-
-fn not_found(why: &str) -> Answer {
-    text(StatusCode::NOT_FOUND, why.to_owned())
-}
-
-fn unauthorized() -> Answer {
-    let mut answer = text(
-        StatusCode::UNAUTHORIZED,
-        "credentials and logs of this cluster take its token: send the header `Authorization: Bearer TOKEN`\n",
-    );
-    answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"kubake\""));
-    answer
-}
-
-fn unavailable(why: impl Into<Bytes>) -> Answer {
-    let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, why);
-    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    answer
-}
-
-fn text(code: StatusCode, text: impl Into<Bytes>) -> Answer {
-    body(code, TEXT, text)
-}
-
-fn body(code: StatusCode, content_type: &'static str, content: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(content.into()));
-    *answer.status_mut() = code;
-    for (name, value) in [
-        (header::CONTENT_TYPE, content_type),
-        // An answer is true for the moment only, and `/config` holds a key.
-        (header::CACHE_CONTROL, "no-store"),
-        // Logs hold whatever programs print: no browser may take them for a page.
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
-    ] {
-        answer.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    answer
 }

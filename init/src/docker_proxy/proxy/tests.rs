@@ -1,13 +1,16 @@
 //! The proxy between clients on TCP, plain and with TLS, and a dockerd that plays a part on a unix socket.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256,
 };
 use tempfile::TempDir;
-use tokio::net::UnixListener;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixListener};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -15,6 +18,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, SupportedProtocolVersion, crypto::ring};
 
 use super::*;
+use crate::docker_proxy::acceptor_at;
+use crate::docker_proxy::door::HANDSHAKE_TIMEOUT;
 
 const SOON: Duration = Duration::from_secs(5);
 

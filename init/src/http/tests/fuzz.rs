@@ -2,15 +2,22 @@
 //! size. Over memory and with a clock that jumps, so that the server's patience costs no time. Whatever comes in, an
 //! answer is well-formed or the connection is closed, no secret leaves without the token, and the next caller is served.
 
-use std::net::Ipv4Addr;
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::sync::Arc;
 
+use kubake_contract::status::Readiness;
+use kubake_contract::token::Token;
+use kubake_contract::{ClusterSettings, Node};
 use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
+use tokio_util::sync::CancellationToken;
 
-use super::*;
-use crate::status::Readiness;
+use crate::http::server::converse;
+use crate::http::{Journal, Site};
+use crate::status::Board;
 
 /// Stands in every file that nobody may get, and nowhere else.
 const SECRET: &str = "what nobody may know";

@@ -6,10 +6,11 @@ use std::time::Instant;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use super::ask::AskError;
-use super::message::tests::response;
-use super::message::{MessageError, query_a, servfail};
 use super::*;
+use crate::dns_forwarder::ask::{AskError, ask};
+use crate::dns_forwarder::message::tests::response;
+use crate::dns_forwarder::message::{MessageError, query_a, servfail};
+use crate::dns_forwarder::upstream;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
 

@@ -1,0 +1,121 @@
+//! The ports on which the proxy listens, and the number of connections to all of them together.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::door::{Acceptor, Door};
+
+/// Connections at a time, of all ports together; a build with many steps and a few `docker exec` need a dozen.
+const MOST_CONNECTIONS: usize = 256;
+/// A port cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("docker proxy cannot listen on {address}")]
+pub(crate) struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// Why.
+    #[source]
+    pub source: io::Error,
+}
+
+/// A proxy that listens and does not serve yet.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    socket: PathBuf,
+    entrances: Vec<Entrance>,
+}
+
+impl Proxy {
+    /// A proxy for connections to `socket`, which need not exist yet. It listens nowhere so far.
+    #[must_use]
+    pub(crate) fn new(socket: PathBuf) -> Self {
+        Self { socket, entrances: Vec::new() }
+    }
+
+    /// Listens on `address` for whoever comes.
+    ///
+    /// # Errors
+    /// When the port is taken, or not ours to take.
+    pub(crate) async fn listen(&mut self, address: SocketAddr) -> Result<(), BindError> {
+        self.enter(address, None).await
+    }
+
+    /// Listens on `address` for those that `acceptor` lets in.
+    ///
+    /// # Errors
+    /// As [`Proxy::listen`].
+    pub(crate) async fn listen_with_tls(
+        &mut self,
+        address: SocketAddr,
+        acceptor: TlsAcceptor,
+    ) -> Result<(), BindError> {
+        self.enter(address, Some(acceptor)).await
+    }
+
+    async fn enter(&mut self, address: SocketAddr, acceptor: Option<TlsAcceptor>) -> Result<(), BindError> {
+        let listener = TcpListener::bind(address).await.map_err(|source| BindError { address, source })?;
+        self.entrances.push(Entrance { listener, acceptor: acceptor.map(Acceptor) });
+        Ok(())
+    }
+
+    /// Passes connections on until `shutdown`, which ends all of them.
+    pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) {
+        let door = Arc::new(Door::new(self.socket, MOST_CONNECTIONS));
+        // Each of the tasks holds its connections, which end with it.
+        let mut entrances: JoinSet<()> =
+            self.entrances.into_iter().map(|entrance| entrance.serve(Arc::clone(&door))).collect();
+        shutdown.await;
+        entrances.shutdown().await;
+    }
+}
+
+/// One port.
+#[derive(Debug)]
+struct Entrance {
+    listener: TcpListener,
+    /// None where nobody is asked for a certificate.
+    acceptor: Option<Acceptor>,
+}
+
+impl Entrance {
+    /// Accepts connections; ends only by being dropped.
+    async fn serve(self, door: Arc<Door>) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    // Before the handshake: whoever cannot finish one must not be without limit either.
+                    Ok((stream, peer)) => match Arc::clone(&door.places).try_acquire_owned() {
+                        Ok(place) => {
+                            let (door, acceptor) = (Arc::clone(&door), self.acceptor.clone());
+                            connections.spawn(async move {
+                                if let Err(error) = door.admit(stream, acceptor).await {
+                                    tracing::debug!(%peer, %error, "docker proxy: a connection broke");
+                                }
+                                drop(place);
+                            });
+                        }
+                        Err(_) => tracing::warn!(%peer, "docker proxy: {MOST_CONNECTIONS} connections are open"),
+                    },
+                    Err(error) => {
+                        tracing::warn!(%error, "docker proxy: a connection could not be accepted");
+                        // Without file descriptors, `accept` stays ready and would spin.
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

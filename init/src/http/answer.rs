@@ -1,0 +1,50 @@
+//! Answers of the server: status codes, and the headers that every answer carries.
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{self, HeaderValue};
+use hyper::{Response, StatusCode};
+
+pub(super) type Answer = Response<Full<Bytes>>;
+
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+pub(super) const HTML: &str = "text/html; charset=utf-8";
+
+pub(super) fn not_found(why: &str) -> Answer {
+    text(StatusCode::NOT_FOUND, why.to_owned())
+}
+
+pub(super) fn unauthorized() -> Answer {
+    let mut answer = text(
+        StatusCode::UNAUTHORIZED,
+        "credentials and logs of this cluster take its token: send the header `Authorization: Bearer TOKEN`\n",
+    );
+    answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"kubake\""));
+    answer
+}
+
+pub(super) fn unavailable(why: impl Into<Bytes>) -> Answer {
+    let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, why);
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
+}
+
+pub(super) fn text(code: StatusCode, text: impl Into<Bytes>) -> Answer {
+    body(code, TEXT, text)
+}
+
+pub(super) fn body(code: StatusCode, content_type: &'static str, content: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(content.into()));
+    *answer.status_mut() = code;
+    for (name, value) in [
+        (header::CONTENT_TYPE, content_type),
+        // An answer is true for the moment only, and `/config` holds a key.
+        (header::CACHE_CONTROL, "no-store"),
+        // Logs hold whatever programs print: no browser may take them for a page.
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+    ] {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}

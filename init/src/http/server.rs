@@ -1,0 +1,131 @@
+//! Connections to the server, their number and their time limits. What is answered is in `routes`.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::site::Site;
+use super::{query, routes, stall};
+
+/// Connections at a time; further callers are cut off at once rather than left waiting.
+pub(super) const MOST_CONNECTIONS: usize = 256;
+/// How long a caller may take to send a request's head, and how long a connection may lie idle between requests.
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a caller may let an answer stand without reading any of it.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection that lived this long ends after the answer it is busy with. Longer than the longest wait.
+const CONNECTION_LIFETIME: Duration = Duration::from_secs(query::LONGEST_WAIT.as_secs() + 60);
+/// How long answers may go on after a stop was asked for.
+const GRACE: Duration = Duration::from_secs(3);
+/// Headers in a request, and bytes in its head.
+const MOST_HEADERS: usize = 64;
+const MOST_HEAD_BYTES: usize = 16 * 1024;
+
+/// Serves `site` until `shutdown`, then lets running answers end for a short while.
+pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, shutdown: impl Future<Output = ()>) {
+    let mut shutdown = pin!(shutdown);
+    let stop = CancellationToken::new();
+    let connections = TaskTracker::new();
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(connection) => connection,
+            Err(error) => {
+                tracing::warn!(%error, "http: a connection could not be accepted");
+                // Out of file descriptors, most likely: `accept` stays ready and would spin until one is free.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            tracing::warn!(%peer, "http: {MOST_CONNECTIONS} connections are open, this one is refused");
+            continue;
+        };
+        let (site, stop) = (Arc::clone(&site), stop.clone());
+        connections.spawn(async move {
+            // Long-poll answers are one small segment that somebody is waiting for.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "http: TCP_NODELAY was refused");
+            }
+            converse(stream, peer.ip(), site, stop).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    stop.cancel();
+    connections.close();
+    if tokio::time::timeout(GRACE + Duration::from_secs(1), connections.wait()).await.is_err() {
+        tracing::warn!(open = connections.len(), "http: connections outlived the stop");
+    }
+}
+
+/// Answers one caller until either side ends it.
+pub(super) async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: IpAddr,
+    site: Arc<Site>,
+    stop: CancellationToken,
+) {
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        let (parts, body) = request.into_parts();
+        // Nothing here takes a body. It is never read, and the connection ends after the answer: whatever follows a
+        // body that a proxy before us measured in another way must not be taken for a request.
+        let has_body = !body.is_end_stream();
+        let site = Arc::clone(&site);
+        async move {
+            let mut answer = routes::respond(&parts, &site, peer).await;
+            if has_body {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let stream = stall::WriteTimeout::new(stream, STALL_TIMEOUT);
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_headers(MOST_HEADERS)
+            .max_buf_size(MOST_HEAD_BYTES)
+            // A caller who went away and one who closed only its sending half look the same; a wait must not
+            // outlive the former.
+            .half_close(false)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Ok(ended),
+        () = stop.cancelled() => Err(()),
+        () = tokio::time::sleep(CONNECTION_LIFETIME) => Err(()),
+    };
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(()) => {
+            connection.as_mut().graceful_shutdown();
+            match tokio::time::timeout(GRACE, connection).await {
+                Ok(ended) => ended,
+                Err(_) => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error = %kubake_contract::error_chain::chain(&error), "http: a connection broke");
+    }
+}
