@@ -4,6 +4,8 @@
 //! The baked etcd says "Ready" from the day of the bake, so nothing it holds counts unless it carries a time after
 //! this boot began (the node's lease, the start of every container) or is asked for now (`Question`).
 
+mod lacks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +14,7 @@ use tokio::time::Instant;
 use super::expected::{Expected, Scope};
 use super::inventory::{Entry, Inventory};
 use super::known::Known;
-use super::objects::{Condition, EndpointSlice, Lease, Metadata, Name, Node, Pod, Workload};
+use super::objects::{EndpointSlice, Lease, Metadata, Node, Pod, Workload};
 use super::question::Question;
 use super::workload_kind::WorkloadKind;
 use kubake_contract::names::NodeName;
@@ -195,17 +197,6 @@ impl Evidence {
         inventory
     }
 
-    fn node_lacks(&self) -> Option<String> {
-        let node = self.nodes.as_ref().and_then(|nodes| nodes.values().next());
-        let Some(node) = node else { return Some("the node does not exist".to_owned()) };
-        let ready = node.status.conditions.iter().find(|condition| condition.kind == "Ready");
-        match ready {
-            Some(ready) if ready.status == "True" => None,
-            Some(ready) if !ready.message.is_empty() => Some(format!("the node is not Ready: {}", ready.message)),
-            _ => Some("the node is not Ready".to_owned()),
-        }
-    }
-
     fn static_pods(&self) -> BTreeSet<Entry> {
         let mut entries = Inventory::of_static_pods(self.expected.static_pods, &self.node);
         match &self.inventory {
@@ -229,76 +220,6 @@ impl Evidence {
             .filter(|(service, _)| self.inventory.as_ref().is_none_or(|inventory| inventory.services.contains(service)))
     }
 
-    /// At boot the slices are those of the bake: the same pods, at addresses that they do not have any more.
-    fn slice_lacks(&self, service: Entry, slice: &EndpointSlice, pods: &BTreeMap<Name, Pod>) -> Vec<String> {
-        let mut lacks = Vec::new();
-        for endpoint in slice.endpoints() {
-            let Some(pod) = endpoint.pod().and_then(|name| pods.get(&name)) else { continue };
-            if pod.is_over() || self.pod_lacks(pod).is_some() {
-                continue;
-            }
-            let is_there = |address: &String| pod.status.pod_ips.iter().any(|own| own.ip == *address);
-            if !(endpoint.is_ready() && endpoint.addresses.iter().all(is_there)) {
-                let pod = &pod.metadata;
-                let service = format!("{}/{}", service.namespace, service.name);
-                lacks.push(format!("service {service} does not lead to pod {}/{} yet", pod.namespace, pod.name));
-            }
-        }
-        lacks
-    }
-
-    /// Not what the controller wrote into the status counts (at boot that is what it wrote at the bake), but the pods.
-    fn workload_lacks(&self, kind: WorkloadKind, workload: &Workload, pods: &BTreeMap<Name, Pod>) -> Option<String> {
-        let metadata = &workload.metadata;
-        if !self.counts(|inventory| &inventory.workloads, kind.name(), metadata) {
-            return None;
-        }
-        let wanted = kind.wanted(workload);
-        let mut ready = 0;
-        let mut reasons = Vec::new();
-        for pod in pods.values() {
-            let is_its = pod.metadata.namespace == metadata.namespace
-                && !pod.is_over()
-                && workload.spec.selector.matches(&pod.metadata.labels);
-            if is_its {
-                match self.pod_lacks(pod) {
-                    None => ready += 1,
-                    Some(reason) => reasons.push(reason),
-                }
-            }
-        }
-        if ready >= wanted {
-            return None;
-        }
-        let reasons = if reasons.is_empty() { "there are no more of them".to_owned() } else { reasons.join(", ") };
-        let name = format!("{} {}/{}", kind.name(), metadata.namespace, metadata.name);
-        Some(format!("{name} has {ready} of {wanted} pods ready: {reasons}"))
-    }
-
-    fn pod_lacks(&self, pod: &Pod) -> Option<String> {
-        if pod.is_over() {
-            return None;
-        }
-        let name = format!("{}/{}", pod.metadata.namespace, pod.metadata.name);
-        if pod.status.container_statuses.is_empty() {
-            let unscheduled = condition(&pod.status.conditions, "PodScheduled").filter(|one| one.status == "False");
-            let why = unscheduled.map_or(pod.status.phase.as_str(), |one| one.message.as_str());
-            return Some(format!("pod {name} has no containers yet ({why})"));
-        }
-        for container in &pod.status.container_statuses {
-            let what = match (&container.state.running, &container.state.waiting) {
-                (Some(running), _) if !self.is_of_this_boot(&running.started_at) => "has not started in this boot",
-                (Some(_), _) if !container.ready => "is running but not ready",
-                (Some(_), _) => continue,
-                (None, Some(waiting)) if !waiting.reason.is_empty() => waiting.reason.as_str(),
-                (None, _) => "is not running",
-            };
-            return Some(format!("pod {name}: container {} {what}", container.name));
-        }
-        let is_ready = condition(&pod.status.conditions, "Ready").is_some_and(|one| one.status == "True");
-        if is_ready { None } else { Some(format!("pod {name} is not Ready")) }
-    }
-
     /// Kubernetes writes container times in whole seconds, rounded down. A time ahead of now is one of the bake, seen by a
     /// container whose clock is behind the bake's. Where the clock was set since (a machine that slept), a time of this
     /// boot may be one of the old clock or one of the new.
@@ -315,10 +236,6 @@ impl Evidence {
 fn service_of(slice: &EndpointSlice) -> Option<Entry> {
     let name = slice.service()?.to_owned();
     Some(Entry { kind: "Service".to_owned(), namespace: slice.metadata.namespace.clone(), name })
-}
-
-fn condition<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
-    conditions.iter().find(|condition| condition.kind == kind)
 }
 
 #[cfg(test)]

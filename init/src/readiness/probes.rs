@@ -35,9 +35,9 @@ const KUBE_PROXY: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(Ipv4Ad
 /// Its answer is a line of JSON.
 const MOST_BYTES: usize = 64 << 10;
 
-/// Whoever answers.
+/// The components that answer, and how they are reached.
 #[derive(Debug)]
-pub(super) struct Askable {
+pub(super) struct Probes {
     client: Client,
     service: SocketAddr,
     dns: SocketAddr,
@@ -46,7 +46,7 @@ pub(super) struct Askable {
     destinations: watch::Receiver<BTreeSet<String>>,
 }
 
-impl Askable {
+impl Probes {
     pub(super) fn new(
         client: &Client,
         settings: &ClusterSettings,

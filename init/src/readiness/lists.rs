@@ -1,0 +1,95 @@
+//! Lists of the API server that are followed by watches, and where they are.
+
+use std::time::Duration;
+
+use kubake_contract::error_chain::chain;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+
+use super::known::Change;
+use super::news::News;
+use super::objects::Metadata;
+use super::retry::Retry;
+use crate::api::{Client, WatchKind};
+
+/// A watch that is silent for longer is begun anew: the API server sends bookmarks about once a minute.
+const WATCH_IDLE: Duration = Duration::from_secs(150);
+
+pub(super) const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+pub(super) const NODES: &str = "/api/v1/nodes";
+pub(super) const PODS: &str = "/api/v1/pods";
+pub(super) const SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices";
+
+/// A list as the API gives it.
+#[derive(Debug, Deserialize)]
+pub(super) struct List<T> {
+    metadata: Metadata,
+    pub(super) items: Vec<T>,
+}
+
+/// What all lists that are followed have in common.
+pub(super) struct Lists<'a> {
+    pub(super) client: &'a Client,
+    pub(super) wanted: watch::Receiver<bool>,
+    pub(super) sender: mpsc::Sender<News>,
+}
+
+impl Lists<'_> {
+    /// Lists, then watches, until nobody judges any more; begins anew whenever either ends.
+    pub(super) async fn follow<T>(&self, path: String, news: impl Fn(Change<T>) -> News)
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let mut retry = Retry::new();
+        let mut wanted = self.wanted.clone();
+        loop {
+            if wanted.wait_for(|wanted| *wanted).await.is_err() {
+                return;
+            }
+            match self.client.get::<List<T>>(&path).await {
+                Ok(list) => {
+                    retry.reset();
+                    if self.sender.send(news(Change::Listed(list.items))).await.is_err()
+                        || self.watch(&watch_path(&path, &list.metadata.resource_version), &news).await.is_err()
+                    {
+                        return;
+                    }
+                }
+                Err(error) => tracing::debug!("list {path}: {}", chain(&error)),
+            }
+            sleep(retry.next()).await;
+        }
+    }
+
+    async fn watch<T>(&self, path: &str, news: impl Fn(Change<T>) -> News) -> Result<(), Deaf>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let mut watch = match self.client.watch::<T>(path, WATCH_IDLE).await {
+            Ok(watch) => watch,
+            Err(error) => {
+                tracing::debug!("watch {path}: {}", chain(&error));
+                return Ok(());
+            }
+        };
+        // An error means that the version is too old, most likely: list again.
+        while let Some(Ok(event)) = watch.next().await {
+            let change = match event.kind {
+                WatchKind::Added | WatchKind::Modified => Change::Changed(event.object),
+                WatchKind::Deleted => Change::Gone(event.object),
+            };
+            self.sender.send(news(change)).await.map_err(|_| Deaf)?;
+        }
+        Ok(())
+    }
+}
+
+/// The receiver is gone: nobody judges any more.
+struct Deaf;
+
+fn watch_path(path: &str, version: &str) -> String {
+    let joint = if path.contains('?') { '&' } else { '?' };
+    format!("{path}{joint}watch=1&allowWatchBookmarks=true&resourceVersion={version}")
+}

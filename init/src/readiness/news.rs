@@ -1,0 +1,17 @@
+//! What `follow` learns, one thing at a time.
+
+use super::known::Change;
+use super::objects::{EndpointSlice, Lease, Node, Pod, Workload};
+use super::question::Question;
+use super::workload_kind::WorkloadKind;
+
+/// One thing that was learned.
+pub(super) enum News {
+    Api(Result<(), String>),
+    Lease(Change<Lease>),
+    Node(Change<Node>),
+    Pod(Change<Pod>),
+    Workload(WorkloadKind, Change<Workload>),
+    Slice(Change<EndpointSlice>),
+    Answer(Question, Result<(), String>),
+}

@@ -1,0 +1,35 @@
+//! Delays between attempts. Pure: sleeps never.
+
+use std::time::Duration;
+
+/// Delays between attempts that found nothing: there is no event for "a port was opened". Short at first, because a
+/// boot waits for it, and long when it goes on.
+pub(super) struct Retry {
+    pub(super) attempts: u32,
+}
+
+impl Retry {
+    const SHORT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(1);
+    /// Half a minute of short ones.
+    const SHORT_ATTEMPTS: u32 = 600;
+
+    pub(super) fn new() -> Self {
+        Self { attempts: 0 }
+    }
+
+    pub(super) fn next(&mut self) -> Duration {
+        self.attempts = self.attempts.saturating_add(1);
+        if self.attempts <= Self::SHORT_ATTEMPTS { Self::SHORT } else { Self::LONG }
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.attempts = 0;
+    }
+
+    /// After a success: the next failure is a first one, and there is time until the next look.
+    pub(super) fn reset_to(&mut self, interval: Duration) -> Duration {
+        self.reset();
+        interval
+    }
+}
