@@ -17,7 +17,7 @@ use super::connection::{Connection, Endpoint};
 use super::error::ApiError;
 use super::watch::Watch;
 
-/// A request with its answer; without this, a hung API server would hang us.
+/// Limit on a request with its answer, so that a hung API server does not hang the caller.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest answer that is read.
 const MOST_BYTES: usize = 32 << 20;
@@ -36,7 +36,7 @@ pub(crate) struct Client {
     timeout: Duration,
 }
 
-/// A request before it is one: a failed connection consumes requests, so they are made anew.
+/// The parts of a request: a failed connection consumes the request, and the next attempt builds another from this.
 struct Call<'a> {
     method: Method,
     path: &'a str,
@@ -50,7 +50,7 @@ impl Call<'_> {
         format!("{} {}", self.method, self.path)
     }
 
-    /// Whether sending it twice does no harm. Applying the same twice changes nothing.
+    /// Whether it may be sent twice. Applying the same object twice changes nothing.
     fn is_repeatable(&self) -> bool {
         self.method == Method::GET || self.body.as_ref().is_some_and(|(kind, _)| *kind == APPLY_PATCH)
     }
@@ -62,7 +62,7 @@ impl Client {
         Ok(Self { endpoint: Arc::new(Endpoint::new(yaml)?), idle: Arc::default(), timeout: REQUEST_TIMEOUT })
     }
 
-    /// Connects to `address`, whatever address the kubeconfig has; certificates are checked as before.
+    /// Connects to `address` and not to the kubeconfig's; certificates are checked as before.
     #[must_use]
     pub(crate) fn connect_to(self, address: SocketAddr) -> Self {
         // Clones keep their address, and connections to it must not serve the new one.
@@ -98,15 +98,15 @@ impl Client {
         self.write(Method::PATCH, path, MERGE_PATCH, patch).await
     }
 
-    /// Makes the object at `path` what `yaml` says (server-side apply), as the field manager `manager` and against the
-    /// claims of others; returns it as it is now.
+    /// Applies `yaml` to the object at `path` (server-side apply), as the field manager `manager`, which takes over
+    /// fields of other managers; returns it as it is now.
     pub(crate) async fn apply(&self, path: &str, manager: &str, yaml: &str) -> Result<Value, ApiError> {
         let path = &with_query(path, &format!("fieldManager={manager}&force=true"));
         let body = Some((APPLY_PATCH, Bytes::copy_from_slice(yaml.as_bytes())));
         self.json(&Call { method: Method::PATCH, path, accept: JSON, body }).await
     }
 
-    /// Watches what `path` with its query (`watch=1&…`) selects. The watch fails when nothing at all was heard for
+    /// Watches what `path` with its query (`watch=1&…`) selects. The watch fails when nothing arrives for
     /// `idle`, bookmarks included (`allowWatchBookmarks=true`: about one a minute).
     pub(crate) async fn watch<T: DeserializeOwned>(&self, path: &str, idle: Duration) -> Result<Watch<T>, ApiError> {
         let call = Call { method: Method::GET, path, accept: JSON, body: None };
@@ -161,9 +161,9 @@ impl Client {
         if let Some(mut connection) = self.take_idle() {
             match connection.send(self.request(call)?).await {
                 Ok(response) => return self.finish(call, connection, response).await,
-                // The server closed it while it lay idle. All others are as old, so the next is a new one.
+                // The server closed it while it was idle. The other idle ones are as old, so the next is a new one.
                 Err(failed) if failed.untouched || call.is_repeatable() => {
-                    tracing::trace!(request = %call.name(), error = %failed.error, "api: connecting anew");
+                    tracing::trace!(request = %call.name(), error = %failed.error, "api: connecting again");
                     self.lock_idle().clear();
                 }
                 Err(failed) => return Err(ApiError::transport(&call.name(), &self.endpoint.target(), failed.error)),
@@ -223,7 +223,7 @@ impl Client {
             builder = builder.header(header::CONTENT_TYPE, HeaderValue::from_static(kind));
             body = Full::new(bytes.clone());
         }
-        // The path is the only part that is not ours.
+        // The path is the only part that comes from the caller.
         builder.body(body).map_err(|_| invalid())
     }
 

@@ -26,16 +26,16 @@ use super::error::ApiError;
 use crate::kubeconfig::address::{Host, Server};
 use crate::kubeconfig::{Cluster, Kubeconfig, User};
 
-/// Address and handshake together. On a machine that is busy booting, a handshake of 2 s has been seen.
+/// Address and handshake together. During a boot, a handshake can take 2 s.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the API server is and how it is spoken to.
+/// Address, name and TLS configuration of the API server.
 #[derive(Clone)]
 pub(super) struct Endpoint {
     server: Server,
     server_name: ServerName<'static>,
     connector: TlsConnector,
-    /// Connect there, whatever the kubeconfig says.
+    /// Used instead of the kubeconfig's address.
     address: Option<SocketAddr>,
 }
 
@@ -71,12 +71,11 @@ impl Endpoint {
         format!("{}:{}", self.server.host, self.server.port)
     }
 
-    /// Where connections go, for messages.
+    /// The address of connections, for messages.
     pub(super) fn target(&self) -> String {
         self.address.map_or_else(|| self.authority(), |address| address.to_string())
     }
 
-    /// Connects.
     pub(super) async fn connect(&self) -> Result<Connection, ApiError> {
         let connecting = async {
             let tcp = match (self.address, &self.server.host) {
@@ -96,7 +95,7 @@ impl Endpoint {
             .await
             .map_err(|error| ApiError::transport("the handshake", &self.target(), error))?;
         let driver = AbortOnDropHandle::new(tokio::spawn(async move {
-            // Whoever uses the connection is told by the request that fails.
+            // The request that fails returns the error to its caller.
             if let Err(error) = driver.await {
                 tracing::trace!(%error, "api: a connection broke");
             }
@@ -122,7 +121,7 @@ fn tls_config(cluster: &Cluster, user: &User) -> Result<ClientConfig, ApiError> 
         .with_root_certificates(roots)
         .with_client_auth_cert(chain, key)
         .map_err(|error| credentials(CERTIFICATE, error))?;
-    // Else Go's server would be free to choose HTTP/2.
+    // Without it, Go's server may choose HTTP/2.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -132,7 +131,7 @@ fn certificates(what: &'static str, data: &str) -> Result<Vec<CertificateDer<'st
     let certificates: Vec<_> =
         CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|error| credentials(what, error))?;
     if certificates.is_empty() {
-        return Err(credentials(what, "no certificate in it"));
+        return Err(credentials(what, "contains no certificate"));
     }
     Ok(certificates)
 }
@@ -150,14 +149,13 @@ pub(super) struct Connection {
 
 /// A request that failed on a connection.
 pub(super) struct Unsent {
-    /// Why.
     pub(super) error: hyper::Error,
-    /// Not a byte of it can have reached the server.
+    /// No byte of it can have reached the server.
     pub(super) untouched: bool,
 }
 
 impl Connection {
-    /// Whether the connection is known to be gone.
+    /// Whether the connection is known to be closed.
     pub(super) fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }

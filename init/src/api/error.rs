@@ -1,5 +1,4 @@
-//! What can go wrong with the API server, told apart by what a caller would do about it. Owns no behaviour beyond
-//! telling apart.
+//! Errors of requests to the API server, by what a caller can do about them. Owns their classification, nothing else.
 
 use std::error::Error;
 use std::io;
@@ -11,54 +10,46 @@ use tokio_rustls::rustls;
 
 use crate::kubeconfig::KubeconfigError;
 
-/// How much of an answer that is no `Status` is worth repeating.
+/// How much of an answer that is no `Status` a message repeats.
 const MOST_CHARACTERS: usize = 2000;
 
-/// Why a request did not bring what was asked for.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
-    /// The kubeconfig is not usable.
+    /// The kubeconfig cannot be used.
     #[error("kubeconfig for the api server cannot be used")]
     Kubeconfig(#[source] KubeconfigError),
-    /// A certificate or key in it is not usable.
+    /// A certificate or key in the kubeconfig cannot be used.
     #[error("{what} of the kubeconfig cannot be used")]
     Credentials {
         /// Its name in the kubeconfig.
         what: &'static str,
-        /// Why.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
     /// The path is none.
     #[error("`{path}` is not a path of the api server")]
-    Path {
-        /// The path.
-        path: String,
-    },
-    /// What was to be sent cannot be written as JSON.
+    Path { path: String },
+    /// The body cannot be written as JSON.
     #[error("body of {request} cannot be written as json")]
     Encode {
         /// Method and path.
         request: String,
-        /// Why.
         #[source]
         source: serde_json::Error,
     },
-    /// Nobody listens yet, or is not yet able to speak TLS.
+    /// The port is closed, or the server behind it does not speak TLS yet.
     #[error("api server at {address} is not reachable yet")]
     Unreachable {
         /// Where it should be.
         address: String,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// Somebody listens, and one side does not trust the other.
+    /// The server listens, and one side does not trust the other.
     #[error("tls with the api server at {address} failed")]
     Tls {
-        /// Where.
         address: String,
-        /// Why.
         #[source]
         source: rustls::Error,
     },
@@ -67,7 +58,6 @@ pub(crate) enum ApiError {
     Transport {
         /// Method and path.
         request: String,
-        /// Why.
         #[source]
         source: hyper::Error,
     },
@@ -76,10 +66,9 @@ pub(crate) enum ApiError {
     Timeout {
         /// Method and path.
         request: String,
-        /// How long.
         waited: Duration,
     },
-    /// The API server said no.
+    /// The API server refused the request.
     #[error("api server answered {request} with {code}: {message}")]
     Status {
         /// Method and path.
@@ -91,7 +80,7 @@ pub(crate) enum ApiError {
         /// What it said.
         message: String,
     },
-    /// The answer is longer than anything we ask for.
+    /// The answer is longer than any expected one.
     #[error("answer to {request} is longer than {limit} bytes")]
     TooLarge {
         /// Method and path.
@@ -100,18 +89,17 @@ pub(crate) enum ApiError {
         limit: usize,
     },
     /// The answer is not what was expected.
-    #[error("answer to {request} cannot be understood")]
+    #[error("answer to {request} cannot be parsed")]
     Decode {
         /// Method and path.
         request: String,
-        /// Why.
         #[source]
         source: serde_json::Error,
     },
 }
 
 impl ApiError {
-    /// An error of hyper's in words of ours: in TLS 1.3 a rejected client certificate shows only now.
+    /// An error of a request that was sent: in TLS 1.3 a rejected client certificate shows only now.
     pub(super) fn transport(request: &str, address: &str, source: hyper::Error) -> Self {
         match tls_cause(&source) {
             Some(source) => Self::Tls { address: address.to_owned(), source },
@@ -128,7 +116,7 @@ impl ApiError {
         }
     }
 
-    /// An answer that is a refusal.
+    /// An answer with a status other than success.
     pub(super) fn status(request: &str, code: StatusCode, body: &[u8]) -> Self {
         let request = request.to_owned();
         match serde_json::from_slice::<StatusObject>(body) {
@@ -145,7 +133,7 @@ impl ApiError {
     }
 }
 
-/// The part of `metav1.Status` that is for people.
+/// The readable part of `metav1.Status`.
 #[derive(Debug, Deserialize)]
 struct StatusObject {
     kind: String,
@@ -155,7 +143,7 @@ struct StatusObject {
     reason: String,
 }
 
-/// The error of TLS under an error, where there is one.
+/// The first TLS error among the sources of an error.
 fn tls_cause(error: &(dyn Error + 'static)) -> Option<rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {

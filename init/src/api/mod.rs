@@ -1,6 +1,6 @@
-//! A client for the Kubernetes API, as small as our own readiness and the bake allow: get, watch, create, patch,
-//! apply. Owns its connections and the time limits on them. It knows no kinds of objects, caches nothing, retries only
-//! what a stale connection spoiled, and never speaks to anything but the one API server of its kubeconfig.
+//! A client for the Kubernetes API with the calls that readiness and the bake need: get, watch, create, patch, apply.
+//! Owns its connections and the time limits on them. It knows no kinds of objects, caches nothing, retries only after a
+//! stale connection, and connects only to the API server of its kubeconfig.
 
 mod client;
 mod connection;

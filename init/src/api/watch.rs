@@ -1,5 +1,5 @@
 //! Watches: one connection each, on which the API server writes a line of JSON per change. Owns the splitting into
-//! lines and their decoding; what a change means and when to begin anew is the caller's business.
+//! lines and their decoding; the caller decides what a change means and when to watch again.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -15,10 +15,9 @@ use tokio::time::{Instant, timeout_at};
 use super::connection::Connection;
 use super::error::ApiError;
 
-/// etcd takes objects of 1.5 MiB; nothing honest comes near this.
+/// etcd's objects have at most 1.5 MiB; no valid line comes near this.
 const MOST_LINE_BYTES: usize = 16 << 20;
 
-/// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WatchEvent<T> {
     /// What happened to the object.
@@ -32,13 +31,12 @@ pub(crate) struct WatchEvent<T> {
 pub(crate) enum WatchKind {
     /// It is new, or new to the watcher.
     Added,
-    /// It changed.
     Modified,
     /// It is gone.
     Deleted,
 }
 
-/// A watch that goes on; dropping it ends it.
+/// A running watch, which ends when it is dropped.
 pub(crate) struct Watch<T> {
     request: String,
     address: String,
@@ -47,7 +45,7 @@ pub(crate) struct Watch<T> {
     idle: Duration,
     last_heard: Instant,
     ended: bool,
-    /// Closes with the watch: it carries an answer without end and is good for nothing else.
+    /// Closes with the watch: its answer has no end, so it carries no other request.
     _connection: Connection,
     object: PhantomData<fn() -> T>,
 }
@@ -79,8 +77,8 @@ impl<T: DeserializeOwned> Watch<T> {
         }
     }
 
-    /// The next change; none when the API server ended the watch, as it does now and then. After an error there is
-    /// nothing more. May be dropped and called again without losing anything.
+    /// The next change; none when the API server ended the watch, which is normal, and after an error. The future may
+    /// be dropped and the method called again without a loss.
     pub(crate) async fn next(&mut self) -> Option<Result<WatchEvent<T>, ApiError>> {
         if self.ended {
             return None;
@@ -97,7 +95,7 @@ impl<T: DeserializeOwned> Watch<T> {
                     return Ok(Some(event));
                 }
             }
-            // Since the last byte and not since this call: else a caller who looks away in between waits for ever.
+            // Since the last byte and not since this call, which the caller may repeat for ever.
             let frame = match timeout_at(self.last_heard + self.idle, self.body.frame()).await {
                 Ok(frame) => frame,
                 Err(_) => return Err(ApiError::Timeout { request: self.request.clone(), waited: self.idle }),
@@ -115,7 +113,7 @@ impl<T: DeserializeOwned> Watch<T> {
     }
 }
 
-/// Decodes a line; none for what is nobody's business.
+/// Decodes a line; none for bookmarks and empty lines.
 fn decode<T: DeserializeOwned>(request: &str, line: &[u8]) -> Result<Option<WatchEvent<T>>, ApiError> {
     #[derive(Deserialize)]
     struct Line {
@@ -144,13 +142,13 @@ fn decode<T: DeserializeOwned>(request: &str, line: &[u8]) -> Result<Option<Watc
     Ok(Some(WatchEvent { kind, object }))
 }
 
-/// Splits what arrives into lines.
+/// Splits the bytes of an answer into lines.
 #[derive(Debug, Default)]
 struct Lines {
     buffer: Vec<u8>,
-    /// Up to here lines have been handed out.
+    /// End of the lines that were returned.
     taken: usize,
-    /// Up to here there is no end of line, so nothing is searched twice however small the pieces are.
+    /// End of the bytes that were searched for a line end, so that none is searched twice.
     searched: usize,
 }
 
@@ -179,7 +177,7 @@ impl Lines {
         }
     }
 
-    /// Bytes that are not handed out yet.
+    /// Bytes that were not returned yet.
     fn pending(&self) -> usize {
         self.buffer.len() - self.taken
     }

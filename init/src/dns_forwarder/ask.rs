@@ -11,41 +11,39 @@ use tokio::time::{Instant, timeout_at};
 use super::message::{self, MessageError};
 use super::upstream;
 
-/// When a question is asked again: a packet that was lost is not worth the whole time.
+/// A question is asked again after this time: a lost packet must not cost the whole timeout.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
-/// What fits into one datagram without EDNS, with room for servers that do not care.
+/// More than a datagram without EDNS may have, for servers that exceed the limit.
 const MOST_BYTES: usize = 4096;
 
 /// Why a name did not resolve.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
-    /// Nobody answered in time.
+    /// No answer arrived in time.
     #[error("no answer from {server} about {name} within {waited:?}")]
     Timeout {
-        /// Who was asked.
+        /// The server that was asked.
         server: SocketAddr,
-        /// What was asked for.
+        /// The name in the question.
         name: String,
-        /// How long.
         waited: Duration,
     },
-    /// The question could not be sent, or a packet came back that says nobody is there.
+    /// The question could not be sent, or the port is closed.
     #[error("{server} cannot be asked about {name}")]
     Io {
-        /// Who was asked.
+        /// The server that was asked.
         server: SocketAddr,
-        /// What was asked for.
+        /// The name in the question.
         name: String,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// There was an answer, and it is not an address.
+    /// The answer contains no address.
     #[error("{server} did not resolve {name}")]
     Answer {
-        /// Who was asked.
+        /// The server that was asked.
         server: SocketAddr,
-        /// What was asked for.
+        /// The name in the question.
         name: String,
         /// What was answered.
         #[source]
@@ -77,8 +75,8 @@ pub(crate) async fn ask(server: SocketAddr, name: &str, timeout: Duration) -> Re
     Err(AskError::Timeout { server, name: name.to_owned(), waited: timeout })
 }
 
-/// The standard library seeds its hash maps from the kernel's random numbers; that is enough for an id that only
-/// has to be hard to guess from outside, and saves a dependency.
+/// The standard library seeds its hash maps from the kernel's random numbers, which is enough for an id that is hard to
+/// guess from outside.
 fn random_id() -> u16 {
     let [high, low, ..] = RandomState::new().build_hasher().finish().to_be_bytes();
     u16::from_be_bytes([high, low])
@@ -114,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_and_silence_differ() {
+    async fn a_closed_port_and_silence_differ() {
         let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = server.local_addr().unwrap();
         let error = ask(address, "a.b", Duration::from_millis(50)).await.unwrap_err();

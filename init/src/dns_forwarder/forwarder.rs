@@ -16,9 +16,9 @@ use tokio::time::timeout;
 use super::message;
 use super::upstream::{Transport, Upstreams, read_framed, write_framed};
 
-/// Queries over UDP at a time; more are answered with failure at once, which clients retry.
+/// Queries over UDP at a time; further ones get SERVFAIL at once, after which clients retry.
 const MOST_QUERIES: usize = 512;
-/// Connections at a time; more are closed at once.
+/// Connections at a time; further ones are closed at once.
 const MOST_CONNECTIONS: usize = 64;
 /// How long a connection may be silent, and how long one write may take.
 const IDLE: Duration = Duration::from_secs(10);
@@ -26,14 +26,12 @@ const IDLE: Duration = Duration::from_secs(10);
 /// Why the forwarder cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ForwarderError {
-    /// The address is not ours to listen on, or somebody else does.
+    /// The address belongs to another host, or another program listens on it.
     #[error("dns forwarder cannot listen on {protocol} {address}")]
     Bind {
         /// `udp` or `tcp`.
         protocol: &'static str,
-        /// The address.
         address: SocketAddr,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -58,7 +56,7 @@ impl Forwarder {
         Ok(Self { udp: Arc::new(udp), tcp, upstreams: Arc::new(Upstreams::new(resolv_conf, address.ip())) })
     }
 
-    /// Forwards until `shutdown`; queries under way are dropped then, as their clients ask again anyway.
+    /// Forwards until `shutdown`; queries in progress are dropped then: their clients ask again.
     pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let mut tasks = JoinSet::new();
@@ -69,7 +67,7 @@ impl Forwarder {
             tokio::select! {
                 received = self.udp.recv_from(&mut buffer) => match received {
                     Ok((length, client)) => self.forward(&buffer[..length], client, &queries, &mut tasks),
-                    // The kernel may tell here what became of an earlier answer; the next query knows nothing of it.
+                    // The kernel may report the failure of an earlier answer here; the next query is not affected.
                     Err(error) => tracing::debug!(%error, "dns: a query could not be received"),
                 },
                 accepted = self.tcp.accept() => match accepted {
@@ -105,7 +103,7 @@ impl Forwarder {
         }
         let Ok(place) = Arc::clone(queries).try_acquire_owned() else {
             tracing::debug!(%client, "dns: {MOST_QUERIES} queries are under way");
-            // A full send buffer is no reason to keep everybody waiting, hence no `send_to`.
+            // `send_to` would wait for a full send buffer, and every query with it.
             if let Some(failure) = message::servfail(query) {
                 if let Err(error) = self.udp.try_send_to(&failure, client) {
                     tracing::debug!(%client, %error, "dns: a failure could not be sent");
@@ -128,7 +126,7 @@ impl Forwarder {
 /// Answers the queries of one connection, one after the other.
 async fn converse(mut stream: TcpStream, upstreams: &Upstreams) -> io::Result<()> {
     loop {
-        // Silence for that long is the normal end of a connection that a client kept for later.
+        // A client that keeps a connection for later is silent: the normal end.
         let query = match timeout(IDLE, read_framed(&mut stream)).await {
             Err(_) => return Ok(()),
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),

@@ -1,19 +1,19 @@
-//! DNS messages, as little of them as a forwarder and one kind of question need. Pure. Names are skipped and
-//! compared, never expanded, so no compression pointer is ever followed and none can lead in circles.
+//! DNS messages: the parts that a forwarder and one kind of question need. Pure. Names are skipped and compared, never
+//! expanded, so no compression pointer is followed and none can form a loop.
 
 use std::net::Ipv4Addr;
 
-/// A message without anything in it.
+/// Length of a message's header.
 pub(super) const HEADER: usize = 12;
 const TYPE_A: u16 = 1;
 const CLASS_IN: u16 = 1;
-/// Answers we look at in a response to our own question; a chain of CNAMEs and a few addresses.
+/// Records that are read from a response: a chain of CNAMEs and a few addresses.
 const MOST_ANSWERS: u16 = 64;
 
-/// Why a response is no answer to our question.
+/// Why a response does not answer a question.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum MessageError {
-    /// The name cannot be asked for.
+    /// The name is no valid DNS name.
     #[error("`{0}` is not a DNS name")]
     Name(String),
     /// The bytes are not a DNS response.
@@ -22,7 +22,7 @@ pub(crate) enum MessageError {
     /// The response belongs to another question.
     #[error("response to another question")]
     Stranger,
-    /// The server could not or would not answer.
+    /// The server answered with an error code.
     #[error("server answered {}", rcode_name(*.0))]
     Refused(u8),
     /// The server answered that there is no address.
@@ -30,7 +30,7 @@ pub(crate) enum MessageError {
     NoAddress,
 }
 
-/// Whether the bytes can be a query; anything else (a response above all) is better not answered at all.
+/// Whether the bytes can be a query; anything else, such as a response, gets no answer.
 pub(super) fn is_query(message: &[u8]) -> bool {
     message.len() >= HEADER && message[2] & 0x80 == 0
 }
@@ -53,7 +53,7 @@ pub(super) fn rcode(message: &[u8]) -> u8 {
     message.get(3).map_or(0, |byte| byte & 0x0f)
 }
 
-/// Whether another server may know better: SERVFAIL, NOTIMP and REFUSED, as glibc sees it.
+/// Whether another server may answer: SERVFAIL, NOTIMP and REFUSED, as glibc sees it.
 pub(super) fn is_failure(message: &[u8]) -> bool {
     matches!(rcode(message), 2 | 4 | 5)
 }
@@ -124,7 +124,7 @@ pub(super) fn addresses(query: &[u8], response: &[u8]) -> Result<Vec<Ipv4Addr>, 
     if found.is_empty() { Err(MessageError::NoAddress) } else { Ok(found) }
 }
 
-/// The one question of a message, as it stands there; none when there is not exactly one or it is malformed.
+/// The one question of a message, as in the message; none when there is not exactly one or it is malformed.
 fn question(message: &[u8]) -> Option<&[u8]> {
     if read_u16(message, 4)? != 1 {
         return None;
@@ -140,7 +140,7 @@ fn skip_name(message: &[u8], mut at: usize) -> Option<usize> {
         match length {
             0 => return Some(at + 1),
             1..=63 => at += 1 + usize::from(length),
-            // A pointer is the end of a name, wherever it leads.
+            // A pointer is always the end of a name.
             192.. => return (at + 2 <= message.len()).then_some(at + 2),
             _ => return None,
         }
@@ -222,7 +222,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn names_that_cannot_be_asked_for() {
+    fn invalid_names_are_refused() {
         let long = "a".repeat(64);
         let longest = "a.".repeat(200);
         for name in ["", ".", "a..b", ".a", &long, &longest] {
@@ -238,7 +238,7 @@ pub(super) mod tests {
         assert_eq!(addresses(&query, &failure), Err(MessageError::Refused(2)));
         assert_eq!(servfail(&failure), None);
         assert_eq!(servfail(&query[..11]), None);
-        // A header and nothing that can be understood is still worth an answer.
+        // A header with a malformed question gets an answer, too.
         assert_eq!(servfail(&query[..14]).unwrap().len(), HEADER);
     }
 

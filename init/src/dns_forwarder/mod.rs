@@ -1,6 +1,6 @@
-//! The DNS forwarder on the static IP: CoreDNS and pods with `dnsPolicy: Default` ask it, and it asks the servers of
-//! the container's own `resolv.conf`, among them Docker's at 127.0.0.11, which no pod could reach. Owns its sockets
-//! and the limits on them. It keeps no cache, answers nothing by itself except failure, and never forwards to itself.
+//! The DNS forwarder on the static IP: CoreDNS and pods with `dnsPolicy: Default` query it, and it forwards to the
+//! servers of the container's own `resolv.conf`, among them Docker's at 127.0.0.11, which no pod can reach. Owns its
+//! sockets and the limits on them. It keeps no cache, answers itself only with SERVFAIL, and never forwards to itself.
 
 mod ask;
 mod forwarder;

@@ -8,15 +8,15 @@ const MOST_NAMESERVERS: usize = 3;
 /// kubelet's limits for a pod's search list (`pkg/apis/core/validation`).
 const MOST_SEARCH_DOMAINS: usize = 32;
 const MOST_SEARCH_BYTES: usize = 2048;
-/// Every name with fewer dots than this is tried with all search domains first; kubelet's own files say 5, and more
-/// only multiplies queries.
+/// Every name with fewer dots than this is tried with all search domains first; kubelet's own files have 5, and a
+/// higher value only multiplies queries.
 const HIGHEST_NDOTS: u32 = 5;
 
-/// What a `resolv.conf` says. Lines that cannot be understood are left out, as resolvers do.
+/// The content of a `resolv.conf`. Invalid lines are left out, as resolvers do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ResolvConf {
     /// Addresses of name servers in their order, without repetitions. Addresses with a zone (`fe80::1%eth0`) are
-    /// left out: the zone belongs to somebody else's namespace.
+    /// left out: the zone belongs to another network namespace.
     pub nameservers: Vec<IpAddr>,
     /// Search domains; the last `search` or `domain` line wins.
     pub search: Vec<String>,
@@ -49,19 +49,19 @@ impl ResolvConf {
         conf
     }
 
-    /// The servers to forward to: in their order, without `own` and without addresses that mean nothing.
+    /// The servers to forward to: in their order, without `own`, unspecified and multicast addresses.
     #[must_use]
     pub(crate) fn upstreams(&self, own: IpAddr) -> Vec<IpAddr> {
         let usable = |address: &IpAddr| {
-            // Listening everywhere, the loopback addresses are ours, too.
-            let ours = *address == own || (own.is_unspecified() && address.is_loopback());
-            !ours && !address.is_unspecified() && !address.is_multicast()
+            // A forwarder that listens everywhere also owns the loopback addresses.
+            let is_own = *address == own || (own.is_unspecified() && address.is_loopback());
+            !is_own && !address.is_unspecified() && !address.is_multicast()
         };
         self.nameservers.iter().copied().filter(usable).take(MOST_NAMESERVERS).collect()
     }
 }
 
-/// The `resolv.conf` for pods: our forwarder, with the search list and the options of the container's.
+/// The `resolv.conf` for pods: the forwarder, with the search list and the options of the container's.
 #[must_use]
 pub(crate) fn pod_resolv_conf(existing: &str, static_ip: Ipv4Addr) -> String {
     let conf = ResolvConf::parse(existing);
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_left_out() {
+    fn invalid_lines_are_left_out() {
         let conf = ResolvConf::parse(
             "nameserver\nnameserver fe80::1%eth0\nnameserver ::1\nnameserver ::1\n\tnameserver 1.1.1.1 \r\nnameserver\n\
              nameserver 8.8.8.8#53\ndomain a\nsearch\nbogus line\noptions ndots:99 ndots:x rotate\n",
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn we_are_never_our_own_upstream() {
+    fn the_forwarder_is_never_its_own_upstream() {
         let conf =
             ResolvConf::parse("nameserver 172.30.99.1\nnameserver 0.0.0.0\nnameserver 127.0.0.11\nnameserver ::1");
         assert_eq!(
@@ -139,7 +139,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_it_says_pods_get_one_name_server(text in "\\PC*|((nameserver|search|options|domain|#)[ \t\r\n]?[a-z0-9.: \0-]{0,30}[\r\n]*){0,9}") {
+        fn pods_get_one_name_server_from_any_text(text in "\\PC*|((nameserver|search|options|domain|#)[ \t\r\n]?[a-z0-9.: \0-]{0,30}[\r\n]*){0,9}") {
             let pods = pod_resolv_conf(&text, STATIC);
             prop_assert_eq!(ResolvConf::parse(&pods).nameservers, vec![IpAddr::from(STATIC)]);
             prop_assert!(pods.lines().count() <= 3 && pods.len() < 8192);

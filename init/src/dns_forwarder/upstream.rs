@@ -1,4 +1,4 @@
-//! The servers we forward to: which they are, and the exchange of one query. Reads the container's `resolv.conf`,
+//! The servers that queries are forwarded to, and the exchange of one query. Reads the container's `resolv.conf`,
 //! never writes it, and keeps no connection between queries.
 
 use std::io;
@@ -14,12 +14,12 @@ use tokio::time::{Instant, timeout};
 use super::message;
 use super::resolv_conf::ResolvConf;
 
-/// A server that has not answered by then is given up.
+/// The next server is asked when one has not answered within this time.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(3);
-/// All servers together; CoreDNS gives up after 5 s.
+/// The limit for all servers together; CoreDNS times out after 5 s.
 const QUERY_TIMEOUT: Duration = Duration::from_millis(4500);
-/// How old what we know of `resolv.conf` may be. Reading it anew is cheaper than being told of changes: Docker
-/// writes it through a bind mount, sometimes in place and sometimes by renaming, and both are seen this way.
+/// How old the known content of `resolv.conf` may be. Polling sees each change: Docker writes the file through a bind
+/// mount, sometimes in place and sometimes by renaming.
 const FRESH: Duration = Duration::from_secs(1);
 const MOST_BYTES: u64 = 64 * 1024;
 const DNS: u16 = 53;
@@ -28,13 +28,11 @@ const DNS: u16 = 53;
 /// answer does not fit into a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transport {
-    /// Datagrams.
     Udp,
-    /// A stream.
     Tcp,
 }
 
-/// The name servers of a `resolv.conf`, read again when what we know is old.
+/// The name servers of a `resolv.conf`, read again when the known content is old.
 #[derive(Debug)]
 pub(super) struct Upstreams {
     path: PathBuf,
@@ -62,9 +60,9 @@ impl Upstreams {
         self
     }
 
-    /// The servers in the order in which they are to be asked.
+    /// The servers in the order of queries.
     pub(super) async fn servers(&self) -> Vec<SocketAddr> {
-        // Held while reading: of all queries that find the list old, one reads it and the others wait for that.
+        // Held while reading: of concurrent queries that find the list old, one reads it and the others wait.
         let mut known = self.known.lock().await;
         if known.read_at.is_some_and(|at| at.elapsed() < FRESH) {
             return known.servers.clone();
@@ -80,7 +78,7 @@ impl Upstreams {
                     known.servers = servers;
                 }
             }
-            // What was known is better than nothing while somebody replaces the file.
+            // The file may be missing for a moment while it is replaced: the known servers stay.
             Err(error) => {
                 tracing::warn!(path = %self.path.display(), %error, "dns: the list of servers cannot be read");
             }
@@ -88,8 +86,8 @@ impl Upstreams {
         known.servers.clone()
     }
 
-    /// Asks one server after the other; the first real answer, else the last failure somebody answered with, else
-    /// our own.
+    /// Asks one server after the other and returns the first answer that is no failure, else the last failure, else a
+    /// SERVFAIL.
     pub(super) async fn exchange(&self, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
         let servers = self.servers().await;
         let mut failure = None;
@@ -126,7 +124,7 @@ async fn udp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0; usize::from(u16::MAX)];
     loop {
         let length = socket.recv(&mut buffer).await?;
-        // What answers another question may be somebody's guess: the right answer can still come.
+        // A response to another question may be forged: the right one can still arrive.
         if message::answers(query, &buffer[..length]) {
             buffer.truncate(length);
             buffer.shrink_to_fit();

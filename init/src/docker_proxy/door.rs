@@ -14,20 +14,20 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-/// Bytes under way in each direction: build contexts and image archives are what is large here.
+/// Size of the buffer for each direction; build contexts and image archives are large.
 const BUFFER: usize = 64 * 1024;
-/// What a caller may take to show its certificate. Until then it has a place that others may want.
+/// Limit on the TLS handshake, during which a caller occupies one of the connections.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// dockerd accepts at once or is in trouble.
+/// A dockerd that works accepts at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a caller may take to read why it is turned away.
+/// Limit on the refusal of a caller, from its request to the close.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
-/// How much of what such a caller still sends is taken from it.
+/// Bytes that are read from such a caller before the close.
 const FAREWELL_BYTES: usize = 1 << 20;
-/// A caller that is silent for this long is asked whether it is still there, as attached sessions have no timeout.
+/// Idle time before TCP keepalive probes the caller: attached sessions have no timeout.
 const KEEPALIVE_SECONDS: u32 = 60;
 
-/// So that a proxy can be printed: what is in there has a private key.
+/// Hides the private key in it from `Debug` output.
 #[derive(Clone)]
 pub(super) struct Acceptor(pub(super) TlsAcceptor);
 
@@ -37,11 +37,11 @@ impl std::fmt::Debug for Acceptor {
     }
 }
 
-/// The way to dockerd, whichever port a caller comes by.
+/// Connects callers of all ports with dockerd.
 pub(super) struct Door {
     socket: PathBuf,
     pub(super) places: Arc<Semaphore>,
-    /// So that a boot without Docker yet logs one line and not one for each poll of a CI system.
+    /// Limits the log to one line per change: CI systems poll while dockerd starts.
     was_open: AtomicBool,
 }
 
@@ -58,11 +58,11 @@ impl Door {
         match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream).into_fallible()).await {
             Ok(Ok(stream)) => self.pass(stream).await,
             Ok(Err((error, mut stream))) => {
-                // The alert that says what is wrong has been sent; it must not be lost to a reset.
+                // rustls has sent the alert with the reason; a reset would discard it.
                 drop(timeout(FAREWELL_TIMEOUT, hang_up(&mut stream)).await);
                 Err(error)
             }
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no TLS handshake in time")),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "TLS handshake timed out")),
         }
     }
 
@@ -76,25 +76,25 @@ impl Door {
             Err(error) => {
                 if self.was_open.swap(false, Ordering::Relaxed) {
                     let socket = self.socket.display();
-                    tracing::warn!(%socket, %error, "docker proxy: dockerd is not up, callers are told to come back");
+                    tracing::warn!(%socket, %error, "docker proxy: dockerd is not up, callers get 503");
                 }
-                // Bounded as a whole, whatever the caller does or does not send.
+                // One limit for all of it, so that a silent caller ends, too.
                 return timeout(FAREWELL_TIMEOUT, turn_away(&mut client)).await?;
             }
         };
         if !self.was_open.swap(true, Ordering::Relaxed) {
             tracing::info!("docker proxy: dockerd accepts connections");
         }
-        // An end of input is passed on as one, with TLS too: a client's `close_notify` closes dockerd's reading half and
-        // nothing else, and dockerd's end is sent as `close_notify`. A connection that is cut off is an error instead.
+        // The end of one direction is passed on alone, with TLS too: a client's `close_notify` closes dockerd's reading
+        // half, and dockerd's end is sent as `close_notify`. A connection that is cut off is an error.
         copy_bidirectional_with_sizes(&mut client, &mut dockerd, BUFFER, BUFFER).await?;
         Ok(())
     }
 }
 
-/// Answers in Docker's own form, so that `docker` prints the sentence and not "EOF".
+/// Answers in the form of the Docker API, so that `docker` prints the message and not "EOF".
 async fn turn_away(client: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
-    const BODY: &str = "{\"message\":\"dockerd is not up yet; /docker-ready on port 10080 says when it is\"}\n";
+    const BODY: &str = "{\"message\":\"dockerd is not up yet; /docker-ready on port 10080 answers 200 when it is\"}\n";
     // An answer before the question is a protocol error for some clients.
     if client.read(&mut [0; 4096]).await? == 0 {
         return Ok(());
@@ -108,8 +108,8 @@ async fn turn_away(client: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Re
     hang_up(client).await
 }
 
-/// Ends what we send and takes what still comes: what is left unread when we close makes the kernel reset the
-/// connection, and the last that we said is lost.
+/// Closes the sending half and reads what the caller still sends: bytes that are unread at the close make the kernel
+/// reset the connection, and the caller loses the answer.
 async fn hang_up(client: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
     client.shutdown().await?;
     let mut buffer = [0; 4096];

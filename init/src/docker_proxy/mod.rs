@@ -1,6 +1,6 @@
 //! The Docker API on TCP: passes connections on to dockerd's unix socket, byte for byte, in both directions and each
 //! direction to its own end (`docker attach` closes one half long before the other). Owns the connections, plain ones
-//! and those with TLS, and their number. It never looks into them, starts nothing and knows no Docker API beyond
+//! and those with TLS, and their number. It does not inspect the bytes, starts nothing and knows no Docker API beyond
 //! [`ping`].
 
 mod door;

@@ -1,5 +1,4 @@
-//! Whether dockerd serves: the one question of its API that is asked here. Owns the question and every reason why the
-//! answer is none. Starts nothing and waits no longer than it is told.
+//! Asks dockerd for `/_ping`. Owns the request and the errors. Starts nothing and waits no longer than the given time.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,49 +15,33 @@ use tokio::time::timeout;
 /// Why dockerd does not answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PingError {
-    /// Its socket is not there or not served.
+    /// The socket is missing or not served.
     #[error("docker socket {socket} does not accept connections")]
     Connect {
-        /// The socket.
         socket: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// The connection broke or spoke something else than HTTP.
+    /// The connection broke, or the answer is no HTTP.
     #[error("docker socket {socket} does not speak http")]
     Http {
-        /// The socket.
         socket: PathBuf,
-        /// Why.
         #[source]
         source: hyper::Error,
     },
-    /// The answer to the ping is not what it should be.
+    /// The answer's status is not 200.
     #[error("docker answered the ping on {socket} with {status}")]
-    Status {
-        /// The socket.
-        socket: PathBuf,
-        /// The status.
-        status: StatusCode,
-    },
+    Status { socket: PathBuf, status: StatusCode },
     /// The answer to the ping did not end.
     #[error("docker's answer to the ping on {socket} cannot be read")]
     Body {
-        /// The socket.
         socket: PathBuf,
-        /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Nothing came in time.
+    /// No answer arrived in time.
     #[error("docker did not answer the ping on {socket} within {waited:?}")]
-    Timeout {
-        /// The socket.
-        socket: PathBuf,
-        /// How long.
-        waited: Duration,
-    },
+    Timeout { socket: PathBuf, waited: Duration },
 }
 
 /// Asks dockerd on `socket` whether it serves.
@@ -78,7 +61,7 @@ async fn ping_forever(socket: &Path) -> Result<(), PingError> {
         .handshake(TokioIo::new(stream))
         .await
         .map_err(http)?;
-    // The error of a request alone never says why the connection ended, but it does say that it did.
+    // The request's own error reports that the connection ended; the driver's adds nothing.
     let mut tasks = JoinSet::new();
     tasks.spawn(async move { drop(connection.await) });
     let mut request = Request::new(Empty::<Bytes>::new());
@@ -102,7 +85,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_ping_says_what_is_wrong() {
+    async fn each_failure_of_a_ping_has_its_error() {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("docker.sock");
         let soon = Duration::from_secs(5);

@@ -13,15 +13,13 @@ use tokio_rustls::TlsAcceptor;
 
 use super::door::{Acceptor, Door};
 
-/// Connections at a time, of all ports together; a build with many steps and a few `docker exec` need a dozen.
+/// Connections at a time, of all ports together; a large build with a few `docker exec` needs a dozen.
 const MOST_CONNECTIONS: usize = 256;
-/// A port cannot be listened on.
+/// The proxy cannot listen on a port.
 #[derive(Debug, thiserror::Error)]
 #[error("docker proxy cannot listen on {address}")]
 pub(crate) struct BindError {
-    /// The address.
     pub address: SocketAddr,
-    /// Why.
     #[source]
     pub source: io::Error,
 }
@@ -34,21 +32,21 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy for connections to `socket`, which need not exist yet. It listens nowhere so far.
+    /// A proxy for connections to `socket`, which need not exist yet, without a port.
     #[must_use]
     pub(crate) fn new(socket: PathBuf) -> Self {
         Self { socket, entrances: Vec::new() }
     }
 
-    /// Listens on `address` for whoever comes.
+    /// Listens on `address` for any caller.
     ///
     /// # Errors
-    /// When the port is taken, or not ours to take.
+    /// When the port is in use or not permitted.
     pub(crate) async fn listen(&mut self, address: SocketAddr) -> Result<(), BindError> {
         self.enter(address, None).await
     }
 
-    /// Listens on `address` for those that `acceptor` lets in.
+    /// Listens on `address` for callers that `acceptor` accepts.
     ///
     /// # Errors
     /// As [`Proxy::listen`].
@@ -69,7 +67,7 @@ impl Proxy {
     /// Passes connections on until `shutdown`, which ends all of them.
     pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) {
         let door = Arc::new(Door::new(self.socket, MOST_CONNECTIONS));
-        // Each of the tasks holds its connections, which end with it.
+        // Each task owns its connections, which end with it.
         let mut entrances: JoinSet<()> =
             self.entrances.into_iter().map(|entrance| entrance.serve(Arc::clone(&door))).collect();
         shutdown.await;
@@ -77,11 +75,10 @@ impl Proxy {
     }
 }
 
-/// One port.
 #[derive(Debug)]
 struct Entrance {
     listener: TcpListener,
-    /// None where nobody is asked for a certificate.
+    /// None on the plain port.
     acceptor: Option<Acceptor>,
 }
 
@@ -92,7 +89,7 @@ impl Entrance {
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
-                    // Before the handshake: whoever cannot finish one must not be without limit either.
+                    // Before the handshake: callers that never finish one count, too.
                     Ok((stream, peer)) => match Arc::clone(&door.places).try_acquire_owned() {
                         Ok(place) => {
                             let (door, acceptor) = (Arc::clone(&door), self.acceptor.clone());

@@ -1,5 +1,5 @@
-//! Who is let in on the port with TLS: only callers with a client certificate of this container's own Docker CA. Owns the
-//! reading of the files and the rules of the handshake. Never listens, never connects, never makes a certificate.
+//! TLS of the Docker port: accepts only callers with a client certificate of this container's own Docker CA. Reads the
+//! files and configures the handshake. Never listens, never connects, never issues a certificate.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,67 +11,58 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig, crypto::ring};
 
-/// The CA whose clients are let in, in [`kubake_contract::paths::DOCKER_PKI`].
+/// The CA whose clients are accepted, in [`kubake_contract::paths::DOCKER_PKI`].
 const CA: &str = "ca.pem";
-/// What we show to callers.
+/// The server's own certificate.
 const CERTIFICATE: &str = "server-cert.pem";
 /// Its private key.
 const KEY: &str = "server-key.pem";
 
-/// Why there can be no port with TLS although there should be one.
+/// Why the port with TLS cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
-    /// A file is not there or cannot be read, while others are.
+    /// A file is missing or cannot be read, while others exist.
     #[error("docker proxy cannot read {}", path.display())]
     Read {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// A file holds something else than it should.
+    /// A file contains no valid PEM of its kind.
     #[error("docker proxy cannot use {}", path.display())]
     Pem {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: pem::Error,
     },
-    /// A CA is none.
+    /// A CA's certificate is invalid.
     #[error("docker proxy cannot use {} as the CA of its clients", path.display())]
     Root {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: rustls::Error,
     },
-    /// A CA cannot be checked against.
+    /// The verifier refuses the CA.
     #[error("docker proxy cannot check clients against {}", path.display())]
     Verifier {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: VerifierBuilderError,
     },
-    /// Certificate and key do not go together.
+    /// Certificate and key do not match.
     #[error("docker proxy cannot use {} with its key", path.display())]
     Certificate {
         /// The certificate's file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: rustls::Error,
     },
 }
 
-/// What accepts TLS with the files of `directory`; none where there are no such files.
+/// An acceptor with the files of `directory`; none where there are no such files.
 ///
 /// # Errors
-/// When there are some, and they cannot be used.
+/// When there are files that cannot be used.
 pub(crate) fn acceptor_at(directory: &Path) -> Result<Option<TlsAcceptor>, TlsError> {
     let paths = [CA, CERTIFICATE, KEY].map(|name| directory.join(name));
     if !paths.iter().any(|path| path.exists()) {
@@ -83,7 +74,7 @@ pub(crate) fn acceptor_at(directory: &Path) -> Result<Option<TlsAcceptor>, TlsEr
         roots.add(root).map_err(|source| TlsError::Root { path: ca.clone(), source })?;
     }
     let provider = Arc::new(ring::default_provider());
-    // Whoever shows no certificate, or one of another CA, does not finish the handshake.
+    // The handshake fails without a certificate and with one of another CA.
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .build()
         .map_err(|source| TlsError::Verifier { path: ca.clone(), source })?;
@@ -101,7 +92,7 @@ pub(crate) fn acceptor_at(directory: &Path) -> Result<Option<TlsAcceptor>, TlsEr
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let failed = |source| TlsError::Pem { path: path.to_owned(), source };
     let found = CertificateDer::pem_slice_iter(&read(path)?).collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    // The iterator takes a file without any for an empty list.
+    // For a file without a certificate the iterator is empty.
     if found.is_empty() { Err(failed(pem::Error::NoItemsFound)) } else { Ok(found) }
 }
 

@@ -38,9 +38,9 @@ pub(super) fn body(code: StatusCode, content_type: &'static str, content: impl I
     *answer.status_mut() = code;
     for (name, value) in [
         (header::CONTENT_TYPE, content_type),
-        // An answer is true for the moment only, and `/config` holds a key.
+        // An answer is true at this moment only, and `/config` holds a key.
         (header::CACHE_CONTROL, "no-store"),
-        // Logs hold whatever programs print: no browser may take them for a page.
+        // Logs contain any output of programs: no browser may render them as a page.
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
     ] {

@@ -1,4 +1,4 @@
-//! What a Docker client needs for the port with TLS, as one archive that can be unpacked into a `DOCKER_CERT_PATH`.
+//! The files that a Docker client needs for the port with TLS, as one archive to unpack into a `DOCKER_CERT_PATH`.
 //! Reads three files of one directory and nothing else; makes no certificate.
 
 use std::fs::File;
@@ -6,9 +6,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// The files under the names that Docker clients look for, and who may read them once they are unpacked.
+/// The names that Docker clients look for, and the file modes after unpacking.
 const FILES: [(&str, u32); 3] = [("ca.pem", 0o644), ("cert.pem", 0o644), ("key.pem", 0o600)];
-/// They have about 1 KiB each.
+/// Each file has about 1 KiB.
 const MOST_BYTES: u64 = 1 << 20;
 
 /// Why there is no archive.
@@ -17,22 +17,17 @@ pub(super) enum BundleError {
     /// A file cannot be read.
     #[error("{} cannot be read", .path.display())]
     Read {
-        /// Which.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// Somebody is writing it, most likely.
-    #[error("{} is no whole PEM file", .path.display())]
-    Half {
-        /// Which.
-        path: PathBuf,
-    },
-    /// The archive cannot be put together.
-    #[error("the archive cannot be made")]
+    /// Most likely another program is writing the file.
+    #[error("{} is not a complete PEM file", .path.display())]
+    Incomplete { path: PathBuf },
+    /// The archive cannot be written.
+    #[error("the archive cannot be written")]
     Archive(#[source] io::Error),
-    /// The work was given up.
+    /// The task ended before the archive was complete.
     #[error("the archive was not made")]
     Task(#[source] tokio::task::JoinError),
 }
@@ -49,7 +44,7 @@ fn archive(directory: &Path) -> Result<Vec<u8>, BundleError> {
         let path = directory.join(name);
         let (bytes, modified) = read(&path).map_err(|source| BundleError::Read { path: path.clone(), source })?;
         if !bytes.starts_with(b"-----BEGIN ") || !bytes.trim_ascii_end().ends_with(b"-----") {
-            return Err(BundleError::Half { path });
+            return Err(BundleError::Incomplete { path });
         }
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);

@@ -25,19 +25,19 @@ const TAR: &str = "application/x-tar";
 const MOST_KUBECONFIG_BYTES: u64 = 1 << 20;
 
 pub(super) async fn config(request: &Parts, site: &Site) -> Answer {
-    let asked = || -> Result<_, kubeconfig::KubeconfigError> {
+    let parse = || -> Result<_, kubeconfig::KubeconfigError> {
         let format = parameter(request, "format").map_or(Ok(Format::default()), |name| Format::parse(&name))?;
         let port = parameter(request, "port").map(|text| address::port(&text)).transpose()?;
         let default_port = port.unwrap_or(site.api_port);
         let server = parameter(request, "server").map(|text| Server::parse(&text, default_port)).transpose()?;
         Ok((format, port, server))
     };
-    let (format, port, server) = match asked() {
-        Ok(asked) => asked,
+    let (format, port, server) = match parse() {
+        Ok(parameters) => parameters,
         Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
     };
     let server = server.unwrap_or_else(|| {
-        let called = caller_reached_us_as(request, site);
+        let called = server_as_called(request, site);
         Server { port: port.unwrap_or(called.port), ..called }
     });
     let rendered = match admin_kubeconfig(site).await {
@@ -62,14 +62,14 @@ pub(super) async fn part(site: &Site, part: Part) -> Answer {
     }
 }
 
-/// kubeadm's kubeconfig, or the answer that says why there is none.
+/// kubeadm's kubeconfig, or the answer with the reason why there is none.
 async fn admin_kubeconfig(site: &Site) -> Result<String, Answer> {
     read_bounded(&site.kubeconfig_path).await.map_err(|error| {
         unavailable(format!("there is no kubeconfig yet: {}: {error}\n", site.kubeconfig_path.display()))
     })
 }
 
-/// Somebody is writing the kubeconfig, most likely.
+/// Most likely another program is writing the kubeconfig.
 fn unusable(error: &kubeconfig::KubeconfigError) -> Answer {
     unavailable(format!("the kubeconfig cannot be used yet: {}\n", chain(error)))
 }
@@ -82,7 +82,7 @@ pub(super) async fn docker_client(site: &Site) -> Answer {
 }
 
 /// The API server's address as this caller can use it.
-fn caller_reached_us_as(request: &Parts, site: &Site) -> Server {
+fn server_as_called(request: &Parts, site: &Site) -> Server {
     let fixed = Host::Ip(site.node.addresses.ipv4.into());
     let mut hosts = request.headers.get_all(header::HOST).iter();
     let mut named = || match (request.uri.authority(), hosts.next(), hosts.next()) {
@@ -90,10 +90,11 @@ fn caller_reached_us_as(request: &Parts, site: &Site) -> Server {
         (None, Some(host), None) => address::split_authority(host.to_str().ok()?),
         _ => None,
     };
-    // A proxy before us knows better than the name by which it calls us itself.
+    // A proxy forwards the name that its caller used; its own `Host` names this server.
     match forwarded::host(&request.headers).or_else(|| named().map(|(host, _port)| host)) {
         Some(host) if host != fixed => Server { host, port: site.api_port },
-        // Nothing is published on the static address: whoever can reach it is inside, where the port is our own.
+        // No port is published on the static address: a caller that uses it is inside, where the API server's own port
+        // applies.
         _ => Server { host: fixed, port: ports::API },
     }
 }

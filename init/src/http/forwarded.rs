@@ -1,5 +1,5 @@
-//! What a proxy says about the name under which its caller reached us: `Forwarded` (RFC 7239) and `X-Forwarded-Host`.
-//! Pure, and trusts nobody: what is no host is ignored, and a caller who lies is the only one who is misled.
+//! The name by which a proxy's caller reached this server: `Forwarded` (RFC 7239) and `X-Forwarded-Host`. Pure. Ignores
+//! values that are no host; a caller with a forged header misleads only itself.
 
 use hyper::header::{self, HeaderMap, HeaderName};
 
@@ -7,14 +7,14 @@ use crate::kubeconfig::address::{self, Host};
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// The host that the first proxy was called by; none where no proxy says so in a way that can be used.
+/// The host by which the first proxy was called; none without a usable header.
 pub(super) fn host(headers: &HeaderMap) -> Option<Host> {
     let first = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let standard = first(header::FORWARDED).and_then(first_host).and_then(|text| parse(&text));
     standard.or_else(|| parse(first(X_FORWARDED_HOST)?.split(',').next()?.trim()))
 }
 
-/// The port, where there is one, is the proxy's for this server, and says nothing of the API server's.
+/// Drops the port: it is the proxy's port for this server, not the API server's.
 fn parse(text: &str) -> Option<Host> {
     address::split_authority(text).map(|(host, _port)| host)
 }
@@ -27,7 +27,7 @@ fn first_host(text: &str) -> Option<String> {
         let (name, after) = rest.split_once('=')?;
         let (value, after) = value(after)?;
         if name.trim().eq_ignore_ascii_case("host") && host.replace(value).is_some() {
-            // Twice: nobody knows which one is meant.
+            // Twice: it is unknown which one counts.
             return None;
         }
         let after = after.trim_start();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_standard_header_goes_before_the_other_unless_it_is_of_no_use() {
+    fn the_standard_header_has_priority_when_it_is_usable() {
         assert_eq!(found(&[("forwarded", "host=a"), ("x-forwarded-host", "b")]).as_deref(), Some("a"));
         assert_eq!(found(&[("forwarded", "for=a"), ("x-forwarded-host", "b:1, c")]).as_deref(), Some("b"));
         assert_eq!(found(&[("forwarded", "host=\"a b\""), ("x-forwarded-host", "b")]).as_deref(), Some("b"));
@@ -108,7 +108,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
         #[test]
-        fn whatever_a_proxy_says_only_a_host_comes_out(
+        fn any_header_yields_a_host_or_nothing(
             value in "\\PC{0,40}|([hH]ost|for|proto|x)=[-a-z0-9.:;,=\" \t\\\\\\[\\]@/]{0,40}|(host=\"?[a-z:.0-9]{0,6}\"?[;,]? ?){0,4}",
         ) {
             if let Ok(header) = hyper::header::HeaderValue::from_str(&value) {

@@ -1,12 +1,12 @@
-//! Whether a request bears the token, and what of a status is shown without it. Pure; answers nothing. Which endpoints
-//! the token guards is in [`kubake_contract::Endpoint`].
+//! Whether a request bears the token, and the parts of a status that are shown without it. Pure; answers nothing. The
+//! endpoints that the token guards are in [`kubake_contract::Endpoint`].
 
 use hyper::header::{self, HeaderMap};
 use kubake_contract::status::Status;
 use kubake_contract::token::Token;
 
-/// Whether a request bears the token: one `Authorization: Bearer TOKEN` (RFC 6750) and no second one, since of two
-/// nobody knows which a proxy before us looked at.
+/// Whether a request bears the token: one `Authorization: Bearer TOKEN` (RFC 6750) and no second one, since a proxy in
+/// between may have checked either of two.
 pub(super) fn bears(headers: &HeaderMap, token: &Token) -> bool {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(only), None) = (all.next(), all.next()) else { return false };
@@ -16,10 +16,10 @@ pub(super) fn bears(headers: &HeaderMap, token: &Token) -> bool {
     scheme.eq_ignore_ascii_case(b"bearer") && token.is(offered.trim_ascii_start())
 }
 
-/// What of a status those see who do not bear the token: the first line of each text. The lines after it are ends of logs,
-/// which are guarded themselves.
+/// The status for callers without the token: the first line of each text. The lines after it are ends of logs, which
+/// are guarded themselves.
 pub(super) fn without_logs(mut status: Status) -> Status {
-    // All of them by name, so that a new one is thought of here.
+    // Each field by name, so that a new one does not compile without a decision here.
     let Status {
         state: _,
         reason,
@@ -75,7 +75,7 @@ mod tests {
         assert!(!json.contains("secret") && !json.contains("\\n"), "{json}");
         let rest = "(the rest takes the token: `Authorization: Bearer TOKEN`)";
         assert_eq!(shown.reason, Some(format!("phase containerd failed; the end of its log: {rest}")));
-        assert_eq!(shown.kubernetes.missing[0], "the node is not Ready", "what has no log in it stays as it is");
+        assert_eq!(shown.kubernetes.missing[0], "the node is not Ready", "a text without a log stays as it is");
         assert_eq!(json.matches(rest).count(), 6, "{json}");
         let outcomes = |status: &Status| (status.state, status.phases[0].outcome, status.phases[0].elapsed_ms);
         assert_eq!(outcomes(&shown), outcomes(&whole));

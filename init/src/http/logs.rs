@@ -1,5 +1,5 @@
-//! Component logs for readers outside: their names, and the tail of one. Opens regular files right below the one
-//! directory it is given and nothing else; never follows a symbolic link, never reads more than [`MOST_BYTES`].
+//! Component logs for callers outside: their names, and the tail of one. Opens only regular files directly below its
+//! one directory; never follows a symbolic link, never reads more than [`MOST_BYTES`].
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -10,42 +10,38 @@ use hyper::body::Bytes;
 use nix::fcntl::OFlag;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// How many lines a caller gets who does not say.
+/// Lines of a tail without `lines` in the query.
 pub(super) const DEFAULT_LINES: usize = 500;
-/// How many lines a caller can get.
+/// The most lines of a tail.
 pub(super) const MOST_LINES: usize = 10_000;
-/// How much of a log's end is looked at.
+/// Bytes that are read from the end of a log.
 const MOST_BYTES: u64 = 4 << 20;
 /// More names than this are not listed.
 const MOST_NAMES: usize = 1_000;
-/// Tails in memory at a time, from being read until the last byte was sent: readers may be slow, and there is one
-/// memory for them and the cluster.
+/// Tails in memory at a time, until the last byte is sent: callers may be slow, and share their memory with the
+/// cluster.
 static TAILS: Semaphore = Semaphore::const_new(16);
 
 /// Why there is no log to show.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LogError {
-    /// No log has this name, or it is not one that a log can have.
+    /// No log has this name.
     #[error("no such log")]
     Unknown,
-    /// Too many are being read.
+    /// Too many logs are being read.
     #[error("too many logs are being read; try again")]
     Busy,
     /// The directory cannot be listed.
     #[error("log directory {path} cannot be listed")]
     List {
-        /// The directory.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// The log cannot be read.
     #[error("log {path} cannot be read")]
     Read {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -79,7 +75,7 @@ pub(super) async fn tail(directory: &Path, name: &str, lines: usize) -> Result<B
     Ok(Bytes::from_owner(Tail { bytes, _permit: permit }))
 }
 
-/// A tail that gives its place to the next when it is dropped.
+/// A tail that releases its permit when it is dropped.
 struct Tail {
     bytes: Vec<u8>,
     _permit: SemaphorePermit<'static>,
@@ -112,7 +108,7 @@ fn list(directory: &Path) -> io::Result<Vec<String>> {
 }
 
 fn read_tail(path: &Path, lines: usize) -> io::Result<Vec<u8>> {
-    // The listing was a moment ago: the name may be a link or a pipe by now, hence both flags and the check.
+    // Since the listing, the name may have become a link or a pipe: both flags and the check refuse it.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let mut file: File = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
     let metadata = file.metadata()?;
@@ -183,7 +179,7 @@ mod tests {
         {
             assert!(matches!(tail(&logs, name, 1).await, Err(LogError::Unknown)), "{name:?}");
         }
-        // Even when the check before is won by a race.
+        // Also when a file is replaced after the check.
         assert!(read_tail(&logs.join("link.log"), 1).is_err());
         nix::unistd::mkfifo(&logs.join("pipe.log"), nix::sys::stat::Mode::S_IRUSR).unwrap();
         assert!(read_tail(&logs.join("pipe.log"), 1).is_err());

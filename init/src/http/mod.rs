@@ -1,6 +1,6 @@
 //! The HTTP server on [`kubake_contract::ports::HTTP`]: status, readiness, logs and the kubeconfig for callers
-//! outside. Owns connections and their limits; what is answered is in `routes`. It never changes anything and
-//! never calls anything ready on its own: readiness is what the [`Board`] of this boot says, not what a file says.
+//! outside. `server` owns connections and their limits, `routes` the answers. It changes nothing and decides
+//! nothing about readiness: the [`Board`](crate::status::Board) of this boot does, no file.
 
 mod answer;
 mod bundle;

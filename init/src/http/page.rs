@@ -1,4 +1,4 @@
-//! The page for people, as HTML and as plain text. Pure: turns a status into text and escapes every word of it.
+//! The page for people, as HTML and as plain text. Pure: renders a status and escapes every text in it.
 
 use std::fmt::{self, Write as _};
 
@@ -26,7 +26,7 @@ pub(super) fn text(status: &Status, site: &Site) -> String {
     page
 }
 
-/// The page as HTML; it loads itself anew while the boot goes on.
+/// The page as HTML; it reloads itself during the boot.
 pub(super) fn html(status: &Status, site: &Site) -> String {
     let refresh =
         if status.state == State::Booting { "<meta http-equiv=\"refresh\" content=\"1\">" } else { Default::default() };
@@ -56,7 +56,7 @@ pub(super) fn html(status: &Status, site: &Site) -> String {
         }
         page.push_str("</table>");
     }
-    page.push_str("<h2>Where the rest is</h2><table>");
+    page.push_str("<h2>Endpoints</h2><table>");
     for endpoint in Endpoint::ALL {
         let (path, about) = (endpoint.path(), endpoint.about());
         let _ = write!(
@@ -106,7 +106,7 @@ fn headline(status: &Status, site: &Site) -> String {
         (State::Running, Some(after)) if status.kubernetes.ready => {
             format!("Kubernetes {version} is ready; it took {}", seconds(after))
         }
-        (State::Running, _) => format!("Kubernetes {version} was ready and is not any more"),
+        (State::Running, _) => format!("Kubernetes {version} was ready and is no longer"),
         (State::Stopping, _) => format!("Kubernetes {version} is stopping"),
         (State::Failed, _) => format!("Kubernetes {version} failed to boot"),
     };
@@ -145,7 +145,7 @@ impl fmt::Display for Seconds {
     }
 }
 
-/// Text made harmless inside of HTML and of quoted attributes.
+/// Text escaped for HTML and quoted attributes.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {

@@ -1,10 +1,10 @@
-//! The query part of a request: decoding, and the values we take in it. Pure; knows nothing of endpoints.
+//! The query part of a request: decoding, and the form of durations. Pure; knows nothing of endpoints.
 
 use std::time::Duration;
 
 use hyper::http::request::Parts;
 
-/// No caller waits longer than this in one request, so that no proxy between us has reason to cut it off.
+/// The longest wait in one request: proxies in between cut off requests that take longer.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// The first value of `key`, decoded; none when it is absent or not UTF-8.
@@ -20,11 +20,11 @@ pub(super) fn parameter(request: &Parts, key: &str) -> Option<String> {
     value(request.uri.query(), key)
 }
 
-/// Reads `60s`, `5m`, `500ms` or bare seconds; more than [`LONGEST_WAIT`] means that.
+/// Reads `60s`, `5m`, `500ms` or bare seconds; [`LONGEST_WAIT`] is the most.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let digits = text.find(|byte: char| !byte.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    // Nine digits are more than anybody means and less than what overflows.
+    // Nine digits are enough for any wait and too few to overflow.
     let number: u64 = (number.len() <= 9).then(|| number.parse().ok())??;
     let duration = match unit {
         "ms" => Duration::from_millis(number),
@@ -35,7 +35,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     Some(duration.min(LONGEST_WAIT))
 }
 
-/// Undoes `%41` and `+`.
+/// Decodes `%41` and `+`.
 fn decode(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());

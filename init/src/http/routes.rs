@@ -1,5 +1,5 @@
-//! What is answered to which request. Owns status codes and headers; the endpoints are the contract's. Knows nothing of
-//! connections, and reads the board for everything that is called ready.
+//! The answer to each request. The endpoints are the contract's, and readiness is the board's. Knows nothing of
+//! connections.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -41,12 +41,12 @@ pub(super) async fn respond(request: &Parts, site: &Site, peer: IpAddr) -> Answe
     answer
 }
 
-/// Whether nothing is kept from a caller.
+/// Whether the caller may see everything: it bears the token, or there is none.
 fn is_trusted(request: &Parts, site: &Site) -> bool {
     site.token.as_ref().is_none_or(|token| guard::bears(&request.headers, token))
 }
 
-/// A status, as far as this caller may see it.
+/// The parts of a status that this caller may see.
 fn visible(status: Status, request: &Parts, site: &Site) -> Status {
     if is_trusted(request, site) { status } else { guard::without_logs(status) }
 }
@@ -92,7 +92,7 @@ fn status(request: &Parts, site: &Site) -> Answer {
 
 async fn usage(site: &Site) -> Answer {
     let root = site.root.clone();
-    // A few milliseconds, in which the one thread of the runtime has others to serve.
+    // Takes a few milliseconds, in which the runtime's one thread serves other callers.
     let json = match tokio::task::spawn_blocking(move || usage::read_at(&root)).await {
         Ok(Ok(usage)) => serde_json::to_string_pretty(&usage).map_err(|error| error.to_string()),
         Ok(Err(error)) => Err(chain(&error)),
@@ -107,7 +107,7 @@ async fn usage(site: &Site) -> Answer {
     }
 }
 
-/// Answers for one of the two readinesses, after waiting for it if the caller asks for that.
+/// Answers for one of the two readinesses, after a wait of at most `?wait=`.
 async fn readiness(request: &Parts, site: &Site, of: fn(&Status) -> &Readiness) -> Answer {
     let wait = match parameter(request, "wait") {
         None => Duration::ZERO,
@@ -118,7 +118,7 @@ async fn readiness(request: &Parts, site: &Site, of: fn(&Status) -> &Readiness) 
     };
     let mut board = site.board.subscribe();
     let settled = |status: &Status| ended(status) || of(status).ready;
-    // A timeout is no error here, and the sender lives as long as the site: either way the board is asked again.
+    // A timeout is no error here, and the sender lives as long as the site: in both cases the board is read again.
     drop(tokio::time::timeout(wait, board.wait_for(settled)).await);
     let status = visible(board.borrow().clone(), request, site);
     let readiness = of(&status);
@@ -127,10 +127,10 @@ async fn readiness(request: &Parts, site: &Site, of: fn(&Status) -> &Readiness) 
     }
     let mut missing = String::new();
     if ended(&status) {
-        let what = if status.state == State::Failed { "the boot failed" } else { "the container is stopping" };
+        let end = if status.state == State::Failed { "the boot failed" } else { "the container is stopping" };
         missing = match &status.reason {
-            Some(reason) => format!("{what}: {reason}\n"),
-            None => format!("{what}\n"),
+            Some(reason) => format!("{end}: {reason}\n"),
+            None => format!("{end}\n"),
         };
     }
     for line in &readiness.missing {
@@ -140,7 +140,7 @@ async fn readiness(request: &Parts, site: &Site, of: fn(&Status) -> &Readiness) 
     unavailable(missing)
 }
 
-/// Whether what is not ready now never will be.
+/// Whether a cluster that is not ready now never will be.
 fn ended(status: &Status) -> bool {
     matches!(status.state, State::Failed | State::Stopping)
 }

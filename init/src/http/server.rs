@@ -21,21 +21,21 @@ use tokio_util::task::TaskTracker;
 use super::site::Site;
 use super::{query, routes, stall};
 
-/// Connections at a time; further callers are cut off at once rather than left waiting.
+/// Connections at a time; a further one is closed at once and does not wait.
 pub(super) const MOST_CONNECTIONS: usize = 256;
 /// How long a caller may take to send a request's head, and how long a connection may lie idle between requests.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a caller may let an answer stand without reading any of it.
+/// How long a caller may read nothing of its answer.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// A connection that lived this long ends after the answer it is busy with. Longer than the longest wait.
+/// A connection of this age ends after its current answer. Longer than the longest wait.
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(query::LONGEST_WAIT.as_secs() + 60);
-/// How long answers may go on after a stop was asked for.
+/// How long answers may continue after a stop.
 const GRACE: Duration = Duration::from_secs(3);
-/// Headers in a request, and bytes in its head.
+/// The most headers in a request.
 const MOST_HEADERS: usize = 64;
 const MOST_HEAD_BYTES: usize = 16 * 1024;
 
-/// Serves `site` until `shutdown`, then lets running answers end for a short while.
+/// Serves `site` until `shutdown`, then gives running answers a short time to end.
 pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, shutdown: impl Future<Output = ()>) {
     let mut shutdown = pin!(shutdown);
     let stop = CancellationToken::new();
@@ -56,12 +56,12 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, shutdown: impl
             }
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            tracing::warn!(%peer, "http: {MOST_CONNECTIONS} connections are open, this one is refused");
+            tracing::warn!(%peer, "http: {MOST_CONNECTIONS} connections are open, another is refused");
             continue;
         };
         let (site, stop) = (Arc::clone(&site), stop.clone());
         connections.spawn(async move {
-            // Long-poll answers are one small segment that somebody is waiting for.
+            // The answer to a long poll is one small segment that the caller waits for.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "http: TCP_NODELAY was refused");
             }
@@ -77,7 +77,7 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, shutdown: impl
     }
 }
 
-/// Answers one caller until either side ends it.
+/// Serves one connection until either side ends it.
 pub(super) async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: IpAddr,
@@ -86,8 +86,8 @@ pub(super) async fn converse(
 ) {
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let (parts, body) = request.into_parts();
-        // Nothing here takes a body. It is never read, and the connection ends after the answer: whatever follows a
-        // body that a proxy before us measured in another way must not be taken for a request.
+        // No endpoint takes a body. It is never read, and the connection ends after the answer: a proxy in between may
+        // measure the body in another way, and its rest must not be parsed as a request.
         let has_body = !body.is_end_stream();
         let site = Arc::clone(&site);
         async move {
@@ -105,8 +105,8 @@ pub(super) async fn converse(
             .header_read_timeout(HEAD_TIMEOUT)
             .max_headers(MOST_HEADERS)
             .max_buf_size(MOST_HEAD_BYTES)
-            // A caller who went away and one who closed only its sending half look the same; a wait must not
-            // outlive the former.
+            // A caller that is gone and one that closed only its sending half look the same; a wait must not outlive
+            // the former.
             .half_close(false)
             .serve_connection(TokioIo::new(stream), service)
     );

@@ -8,26 +8,26 @@ use kubake_contract::{ClusterSettings, Node};
 use super::journal::Journal;
 use crate::status::Board;
 
-/// What is served.
+/// The content of the server's answers.
 #[derive(Debug)]
 pub(crate) struct Site {
-    /// What is known of this boot.
+    /// State and readiness of this boot.
     pub board: Board,
-    /// What the cluster was made with.
+    /// The settings of the bake.
     pub settings: ClusterSettings,
     pub node: Node,
     /// kubeadm's kubeconfig, from which the one for callers is made.
     pub kubeconfig_path: PathBuf,
-    /// Where `ca.pem`, `cert.pem` and `key.pem` of Docker clients are.
+    /// The directory with `ca.pem`, `cert.pem` and `key.pem` of Docker clients.
     pub docker_client_dir: PathBuf,
-    /// Where the components' logs are, `NAME.log` each.
+    /// The directory with a log `NAME.log` for each component.
     pub logs_dir: PathBuf,
-    /// Below which /proc and the cgroups are: `/` but for tests.
+    /// The directory above /proc and the cgroups: `/` except in tests.
     pub root: PathBuf,
     /// The port under which callers outside reach the API server ([`kubake_contract::env::API_PORT`]).
     pub api_port: u16,
-    /// Without it credentials and logs are not served; none serves them to everybody.
+    /// Callers need it for credentials and logs; without one, every caller gets them.
     pub token: Option<Token>,
-    /// Who fetched credentials.
+    /// Log of callers that fetched credentials.
     pub journal: Journal,
 }

@@ -1,5 +1,5 @@
-//! A stream whose writes give up when the other side reads nothing for too long. Owns that one timer; reads pass
-//! through untouched, since hyper has a timer for them.
+//! A stream whose writes fail when the other side reads nothing for too long. Owns that one timer; hyper has a timer
+//! for reads.
 
 use std::future::Future;
 use std::io;
@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// Wraps a stream; see the module.
+/// A stream with a time limit on writes.
 pub(super) struct WriteTimeout<S> {
     inner: S,
     limit: Duration,
-    /// Runs while a write is held up.
+    /// Runs while a write is pending.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
@@ -23,7 +23,7 @@ impl<S> WriteTimeout<S> {
         Self { inner, limit, stalled: None }
     }
 
-    /// Ends a write that is held up for too long; any progress starts the time anew.
+    /// Fails a write that is pending for too long; any progress restarts the timer.
     fn watch<T>(&mut self, context: &mut Context<'_>, progress: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if progress.is_ready() {
             self.stalled = None;
@@ -56,7 +56,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let progress = Pin::new(&mut self.inner).poll_flush(context);
-        // A flush that is done says nothing about the reader: `TcpStream` has none to wait for.
+        // A completed flush proves no reader: `TcpStream` flushes at once.
         match progress {
             Poll::Ready(done) => Poll::Ready(done),
             Poll::Pending => self.watch(context, progress),
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_stalls_is_given_up() {
+    async fn a_write_to_a_stalled_reader_fails() {
         let (ours, _theirs) = tokio::io::duplex(16);
         let mut ours = WriteTimeout::new(ours, Duration::from_secs(30));
         let error = ours.write_all(&[0; 64]).await.unwrap_err();
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_reader_is_not() {
+    async fn a_write_to_a_slow_reader_succeeds() {
         let (ours, mut theirs) = tokio::io::duplex(16);
         let mut ours = WriteTimeout::new(ours, Duration::from_secs(30));
         let reader = tokio::spawn(async move {

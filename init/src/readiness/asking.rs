@@ -1,4 +1,5 @@
-//! Asks again and again what no watch reports: the API server whether it is ready, and each [`Question`] once it is wanted.
+//! Repeats the questions that no watch answers: whether the API server is ready, and each [`Question`] once it is
+//! wanted.
 
 use std::time::Duration;
 
@@ -12,9 +13,9 @@ use super::question::Question;
 use super::retry::Retry;
 use crate::api::Client;
 
-/// How often the API server is asked again once it is ready.
+/// Time between questions to the API server once it is ready.
 const API_INTERVAL: Duration = Duration::from_secs(5);
-/// How often everything else is asked again once it answered.
+/// Time between other questions after an answer that is well.
 const QUESTION_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(super) async fn ask_api(client: &Client, sender: &mpsc::Sender<News>) {

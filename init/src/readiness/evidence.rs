@@ -1,8 +1,8 @@
-//! What must be shown before `/kubernetes-ready` may say 200, and what is missing of it, in words. Pure: collects
-//! nothing (see `super`).
+//! What must be proved before `/kubernetes-ready` may answer 200, and what is missing, in words. Pure: `super::follow`
+//! collects.
 //!
-//! The baked etcd says "Ready" from the day of the bake, so nothing it holds counts unless it carries a time after
-//! this boot began (the node's lease, the start of every container) or is asked for now (`Question`).
+//! The baked etcd contains "Ready" from the day of the bake, so an object counts only with a time after the begin of
+//! this boot (the node's lease, the start of every container); `Question`s are answered in this boot.
 
 mod lacks;
 
@@ -20,26 +20,26 @@ use super::workload_kind::WorkloadKind;
 use kubake_contract::names::NodeName;
 
 /// The lease is renewed every 10 s (a quarter of its 40 s: `pkg/kubelet/kubelet.go`, `nodeLeaseRenewIntervalFraction`).
-/// Two renewals may get lost before kubelet is held to be gone.
+/// Two renewals may be lost before kubelet counts as gone.
 pub(super) const LEASE_PATIENCE: Duration = Duration::from_secs(25);
 
-/// All that is known at one moment.
+/// Everything that is known at one moment.
 #[derive(Debug, Clone)]
 pub(super) struct Evidence {
     /// When this boot began.
     boot: SystemTime,
-    /// The same on the clock that nobody sets.
+    /// The same on the monotonic clock.
     begun: Instant,
-    /// Now on either clock, as far as time was told.
+    /// The last time given to [`Evidence::at`], on either clock.
     now: (Instant, SystemTime),
-    /// What the image brings; without it (while it is being baked) everything there is counts.
+    /// The objects of the image; without it (during the bake) every object counts.
     inventory: Option<Inventory>,
     expected: &'static Expected,
     /// The node whose control plane must run.
     node: NodeName,
-    /// What the API server's `/readyz` said last: none before the first answer.
+    /// The last answer of the API server's `/readyz`; none before the first.
     pub(super) api: Option<Result<(), String>>,
-    /// The lease's last renewal in this boot, and when it was seen.
+    /// The lease's last renewal in this boot, and when it arrived here.
     lease: Option<(String, Instant)>,
     pub(super) nodes: Known<Node>,
     pub(super) pods: Known<Pod>,
@@ -47,7 +47,7 @@ pub(super) struct Evidence {
     pub(super) slices: Known<EndpointSlice>,
     /// Daemons of this container that do not run, in words.
     pub(super) daemons: Vec<String>,
-    /// What the last answers were.
+    /// The last answer to each question.
     pub(super) answers: BTreeMap<Question, Result<(), String>>,
 }
 
@@ -72,7 +72,7 @@ impl Evidence {
         }
     }
 
-    /// A lease as it is now; only a renewal counts, and only one of this boot.
+    /// Takes note of a lease; only a renewal counts, and only one of this boot.
     pub(super) fn learn_lease(&mut self, lease: &Lease, now: Instant) {
         let Some(renewed) = &lease.spec.renew_time else { return };
         let is_news = self.lease.as_ref().is_none_or(|(before, _)| before != renewed);
@@ -81,17 +81,17 @@ impl Evidence {
         }
     }
 
-    /// Tells the time, before anything else is learned at it.
+    /// Sets the time, before anything else is learned at it.
     pub(super) fn at(&mut self, now: Instant, wall: SystemTime) {
         self.now = (now, wall);
     }
 
-    /// When time alone makes a difference: the lease gets too old.
+    /// When the lease expires, if nothing is learned before.
     pub(super) fn expires(&self) -> Option<Instant> {
         self.lease.as_ref().map(|(_, seen)| *seen + LEASE_PATIENCE)
     }
 
-    /// Everything that is missing of what is watched. Questions are asked only when it is nothing.
+    /// What is missing among watched objects. Questions are asked only when nothing is.
     pub(super) fn missing_of_watched(&self, now: Instant) -> Vec<String> {
         let mut missing = self.daemons.clone();
         match &self.api {
@@ -140,7 +140,7 @@ impl Evidence {
         missing
     }
 
-    /// Where packets for the image's services are to be led: what kube-proxy's rules must say.
+    /// The destinations that kube-proxy's rules must have for the image's services.
     pub(super) fn destinations(&self) -> BTreeSet<String> {
         self.counted_slices().flat_map(|(_, slice)| slice.destinations()).collect()
     }
@@ -159,7 +159,7 @@ impl Evidence {
         self.expected.questions.iter().copied().filter_map(lacks).collect()
     }
 
-    /// What was reached, for the record of a boot.
+    /// The milestones that this boot has reached.
     pub(super) fn milestones(&self) -> Vec<String> {
         let mut reached = Vec::new();
         if self.api == Some(Ok(())) {
@@ -182,7 +182,7 @@ impl Evidence {
         reached
     }
 
-    /// What the bake has to write down of what runs now.
+    /// The inventory of what runs now, which the bake records.
     pub(super) fn inventory(&self) -> Inventory {
         let mut inventory = Inventory::default();
         for pod in self.pods.iter().flat_map(BTreeMap::values) {
@@ -220,9 +220,9 @@ impl Evidence {
             .filter(|(service, _)| self.inventory.as_ref().is_none_or(|inventory| inventory.services.contains(service)))
     }
 
-    /// Kubernetes writes container times in whole seconds, rounded down. A time ahead of now is one of the bake, seen by a
-    /// container whose clock is behind the bake's. Where the clock was set since (a machine that slept), a time of this
-    /// boot may be one of the old clock or one of the new.
+    /// Kubernetes writes container times in whole seconds, rounded down. A time ahead of now is one of the bake, seen
+    /// by a container whose clock is behind the bake's. Where the clock was set since (a machine that slept), a time of
+    /// this boot may be one of the old clock or one of the new.
     fn is_of_this_boot(&self, time: &str) -> bool {
         let slack = Duration::from_secs(1);
         let (now, wall) = self.now;

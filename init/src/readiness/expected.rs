@@ -19,12 +19,12 @@ pub(crate) struct Expected {
     pub(crate) questions: &'static [Question],
 }
 
-/// What readiness is judged by.
+/// The boot and the objects that count for readiness.
 #[derive(Debug, Clone)]
 pub(crate) struct Scope {
     /// When this boot began, on the monotonic clock and on the wall clock. Older facts prove nothing.
     pub boot: (Instant, SystemTime),
-    /// What the image brings; without an inventory, everything that runs must be ready.
+    /// The objects of the image; without an inventory, everything that runs must be ready.
     pub inventory: Option<Inventory>,
     /// What the node's role requires.
     pub expected: &'static Expected,

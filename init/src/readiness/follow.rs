@@ -26,8 +26,8 @@ use crate::status::Board;
 /// Follows the cluster until the future is dropped.
 pub(crate) async fn follow(client: Client, settings: &ClusterSettings, node: &NodeName, scope: Scope, board: &Board) {
     let (sender, mut news) = mpsc::channel(64);
-    // Lists wait for a ready API server, questions for everything that is watched: what is asked too early costs the
-    // very processor time that the answer waits for.
+    // Lists wait for a ready API server, questions for everything that is watched: a request that is too early costs
+    // processor time that the boot needs.
     let (api_is_ready, list_wanted) = watch::channel(false);
     let (watched_is_complete, ask_wanted) = watch::channel(false);
     let (destinations, wanted_destinations) = watch::channel(BTreeSet::new());
@@ -64,7 +64,7 @@ pub(crate) async fn follow(client: Client, settings: &ClusterSettings, node: &No
                     }
                     None => return,
                 },
-                // The board itself is told below, which wakes this once more for nothing.
+                // The report to the board below also wakes this, once more than needed.
                 changed = daemons.changed() => if changed.is_err() { return },
                 () = until(again) => {}
             }
@@ -72,12 +72,12 @@ pub(crate) async fn follow(client: Client, settings: &ClusterSettings, node: &No
             let now = Instant::now();
             evidence.at(now, SystemTime::now());
             api_is_ready.send_if_modified(|ready| replace(ready, evidence.api == Some(Ok(()))));
-            // Before anybody is asked about them.
+            // Before the question about them.
             destinations.send_if_modified(|known| replace(known, evidence.destinations()));
             let is_watched_complete = evidence.missing_of_watched(now).is_empty();
             watched_is_complete.send_if_modified(|complete| replace(complete, is_watched_complete));
             if !is_watched_complete {
-                // An answer from before the gap proves nothing after it.
+                // Answers from before a gap prove nothing after it.
                 evidence.answers.clear();
             }
             for name in evidence.milestones() {
@@ -85,7 +85,7 @@ pub(crate) async fn follow(client: Client, settings: &ClusterSettings, node: &No
             }
             let missing = evidence.missing(now);
             let due = match steady.judge(missing.is_empty(), now) {
-                Verdict::Tell => {
+                Verdict::Report => {
                     if board.set_kubernetes(Readiness::from_missing(missing)) {
                         tracing::info!("Kubernetes ready after {:.1} s", board.uptime().as_secs_f64());
                     }
@@ -112,7 +112,7 @@ fn take(evidence: &mut Evidence, news: News) {
             }
         }
         News::Lease(Change::Changed(lease)) => evidence.learn_lease(&lease, Instant::now()),
-        // Kubelet makes a new one; until then the old one gets too old.
+        // Kubelet creates another; until then the known one expires.
         News::Lease(Change::Gone(_)) => {}
         News::Node(change) => learn(&mut evidence.nodes, change),
         News::Pod(change) => learn(&mut evidence.pods, change),
@@ -136,7 +136,7 @@ fn stopped_daemons(status: &Status, needed: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// Puts `new` in place; true when that is a change.
+/// Replaces `old` by `new`; true when they differ.
 fn replace<T: PartialEq>(old: &mut T, new: T) -> bool {
     let is_change = *old != new;
     *old = new;

@@ -1,5 +1,5 @@
-//! What the baked cluster runs, by name: written down at the bake, read at every boot, so that readiness depends on
-//! what is in the image and not on what its users run later. Owns the file's form; judges nothing.
+//! What the baked cluster runs, by name: written at the bake and read at every boot, so that readiness depends on the
+//! image's objects and not on those of its users. Owns the file's form; decides nothing.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,13 +18,12 @@ pub(crate) struct Inventory {
     pub(super) workloads: BTreeSet<Entry>,
     /// Static pods, as the API shows them.
     pub(super) static_pods: BTreeSet<Entry>,
-    /// Pods that nobody would make again.
+    /// Pods that no controller replaces.
     pub(super) bare_pods: BTreeSet<Entry>,
-    /// Services whose endpoints the cluster keeps.
+    /// Services whose endpoints the controller manager maintains.
     pub(super) services: BTreeSet<Entry>,
 }
 
-/// One object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Entry {
@@ -42,28 +41,24 @@ impl Entry {
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InventoryError {
-    /// It cannot be read or written.
+    /// The file cannot be read or written.
     #[error("inventory {path} cannot be used; bake the image again")]
     Io {
-        /// The file.
         path: String,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
-    /// It is not what the bake writes.
-    #[error("inventory {path} is none; bake the image again")]
+    /// The file does not have the form of the bake's.
+    #[error("inventory {path} is invalid; bake the image again")]
     Yaml {
-        /// The file.
         path: String,
-        /// Why.
         #[source]
         source: serde_yaml::Error,
     },
 }
 
 impl Inventory {
-    /// Sorts pods into those that only the image brings and those that a controller makes.
+    /// Adds a static pod or a pod without a controller; others are replaced by their controllers.
     pub(super) fn add_pod(&mut self, pod: &Pod) {
         if pod.is_over() {
             return;
@@ -87,20 +82,20 @@ impl Inventory {
             .collect()
     }
 
-    /// Reads what the bake wrote.
+    /// Reads the file of the bake.
     ///
     /// # Errors
-    /// When the file is missing or is none.
+    /// When the file is missing or invalid.
     pub(crate) fn read(path: &Path) -> Result<Self, InventoryError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| InventoryError::Io { path: path.display().to_string(), source })?;
         serde_yaml::from_str(&text).map_err(|source| InventoryError::Yaml { path: path.display().to_string(), source })
     }
 
-    /// Writes it for the boots to come.
+    /// Writes the file for later boots.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub(crate) fn write(&self, path: &Path) -> Result<(), InventoryError> {
         let shown = || path.display().to_string();
         let text = serde_yaml::to_string(self).map_err(|source| InventoryError::Yaml { path: shown(), source })?;
@@ -124,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_are_told_apart_by_who_makes_them() {
+    fn pods_are_sorted_by_their_owners() {
         let mut inventory = Inventory::default();
         for pod in [
             pod("etcd-kind", Some("Node"), true, "Running"),

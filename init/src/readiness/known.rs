@@ -7,11 +7,11 @@ use super::objects::{Name, Object};
 /// What a list or watch reports about one kind of object.
 #[derive(Debug)]
 pub(super) enum Change<T> {
-    /// These exist and no others.
+    /// These objects exist and no others.
     Listed(Vec<T>),
-    /// This one is new or other than before.
+    /// This object is new or changed.
     Changed(T),
-    /// This one is gone.
+    /// This object was deleted.
     Gone(T),
 }
 

@@ -14,7 +14,7 @@ use super::objects::Metadata;
 use super::retry::Retry;
 use crate::api::{Client, WatchKind};
 
-/// A watch that is silent for longer is begun anew: the API server sends bookmarks about once a minute.
+/// A watch that is silent for longer is opened again: the API server sends bookmarks about once a minute.
 const WATCH_IDLE: Duration = Duration::from_secs(150);
 
 pub(super) const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
@@ -22,14 +22,14 @@ pub(super) const NODES: &str = "/api/v1/nodes";
 pub(super) const PODS: &str = "/api/v1/pods";
 pub(super) const SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices";
 
-/// A list as the API gives it.
+/// A list in the form of the API.
 #[derive(Debug, Deserialize)]
 pub(super) struct List<T> {
     metadata: Metadata,
     pub(super) items: Vec<T>,
 }
 
-/// What all lists that are followed have in common.
+/// The client and the channels that all followed lists share.
 pub(super) struct Lists<'a> {
     pub(super) client: &'a Client,
     pub(super) wanted: watch::Receiver<bool>,
@@ -37,7 +37,7 @@ pub(super) struct Lists<'a> {
 }
 
 impl Lists<'_> {
-    /// Lists, then watches, until nobody judges any more; begins anew whenever either ends.
+    /// Lists, then watches, again and again, until the receiver is gone.
     pub(super) async fn follow<T>(&self, path: String, news: impl Fn(Change<T>) -> News)
     where
         T: DeserializeOwned + Send + 'static,
@@ -74,7 +74,7 @@ impl Lists<'_> {
                 return Ok(());
             }
         };
-        // An error means that the version is too old, most likely: list again.
+        // Most likely the resource version is too old: list again.
         while let Some(Ok(event)) = watch.next().await {
             let change = match event.kind {
                 WatchKind::Added | WatchKind::Modified => Change::Changed(event.object),
@@ -86,7 +86,7 @@ impl Lists<'_> {
     }
 }
 
-/// The receiver is gone: nobody judges any more.
+/// The receiver of the news is gone.
 struct Deaf;
 
 fn watch_path(path: &str, version: &str) -> String {

@@ -1,6 +1,6 @@
-//! Collects the evidence that the cluster works in this boot and keeps the board told, for as long as it runs: follows
-//! lease, node, pods, workloads and endpoints by watch, and asks components. Decides nothing itself: `evidence` says what is
-//! missing, `steady` when that is told.
+//! Collects the evidence that the cluster works in this boot and reports readiness on the board, for as long as it
+//! runs: watches lease, node, pods, workloads and endpoints, and asks components. `evidence` decides what is missing,
+//! `steady` when that is reported.
 
 mod asking;
 mod evidence;

@@ -5,7 +5,7 @@ use super::objects::{EndpointSlice, Lease, Node, Pod, Workload};
 use super::question::Question;
 use super::workload_kind::WorkloadKind;
 
-/// One thing that was learned.
+/// One answer or change of an object.
 pub(super) enum News {
     Api(Result<(), String>),
     Lease(Change<Lease>),

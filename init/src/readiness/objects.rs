@@ -1,10 +1,10 @@
-//! The API's objects, as far as readiness looks at them: what the watches decode into. Pure; judges nothing.
+//! The parts of the API's objects that readiness reads: what watches decode into. Pure; decides nothing.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// An object's name and life.
+/// Names, owners and labels of an object.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Metadata {
@@ -33,7 +33,7 @@ pub(super) struct OwnerReference {
     pub(super) kind: String,
 }
 
-/// Whatever has a name.
+/// An object with metadata.
 pub(super) trait Object {
     fn metadata(&self) -> &Metadata;
 }
@@ -50,7 +50,6 @@ macro_rules! objects {
 
 objects!(Pod, Lease, Node, Workload, EndpointSlice);
 
-/// A pod.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Pod {
@@ -59,17 +58,17 @@ pub(super) struct Pod {
 }
 
 impl Pod {
-    /// What kubelet shows of a static pod: the file on the node is the pod.
+    /// Whether kubelet created it to show a static pod, whose source is a file on the node.
     pub(super) fn is_mirror(&self) -> bool {
         self.metadata.annotations.contains_key("kubernetes.io/config.mirror")
     }
 
-    /// Whether a controller replaces it when it is gone.
+    /// Whether a controller replaces it after its deletion.
     pub(super) fn has_controller(&self) -> bool {
         self.metadata.owner_references.iter().any(|owner| owner.controller && owner.kind != "Node")
     }
 
-    /// Completed Jobs' and evicted pods never become ready, and one that is being deleted is on its way out.
+    /// Completed Jobs' and evicted pods never become ready, nor does one that is being deleted.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.status.phase.as_str(), "Succeeded" | "Failed") || self.metadata.deletion_timestamp.is_some()
     }
@@ -141,7 +140,6 @@ pub(super) struct LeaseSpec {
     pub(super) renew_time: Option<String>,
 }
 
-/// A node.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Node {
@@ -167,7 +165,7 @@ pub(super) struct Workload {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct WorkloadSpec {
-    /// The API server fills in 1 where nothing was said.
+    /// The API server sets 1 by default.
     pub(super) replicas: Option<u32>,
     pub(super) selector: Selector,
 }
@@ -175,17 +173,17 @@ pub(super) struct WorkloadSpec {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct WorkloadStatus {
-    /// DaemonSets only: how many nodes shall run it.
+    /// DaemonSets only: how many nodes should run it.
     pub(super) desired_number_scheduled: u32,
 }
 
-/// Some of a service's endpoints: what kube-proxy makes its rules of.
+/// Some of a service's endpoints, from which kube-proxy builds its rules.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct EndpointSlice {
     pub(super) metadata: Metadata,
     address_type: String,
-    // `null` where there are none.
+    // `null` when empty.
     endpoints: Option<Vec<Endpoint>>,
     ports: Option<Vec<EndpointPort>>,
 }
@@ -219,7 +217,7 @@ struct EndpointPort {
 }
 
 impl EndpointSlice {
-    /// The service's name, where the controller manager keeps its endpoints. Those that others keep are their business.
+    /// The service's name, if the controller manager maintains its endpoints; none for slices of other controllers.
     pub(super) fn service(&self) -> Option<&str> {
         let label = |name: &str| self.metadata.labels.get(name).map(String::as_str);
         let is_kept = label("endpointslice.kubernetes.io/managed-by") == Some("endpointslice-controller.k8s.io");
@@ -230,8 +228,8 @@ impl EndpointSlice {
         self.endpoints.iter().flatten()
     }
 
-    /// Where kube-proxy leads packets for the service, each as `ADDRESS:PORT`. None for services without an address, and
-    /// those that are left to another proxy (`pkg/proxy/config`).
+    /// Where kube-proxy leads packets for the service, each as `ADDRESS:PORT`. None for services without an address,
+    /// and for those of another proxy (`pkg/proxy/config`).
     pub(super) fn destinations(&self) -> impl Iterator<Item = String> {
         let others = ["service.kubernetes.io/headless", "service.kubernetes.io/service-proxy-name"];
         let is_led = self.address_type == "IPv4" && others.iter().all(|name| !self.metadata.labels.contains_key(*name));
@@ -244,12 +242,12 @@ impl EndpointSlice {
 }
 
 impl Endpoint {
-    /// Unknown is to be taken for true (`discovery/v1`: `EndpointConditions`).
+    /// Unknown means true (`discovery/v1`: `EndpointConditions`).
     pub(super) fn is_ready(&self) -> bool {
         self.conditions.ready.unwrap_or(true)
     }
 
-    /// The pod that it is.
+    /// The pod behind the endpoint.
     pub(super) fn pod(&self) -> Option<Name> {
         let pod = self.target_ref.as_ref().filter(|target| target.kind == "Pod")?;
         Some((pod.namespace.clone(), pod.name.clone()))
@@ -296,7 +294,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn selectors_match_as_the_api_says() {
+    fn selectors_match_as_in_the_api() {
         let selector: Selector = serde_json::from_value(json!({
             "matchLabels": { "app": "db" },
             "matchExpressions": [
@@ -318,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn services_lead_where_kube_proxy_would_lead_them() {
+    fn destinations_are_those_of_kube_proxy() {
         let destinations = |label: &str, address_type: &str| -> Vec<String> {
             let slice: EndpointSlice = serde_json::from_value(json!({
                 "metadata": { "labels": { label: "" } },
@@ -342,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn static_pods_are_owned_by_their_node_and_controlled_by_nobody() {
+    fn static_pods_are_owned_by_their_node_and_have_no_controller() {
         let pod: Pod = serde_json::from_value(json!({
             "metadata": {
                 "name": "etcd-kind",

@@ -1,5 +1,5 @@
-//! Asks what no watch can tell: whether components answer now. Owns the requests and the time they may take; what an
-//! answer means is in `evidence`.
+//! Asks whether components answer now, which no watch reports. Owns the requests and their time limits; `evidence`
+//! judges the answers.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,16 +23,17 @@ use crate::dns_forwarder;
 use kubake_contract::ClusterSettings;
 use kubake_contract::error_chain::chain;
 
-/// A component that is well answers within milliseconds; on a machine with many clusters within a second.
+/// Limit on an answer: a healthy component answers within milliseconds, on a machine with many clusters within a
+/// second.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
-/// A packet to a service address that kube-proxy does not know yet is lost, and so is its connection, since the kernel
-/// remembers where it was going: asking again soon, as if for the first time, is what helps.
+/// Limit on the first attempts: packets to a service address without rules yet are lost, and so is the connection,
+/// since the kernel tracks its destination. A new connection soon after succeeds.
 const SHORT_PATIENCE: Duration = Duration::from_millis(100);
-/// The name that every cluster's DNS knows.
+/// The name that every cluster's DNS resolves.
 const NAME: &str = "kubernetes.default.svc.cluster.local";
 /// kube-proxy's health server (`healthzBindAddress`, 0.0.0.0:10256 by default).
 const KUBE_PROXY: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(Ipv4Addr::LOCALHOST, 10256));
-/// Its answer is a line of JSON.
+/// Limit on kube-proxy's answer, a line of JSON.
 const MOST_BYTES: usize = 64 << 10;
 
 /// The components that answer, and how they are reached.
@@ -42,7 +43,7 @@ pub(super) struct Probes {
     service: SocketAddr,
     dns: SocketAddr,
     api: Ipv4Addr,
-    /// Where packets for services are to be led now.
+    /// The destinations that kube-proxy's rules must have now.
     destinations: watch::Receiver<BTreeSet<String>>,
 }
 
@@ -62,7 +63,7 @@ impl Probes {
         }
     }
 
-    /// Asks for the `attempt`th time in a row (from 0): patience grows, since a machine may be slow.
+    /// Asks for the `attempt`th time in a row (from 0). The time limit grows, since a machine may be slow.
     pub(super) async fn ask(&self, question: Question, attempt: u32) -> Result<(), String> {
         let patience = SHORT_PATIENCE.saturating_mul(1 + attempt / 4).min(PATIENCE);
         match question {
@@ -76,7 +77,7 @@ impl Probes {
     }
 
     /// The API server asks the component's `/healthz` on 127.0.0.1 whenever its status is read
-    /// (`pkg/registry/core/componentstatus`); their certificates are signed by nobody, so asking them ourselves would
+    /// (`pkg/registry/core/componentstatus`); their certificates are self-signed, so a direct request would
     /// prove no more.
     async fn component(&self, name: &str) -> Result<(), String> {
         #[derive(Deserialize)]
@@ -89,26 +90,26 @@ impl Probes {
         match status.conditions.iter().find(|condition| condition.kind == "Healthy") {
             Some(healthy) if healthy.status == "True" => Ok(()),
             Some(healthy) => Err(healthy.message.clone()),
-            None => Err("its status says nothing of health".to_owned()),
+            None => Err("its status has no condition Healthy".to_owned()),
         }
     }
 
-    /// Over a connection of its own: one from before would go on even if the address led nowhere by now.
+    /// Over a connection of its own: an older one would work even if the address led nowhere by now.
     async fn service_address(&self, patience: Duration) -> Result<(), String> {
         let there = self.client.clone().with_timeout(patience).connect_to(self.service);
         there.get_text("/version").await.map(drop).map_err(|error| chain(&error))
     }
 
-    /// kube-proxy learns of endpoints when we do, and writes its rules a little later. Whoever connects before that gets
-    /// no refusal but silence, for as long as they have patience: their packets go where the bake's pods were. No request
-    /// is sent to the pods, who would wonder.
+    /// kube-proxy sees endpoints at the same time and writes its rules a little later. A connection before that is not
+    /// refused but times out: its packets go to the addresses of the bake's pods. Reads the rules and sends nothing to
+    /// the pods, which do not expect requests.
     async fn services(&self) -> Result<(), String> {
         let destinations = self.destinations.borrow().clone();
         if destinations.is_empty() {
             return Ok(());
         }
         let rules = Run::new("iptables-save").args(["-t", "nat"]).timeout(PATIENCE).capture();
-        lead_to(&rules.await.map_err(|error| chain(&error))?, &destinations)
+        check_rules(&rules.await.map_err(|error| chain(&error))?, &destinations)
     }
 
     async fn dns(&self, patience: Duration) -> Result<(), String> {
@@ -121,7 +122,7 @@ impl Probes {
 }
 
 /// Whether there is a rule for each destination.
-fn lead_to(rules: &str, destinations: &BTreeSet<String>) -> Result<(), String> {
+fn check_rules(rules: &str, destinations: &BTreeSet<String>) -> Result<(), String> {
     let led: BTreeSet<&str> =
         rules.lines().filter_map(|line| line.split_once("--to-destination ")?.1.split(' ').next()).collect();
     match destinations.iter().find(|destination| !led.contains(destination.as_str())) {
@@ -151,8 +152,8 @@ async fn kube_proxy() -> Result<(), String> {
         };
         tokio::select! {
             answer = answering => answer,
-            // Ends first only when the connection breaks.
-            ended = driver => Err(ended.err().map_or_else(|| "it hung up".to_owned(), |error| chain(&error))),
+            // Ends first only if the connection breaks.
+            ended = driver => Err(ended.err().map_or_else(|| "it closed the connection".to_owned(), |error| chain(&error))),
         }
     };
     match timeout(PATIENCE, asking).await {
@@ -166,11 +167,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_destination_wants_a_rule_of_its_own() {
+    fn each_destination_needs_its_own_rule() {
         let rules = "# Generated\n*nat\n:KUBE-SEP-A - [0:0]\n\
             -A KUBE-SEP-A -p tcp -m comment --comment \"a/b\" -m tcp -j DNAT --to-destination 10.244.0.2:8443\n\
             -A KUBE-SEP-B -p udp -m udp -j DNAT --to-destination 10.244.0.4:53 --random\nCOMMIT\n";
-        let lead = |wanted: &[&str]| lead_to(rules, &wanted.iter().map(|&one| one.to_owned()).collect());
+        let lead = |wanted: &[&str]| check_rules(rules, &wanted.iter().map(|&one| one.to_owned()).collect());
         assert_eq!(lead(&[]), Ok(()));
         assert_eq!(lead(&["10.244.0.2:8443", "10.244.0.4:53"]), Ok(()));
         assert_eq!(

@@ -9,11 +9,11 @@ pub(crate) enum Question {
     ControllerManager,
     /// Does kube-proxy report that it is healthy?
     KubeProxy,
-    /// Do its rules lead to the pods behind the image's services?
+    /// Do kube-proxy's rules lead to the pods behind the image's services?
     Services,
-    /// Is the API server reached at its service's address?
+    /// Does the API server answer at its service's address?
     ServiceAddress,
-    /// Does the cluster's DNS, asked at its service's address, know that address?
+    /// Does the cluster's DNS, at its service's address, resolve the API server's service?
     Dns,
 }
 

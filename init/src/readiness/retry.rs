@@ -1,9 +1,9 @@
-//! Delays between attempts. Pure: sleeps never.
+//! Delays between attempts. Pure: never sleeps.
 
 use std::time::Duration;
 
-/// Delays between attempts that found nothing: there is no event for "a port was opened". Short at first, because a
-/// boot waits for it, and long when it goes on.
+/// Delays after failed attempts: no event reports that a port was opened. Short at first, because the boot waits, and
+/// longer later.
 pub(super) struct Retry {
     pub(super) attempts: u32,
 }
@@ -11,7 +11,7 @@ pub(super) struct Retry {
 impl Retry {
     const SHORT: Duration = Duration::from_millis(50);
     const LONG: Duration = Duration::from_secs(1);
-    /// Half a minute of short ones.
+    /// Half a minute of short delays.
     const SHORT_ATTEMPTS: u32 = 600;
 
     pub(super) fn new() -> Self {
@@ -27,7 +27,7 @@ impl Retry {
         self.attempts = 0;
     }
 
-    /// After a success: the next failure is a first one, and there is time until the next look.
+    /// After a success: counts failures from zero and waits for `interval`.
     pub(super) fn reset_to(&mut self, interval: Duration) -> Duration {
         self.reset();
         interval

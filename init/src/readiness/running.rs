@@ -1,4 +1,4 @@
-//! What runs at one moment, for the bake to write down. One look, no watch.
+//! Lists what runs at one moment, which the bake records in the image. Does not watch.
 
 use std::time::SystemTime;
 
@@ -15,10 +15,10 @@ use super::workload_kind::WorkloadKind;
 use crate::api::Client;
 use crate::phases::BoxError;
 
-/// What runs now, for the bake to write down.
+/// The inventory of what runs now.
 ///
 /// # Errors
-/// When the API server does not list it.
+/// When a list fails.
 pub(crate) async fn take_inventory(
     client: &Client,
     node: &NodeName,

@@ -286,7 +286,7 @@ async fn a_watch_ends_with_the_reason() {
 }
 
 #[tokio::test]
-async fn silence_has_an_end() {
+async fn silence_ends_in_a_timeout() {
     // The second request of a connection keeps it open without an answer.
     let server = Server::start(vec![vec![SILENCE, &[]], vec![SILENCE, &[]]]).await;
     let client = server.client().with_timeout(Duration::from_secs(3));
@@ -306,7 +306,7 @@ async fn silence_has_an_end() {
 }
 
 #[tokio::test]
-async fn nobody_there_and_nobody_trusted_differ() {
+async fn a_closed_port_and_a_distrusted_certificate_differ() {
     let server = Server::start(vec![vec![THING], vec![THING], vec![THING]]).await;
     let named = server.kubeconfig(&server.authority, "https://kind.invalid:1", ", tls-server-name: kubernetes");
     let named = Client::from_kubeconfig(&named).unwrap();

@@ -78,12 +78,12 @@ async fn a_query_is_answered_by_the_upstream() {
 
 #[tokio::test]
 async fn without_an_upstream_failure_comes_at_once() {
-    // Itself is none.
+    // The forwarder itself is not an upstream.
     let running = start("nameserver 127.0.0.1\nsearch a").await;
     let begun = Instant::now();
     assert!(refused(running.ask().await));
     assert!(begun.elapsed() < Duration::from_millis(400));
-    // And one that is added is seen.
+    // A server that is added is used.
     running.upstream("127.0.0.2", |query| vec![response(query, &[ADDRESS])]).await;
     std::fs::write(running.directory.path().join("resolv.conf"), "nameserver 127.0.0.2").unwrap();
     tokio::time::sleep(Duration::from_millis(1100)).await;
@@ -96,7 +96,7 @@ async fn without_an_upstream_failure_comes_at_once() {
 
 #[tokio::test]
 async fn the_next_server_is_asked_when_one_fails() {
-    // Nobody there, one that refuses, one that answers.
+    // A closed port, a server that refuses, a server that answers.
     let running = start("nameserver 127.0.0.2\nnameserver 127.0.0.3\nnameserver 127.0.0.4").await;
     running.upstream("127.0.0.3", |query| vec![servfail(query).unwrap()]).await;
     assert!(refused(running.ask().await));
@@ -107,7 +107,7 @@ async fn the_next_server_is_asked_when_one_fails() {
 }
 
 #[tokio::test]
-async fn a_silent_server_costs_its_share_only() {
+async fn a_silent_server_costs_only_its_share() {
     let running = start("nameserver 127.0.0.2\nnameserver 127.0.0.3").await;
     running.upstream("127.0.0.2", |_| Vec::new()).await;
     running.upstream("127.0.0.3", |query| vec![response(query, &[ADDRESS])]).await;
@@ -137,7 +137,7 @@ async fn queries_over_tcp_go_over_tcp() {
         let answer = read_framed(&mut client).await.unwrap();
         assert_eq!(message::addresses(&query, &answer).unwrap().len(), 60);
     }
-    // Nonsense ends this connection and no other.
+    // Invalid input ends this connection and no other.
     write_framed(&mut client, b"nonsense").await.unwrap();
     assert!(read_framed(&mut client).await.is_err());
     let mut other = TcpStream::connect(running.address).await.unwrap();

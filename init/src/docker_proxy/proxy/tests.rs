@@ -23,7 +23,6 @@ use crate::docker_proxy::door::HANDSHAKE_TIMEOUT;
 
 const SOON: Duration = Duration::from_secs(5);
 
-/// A CA.
 struct Authority {
     params: CertificateParams,
     key: KeyPair,
@@ -265,12 +264,12 @@ async fn a_connection_that_is_cut_off_is_no_end_of_input() {
     // TCP's half ends without a word from TLS; the client would still read.
     client.get_mut().0.shutdown().await.unwrap();
     assert_eq!(timeout(SOON, stream.read(&mut [0; 1])).await.unwrap().unwrap(), 0);
-    // dockerd finds nobody on the other side, instead of a client that only has no more to say.
-    assert_eq!(stream.write_all(b"anybody?").await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    // dockerd sees a closed connection, not a half-closed one.
+    assert_eq!(stream.write_all(b"answer").await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
 }
 
 #[tokio::test]
-async fn only_clients_of_the_own_ca_get_in() {
+async fn only_clients_of_the_own_ca_are_accepted() {
     let running = start().await;
     let dockerd = UnixListener::bind(&running.socket).unwrap();
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
@@ -278,23 +277,23 @@ async fn only_clients_of_the_own_ca_get_in() {
             (None, "CertificateRequired"),
             // Another container's: of a CA with the same name and another key.
             (Some(Authority::new().client()), "DecryptError"),
-            // A server's certificate is no client's, whoever signed it.
+            // A server's certificate of the right CA.
             (Some(running.authority.issue(ExtendedKeyUsagePurpose::ServerAuth)), "UnsupportedCertificate"),
         ] {
-            // With TLS 1.3 a client has done its part before it learns what becomes of it.
-            let told = match running.connect(pair, &[version]).await {
+            // With TLS 1.3 a client completes its part before the server rejects the certificate.
+            let error = match running.connect(pair, &[version]).await {
                 Err(error) => error,
                 Ok(mut stream) => {
                     let _ = stream.write_all(b"GET /_ping HTTP/1.1\r\nhost: docker\r\n\r\n").await;
                     stream.read(&mut [0; 1]).await.unwrap_err()
                 }
             };
-            let told = told.to_string();
-            // Where TLS 1.2 has no word of its own for it, it says that the handshake failed.
-            assert!(told.contains(expected) || told.contains("HandshakeFailure"), "{version:?}: {told}");
+            let error = error.to_string();
+            // TLS 1.2 has no alert for some of these and sends that the handshake failed.
+            assert!(error.contains(expected) || error.contains("HandshakeFailure"), "{version:?}: {error}");
         }
     }
-    assert!(timeout(Duration::from_millis(100), dockerd.accept()).await.is_err(), "somebody got through");
+    assert!(timeout(Duration::from_millis(100), dockerd.accept()).await.is_err(), "a connection got through");
 }
 
 #[tokio::test]
@@ -306,7 +305,7 @@ async fn plain_text_on_the_port_with_tls_is_refused() {
     stream.shutdown().await.unwrap();
     let mut answer = Vec::new();
     timeout(SOON, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
-    // A fatal alert, from which `docker` tells that the port wants TLS.
+    // A fatal alert, by which `docker` recognizes a port with TLS.
     assert_eq!(answer.first(), Some(&0x15), "{answer:?}");
     assert!(timeout(Duration::from_millis(100), dockerd.accept()).await.is_err(), "it got through");
 }
@@ -330,7 +329,7 @@ async fn a_handshake_that_takes_too_long_is_cut_off() {
 }
 
 #[tokio::test]
-async fn callers_hear_that_dockerd_is_not_up() {
+async fn callers_get_503_while_dockerd_is_not_up() {
     let running = start().await;
     for mut stream in running.clients().await {
         stream.write_all(b"GET /_ping HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
@@ -367,7 +366,7 @@ async fn the_connection_limit_frees_itself() {
         let length = stream.read(&mut byte).await.unwrap_or(0);
         (stream, length)
     };
-    // Who has not shown a certificate yet counts, too.
+    // Callers without a finished handshake count, too.
     let mut unknown = Vec::new();
     for _ in 0..10 {
         unknown.push(TcpStream::connect(running.tls).await.unwrap());
@@ -390,7 +389,7 @@ async fn the_connection_limit_frees_itself() {
 }
 
 #[test]
-fn certificates_are_there_or_not_and_never_half() {
+fn certificates_are_complete_or_absent() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     assert!(acceptor_at(path).unwrap().is_none());

@@ -21,7 +21,7 @@ async fn plain_facts() {
 }
 
 #[tokio::test]
-async fn usage_is_read_anew_for_each_caller() {
+async fn usage_is_read_for_each_request() {
     let (_directory, site) = site();
     let (code, _, body) = get(&site, "/usage", &[]).await;
     assert_eq!(code, StatusCode::INTERNAL_SERVER_ERROR);
@@ -41,7 +41,7 @@ async fn usage_is_read_anew_for_each_caller() {
 }
 
 #[tokio::test]
-async fn readiness_is_what_the_board_says() {
+async fn readiness_comes_from_the_board() {
     let (_directory, site) = site();
     for (path, set) in [
         ("/docker-ready", (|board, readiness| board.set_docker(readiness)) as fn(&Board, Readiness)),
@@ -79,7 +79,7 @@ async fn a_failed_boot_ends_a_wait_with_its_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_is_too_short_says_what_is_missing() {
+async fn a_wait_that_is_too_short_ends_with_what_is_missing() {
     let (_directory, site) = site();
     let begun = tokio::time::Instant::now();
     let (code, _, body) = get(&site, "/kubernetes-ready?wait=60s", &[]).await;
@@ -100,7 +100,7 @@ async fn logs_are_listed_and_shown() {
 }
 
 #[tokio::test]
-async fn strange_paths_and_methods_lead_nowhere() {
+async fn unknown_paths_and_methods_are_refused() {
     let (_directory, site) = site();
     for target in [
         "/logs/../x",

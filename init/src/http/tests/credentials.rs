@@ -101,7 +101,7 @@ async fn the_docker_clients_archive_can_be_unpacked_into_its_directory() {
     std::fs::write(&key, &whole[..whole.len() / 2]).unwrap();
     let (code, _, body) = get(&site, "/docker-client.tar", &[]).await;
     assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(body.ends_with("key.pem is no whole PEM file\n"), "{body}");
+    assert!(body.ends_with("key.pem is not a complete PEM file\n"), "{body}");
     std::fs::write(&key, &whole).unwrap();
 
     let (code, headers, body) = get(&site, "/docker-client.tar", &[]).await;

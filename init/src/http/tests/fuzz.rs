@@ -1,6 +1,6 @@
-//! The server against callers that send anything: bytes without sense, requests that are almost right, in pieces of any
-//! size. Over memory and with a clock that jumps, so that the server's patience costs no time. Whatever comes in, an
-//! answer is well-formed or the connection is closed, no secret leaves without the token, and the next caller is served.
+//! The server against any input: random bytes, requests that are almost valid, in pieces of any size. Over memory and
+//! with a clock that jumps, so that timeouts cost no time. For each input the answer is well-formed or the connection
+//! is closed, no secret leaves without the token, and the next caller is served.
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,11 +19,11 @@ use crate::http::server::converse;
 use crate::http::{Journal, Site};
 use crate::status::Board;
 
-/// Stands in every file that nobody may get, and nowhere else.
-const SECRET: &str = "what nobody may know";
-/// The same as a kubeconfig holds it.
-const SECRET_BASE64: &str = "d2hhdCBub2JvZHkgbWF5IGtub3c=";
-/// No generator makes it.
+/// In each guarded file, and nowhere else.
+const SECRET: &str = "the secret of this test";
+/// The same as in a kubeconfig.
+const SECRET_BASE64: &str = "dGhlIHNlY3JldCBvZiB0aGlzIHRlc3Q=";
+/// The generators never produce it.
 const TOKEN: &str = "0f9a7c1e-the-token";
 
 fn site() -> (TempDir, Arc<Site>) {
@@ -115,14 +115,14 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(future)
 }
 
-/// What holds for every input; answers with the status codes.
+/// Checks what holds for every input; returns the status codes.
 fn survives(site: &Arc<Site>, pieces: &[&[u8]], ends: bool) -> Result<Vec<u16>, String> {
     block_on(async {
         let answer = exchange(site, pieces, ends).await;
         let shown = String::from_utf8_lossy(&answer).into_owned();
         let codes = statuses(&answer).ok_or_else(|| format!("not a row of answers: {shown:?}"))?;
         if shown.contains(SECRET) || shown.contains(SECRET_BASE64) {
-            return Err(format!("a secret was told: {shown:?}"));
+            return Err(format!("a secret was sent: {shown:?}"));
         }
         let next = exchange(site, &[b"GET /healthz HTTP/1.0\r\n\r\n"], false).await;
         if !next.ends_with(b"\r\n\r\nok\n") {
@@ -144,7 +144,7 @@ fn pieces<'a>(bytes: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
     pieces
 }
 
-/// Requests as a caller in a hurry or with bad intent would send them.
+/// Requests that are valid in most parts.
 fn almost_valid() -> impl Strategy<Value = Vec<u8>> {
     let method = prop_oneof![4 => Just("GET".to_owned()), 1 => Just("HEAD".to_owned()), 1 => "[A-Z]{1,8}|get| GET"];
     let path = prop_oneof![
@@ -207,8 +207,8 @@ proptest! {
         ends in any::<bool>(),
     ) {
         let (_directory, site) = site();
-        let told = survives(&site, &pieces(&bytes, &sizes), ends);
-        prop_assert!(told.is_ok(), "{}", told.unwrap_err());
+        let outcome = survives(&site, &pieces(&bytes, &sizes), ends);
+        prop_assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
     }
 
     #[test]
@@ -218,8 +218,8 @@ proptest! {
         ends in any::<bool>(),
     ) {
         let (_directory, site) = site();
-        let told = survives(&site, &pieces(&bytes, &sizes), ends);
-        prop_assert!(told.is_ok(), "{}", told.unwrap_err());
+        let outcome = survives(&site, &pieces(&bytes, &sizes), ends);
+        prop_assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
     }
 }
 
@@ -239,9 +239,9 @@ fn the_corpus_is_answered_as_its_names_say() {
             let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
             let codes = survives(&site, &pieces, false).unwrap_or_else(|error| panic!("{name}: {error}"));
             let codes: Vec<String> = codes.iter().map(ToString::to_string).collect();
-            let told = if codes.is_empty() { "closed".to_owned() } else { codes.join("+") };
-            if told != expected {
-                wrong.push(format!("{name} in pieces of {size}: {told}"));
+            let answered = if codes.is_empty() { "closed".to_owned() } else { codes.join("+") };
+            if answered != expected {
+                wrong.push(format!("{name} in pieces of {size}: {answered}"));
             }
         }
         count += 1;
@@ -250,7 +250,7 @@ fn the_corpus_is_answered_as_its_names_say() {
     assert!(count >= 20, "{count}");
 }
 
-/// The guard is no wall: the same server hands everything out to whoever bears the token.
+/// The same server answers with all of it to a caller that bears the token.
 #[test]
 fn with_the_token_the_same_requests_are_answered() {
     let (_directory, site) = site();

@@ -42,7 +42,7 @@ impl Running {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         let mut answer = Vec::new();
-        // A reset is a way to close, too.
+        // A reset closes the connection, too.
         let _ = stream.read_to_end(&mut answer).await;
         String::from_utf8_lossy(&answer).into_owned()
     }
@@ -61,7 +61,7 @@ async fn over_a_socket_requests_are_answered_and_head_has_no_body() {
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
     let answer = running.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999\r\n\r\nabc").await;
     assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
-    // What follows a body is no request.
+    // Bytes after a body are not parsed as a request.
     let answer =
         running.send(b"GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabcGET /healthz HTTP/1.1\r\n\r\n").await;
     assert!(answer.contains("connection: close\r\n") && answer.matches("HTTP/1.1 ").count() == 1, "{answer}");
@@ -140,7 +140,7 @@ async fn a_stop_does_not_wait_for_callers() {
     let mut waiting = TcpStream::connect(running.address).await.unwrap();
     waiting.write_all(b"GET /kubernetes-ready?wait=10m HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     assert!(running.send(b"GET /healthz HTTP/1.0\r\n\r\n").await.ends_with("ok\n"));
-    // The supervisor says so first; that alone ends the wait.
+    // The supervisor sets the state first; that alone ends the wait.
     running.board.set_state(State::Stopping, None);
     let begun = Instant::now();
     running.stop.send(()).unwrap();

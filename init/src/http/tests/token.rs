@@ -9,7 +9,7 @@ use super::fixture::{ADMIN, PEER, get, request, site, write_docker_client};
 use crate::http::routes;
 
 #[tokio::test]
-async fn the_token_guards_what_is_secret_and_nothing_else() {
+async fn the_token_guards_secrets_and_nothing_else() {
     let (_directory, mut site) = site();
     std::fs::write(&site.kubeconfig_path, ADMIN).unwrap();
     write_docker_client(&site);
@@ -55,7 +55,7 @@ async fn each_endpoint_with_a_guard_refuses_without_the_token() {
 }
 
 #[tokio::test]
-async fn ends_of_logs_are_told_to_whoever_bears_the_token() {
+async fn ends_of_logs_are_shown_to_callers_with_the_token() {
     let (_directory, mut site) = site();
     let reason = "phase containerd failed: containerd does not start; the end of its log:\npassword=hunter22";
     site.board.phase_started("containerd");
@@ -82,11 +82,11 @@ async fn ends_of_logs_are_told_to_whoever_bears_the_token() {
 }
 
 #[tokio::test]
-async fn it_is_noted_who_fetched_credentials_and_who_was_refused() {
+async fn callers_that_fetched_credentials_or_were_refused_are_logged() {
     let (_directory, mut site) = site();
     site.token = Some(Token::parse("open sesame").unwrap());
     let token = [("authorization", "Bearer open sesame")];
-    // Nothing was handed out.
+    // The answer carries no credentials, so it is not logged.
     get(&site, "/config", &token).await;
     std::fs::write(&site.kubeconfig_path, ADMIN).unwrap();
     for _ in 0..3 {
@@ -96,8 +96,8 @@ async fn it_is_noted_who_fetched_credentials_and_who_was_refused() {
         get(&site, "/logs/kubelet", &token).await;
         get(&site, "/ca.crt", &[]).await;
     }
-    // Not by way of a log: which of the tests that run beside this one has a subscriber decides what a log gets.
-    let told: Vec<_> = site.journal.told().into_iter().collect();
+    // The journal and not the log: which lines a log gets depends on the subscribers of tests that run in parallel.
+    let logged: Vec<_> = site.journal.logged().into_iter().collect();
     let expected = ["Fetched /config 172.17.0.1", "Refused /client.key 172.17.0.1", "Refused /logs/ 172.17.0.1"];
-    assert_eq!(told, expected.map(|line| (line.to_owned(), 2)));
+    assert_eq!(logged, expected.map(|line| (line.to_owned(), 2)));
 }

@@ -1,4 +1,4 @@
-//! What one object lacks to be ready in this boot, in words; none where it lacks nothing.
+//! What an object lacks to be ready in this boot, in words; none when it is ready.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ impl Evidence {
         }
     }
 
-    /// At boot the slices are those of the bake: the same pods, at addresses that they do not have any more.
+    /// At boot the slices are those of the bake: the same pods, at their old addresses.
     pub(super) fn slice_lacks(&self, service: Entry, slice: &EndpointSlice, pods: &BTreeMap<Name, Pod>) -> Vec<String> {
         let mut lacks = Vec::new();
         for endpoint in slice.endpoints() {
@@ -37,7 +37,7 @@ impl Evidence {
         lacks
     }
 
-    /// Not what the controller wrote into the status counts (at boot that is what it wrote at the bake), but the pods.
+    /// Counts pods and not the status, which the controller wrote at the bake.
     pub(super) fn workload_lacks(
         &self,
         kind: WorkloadKind,

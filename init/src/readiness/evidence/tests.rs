@@ -61,7 +61,7 @@ fn put(evidence: &mut Evidence, pod: Pod) {
     learn(&mut evidence.pods, Change::Changed(pod));
 }
 
-/// Everything there, with an inventory of one Deployment and the control plane.
+/// Complete evidence, with an inventory of one Deployment and the control plane.
 fn complete(now: Instant) -> Evidence {
     let mut inventory = Inventory {
         static_pods: Inventory::of_static_pods(EXPECTED.static_pods, &names::CONTROL_PLANE),
@@ -102,7 +102,7 @@ fn complete_evidence_is_enough() {
 }
 
 #[test]
-fn what_the_bake_wrote_is_not_believed() {
+fn times_from_the_bake_prove_nothing() {
     let now = Instant::now();
     let mut evidence = complete(now);
     evidence.lease = None;
@@ -119,7 +119,7 @@ fn what_the_bake_wrote_is_not_believed() {
 }
 
 #[test]
-fn a_bake_that_lies_ahead_is_not_believed_either() {
+fn times_from_a_bake_in_the_future_prove_nothing() {
     let now = Instant::now();
     let mut evidence = complete(now);
     put(&mut evidence, coredns("2026-11-23T10:00:00Z", true));
@@ -128,7 +128,7 @@ fn a_bake_that_lies_ahead_is_not_believed_either() {
 }
 
 #[test]
-fn a_clock_that_is_set_makes_nothing_stale() {
+fn setting_the_clock_invalidates_nothing() {
     let now = Instant::now();
     for (wall, started) in
         [("2026-11-23T10:00:00Z", "2026-11-23T09:59:59Z"), ("2026-11-20T10:01:00Z", "2026-11-20T10:00:59Z")]
@@ -142,13 +142,13 @@ fn a_clock_that_is_set_makes_nothing_stale() {
 }
 
 #[test]
-fn a_lease_that_is_not_renewed_gets_too_old() {
+fn a_lease_that_is_not_renewed_expires() {
     let now = Instant::now();
     let mut evidence = complete(now);
     let late = evidence.expires().unwrap();
     assert_eq!(evidence.missing(late), ["kubelet does not renew the node's lease any more"]);
     evidence.learn_lease(&lease("2026-11-22T10:00:03.123456Z"), late);
-    assert_eq!(evidence.missing(late).len(), 1, "seeing the same renewal again is none");
+    assert_eq!(evidence.missing(late).len(), 1, "the same renewal again is none");
     evidence.learn_lease(&lease("2026-11-22T10:00:33Z"), late);
     assert_eq!(evidence.missing(late), Vec::<String>::new());
 }
@@ -216,14 +216,14 @@ fn services_lead_to_the_pods_of_this_boot() {
         assert_eq!(evidence.missing(now), ["service kube-system/dns does not lead to pod kube-system/coredns yet"]);
     }
     evidence.inventory.as_mut().unwrap().services.clear();
-    assert_eq!(evidence.missing(now), Vec::<String>::new(), "what users add is their business");
+    assert_eq!(evidence.missing(now), Vec::<String>::new(), "services of users do not count");
     assert!(evidence.destinations().is_empty());
     evidence.slices = None;
     assert_eq!(evidence.missing(now), ["the EndpointSlices have not been listed in this boot"]);
 }
 
 #[test]
-fn what_users_run_is_their_business_and_at_the_bake_everything_is() {
+fn pods_of_users_do_not_count_except_at_the_bake() {
     let now = Instant::now();
     let mut evidence = complete(now);
     put(&mut evidence, pod("theirs", &json!({}), AFTER, false));
