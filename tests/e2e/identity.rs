@@ -1,5 +1,5 @@
-//! Who a container is: every one makes its own keys and certificates at its first boot and keeps them, shares nothing with
-//! another one of the same image, and is told from outside what its certificates shall hold.
+//! The identity of a container: it makes its own keys and certificates at its first boot and keeps them, shares nothing with
+//! another container of the same image, and variables decide what its certificates hold.
 //!
 //! Two clusters serve most cases: the shared one, made with `kubake up`, and the lab's other one, made with `docker run`
 //! and with variables about certificates.
@@ -14,9 +14,10 @@ use kubake_contract::{env, exit, names, paths, ports};
 use kubake_e2e::cluster::Cluster;
 use kubake_e2e::engine::{self, Container};
 use kubake_e2e::kubectl::Kubectl;
-use kubake_e2e::lab::{self, OTHER_SANS, OTHER_VALIDITY, lab};
+use kubake_e2e::lab::{self, lab};
 use kubake_e2e::openssl::{self, Authority, KeyForm};
 use kubake_e2e::process::Output;
+use kubake_e2e::shared::{OTHER_SANS, OTHER_VALIDITY};
 use kubake_e2e::{LABEL, PREFIX, manifests};
 use serde_json::Value;
 
@@ -25,17 +26,17 @@ use crate::{Case, PROBE, build_probe, restart};
 pub(crate) const CASES: &[Case] = &[
     ("two containers of one image have no part of their identity in common", nothing_shared),
     ("a container refuses what another one handed out", refused_elsewhere),
-    ("names and addresses that were asked for are in the API server's certificate", more_names),
-    ("certificates are valid as long as was asked for", validity),
+    ("names and addresses of `KUBAKE_CERT_SANS` are in the API server's certificate", more_names),
+    ("certificates are valid as long as `KUBAKE_CERT_VALIDITY` says", validity),
     ("everything in the cluster that holds trust holds the present one", trust),
     ("logs and exec reach a kubelet whose certificate is verified", verified_kubelet),
     ("the served kubeconfig is an administrator's and no system:masters", no_masters),
     ("docker restart keeps the whole identity, and a kubeconfig from before works after", restarted),
-    ("a cluster CA that one brings along is the cluster's, in every form of its key", own_authority),
-    ("a cluster CA that cannot be one is told in one sentence that names the variable", refused_authority),
+    ("a cluster uses the CA that the user brings, in every form of its key", own_authority),
+    ("a cluster CA that cannot be one is reported in one sentence that names the variable", refused_authority),
 ];
 
-/// Files that say who a container is, all of them public: what it is, and where it is.
+/// Public files of a container's identity: what each is, and its path.
 const FILES: [(&str, &str); 9] = [
     ("cluster CA", "/etc/kubernetes/pki/ca.crt"),
     ("front proxy's CA", "/etc/kubernetes/pki/front-proxy-ca.crt"),
@@ -48,7 +49,7 @@ const FILES: [(&str, &str); 9] = [
     ("Docker's certificate", "/etc/kubake/docker/server-cert.pem"),
 ];
 
-/// All that makes out a container, by what it is. Of private keys, which stay where they are, the public half.
+/// The whole identity of a container, by the name of each part. Of private keys, which stay in the container, the public half.
 fn identity(cluster: &Cluster) -> Result<BTreeMap<String, String>> {
     let mut identity = BTreeMap::new();
     for (what, path) in FILES {
@@ -119,31 +120,31 @@ fn refused_elsewhere() -> Result<()> {
     let (shared, other) = (lab()?.shared()?, lab()?.other()?);
     for (mine, theirs) in [(&shared, &other), (&other, &shared)] {
         let (kubectl, [server, name]) = (mine.kubectl()?, reaching(theirs)?);
-        let told = failed(kubectl.output([&server, &name, "get", "nodes"])?)?;
-        let is_unknown = told.contains("x509") && told.contains("unknown authority");
-        ensure!(is_unknown, "the other container is not refused as a stranger: {told}");
-        // Whoever looks away is refused by the other side.
-        let told = failed(kubectl.output([&server, "--insecure-skip-tls-verify", "get", "nodes"])?)?;
-        ensure!(is_unauthorized(&told), "the other container does not refuse the certificate: {told}");
+        let message = failed(kubectl.output([&server, &name, "get", "nodes"])?)?;
+        let is_unknown = message.contains("x509") && message.contains("unknown authority");
+        ensure!(is_unknown, "the other container is not refused as a stranger: {message}");
+        // A client that does not verify the server is refused by the server.
+        let message = failed(kubectl.output([&server, "--insecure-skip-tls-verify", "get", "nodes"])?)?;
+        ensure!(is_unauthorized(&message), "the other container does not refuse the certificate: {message}");
         let token = kubectl.run(["create", "token", "default"])?;
         with_token(mine, &kubectl, &token)?.success().context("a token where it was made")?;
-        let told = failed(with_token(theirs, &kubectl, &token)?)?;
-        ensure!(is_unauthorized(&told), "the other container does not refuse the token: {told}");
+        let message = failed(with_token(theirs, &kubectl, &token)?)?;
+        ensure!(is_unauthorized(&message), "the other container does not refuse the token: {message}");
     }
     Ok(())
 }
 
-/// What a command said that must have failed.
+/// The output of a command that must have failed.
 fn failed(output: Output) -> Result<String> {
     ensure!(!output.status.success(), "this should have been refused: {output}");
     Ok(output.stderr)
 }
 
-fn is_unauthorized(told: &str) -> bool {
-    told.contains("Unauthorized") || told.contains("You must be logged in to the server")
+fn is_unauthorized(message: &str) -> bool {
+    message.contains("Unauthorized") || message.contains("You must be logged in to the server")
 }
 
-/// Who a token is for a cluster, asked with nothing but the token and the cluster's CA.
+/// The user that a cluster sees in a token; the request has nothing but the token and the cluster's CA.
 pub(crate) fn with_token(cluster: &Cluster, kubectl: &Kubectl, token: &str) -> Result<Output> {
     let directory = lab()?.directory()?;
     let file = directory.path().join("ca.crt");
@@ -164,14 +165,14 @@ fn more_names() -> Result<()> {
         ensure!(answer.trim() == "ok", "as `{name}` it answers {answer:?}");
     }
     for name in ["wrong.example", "10.1.2.4"] {
-        let told = failed(ask(name)?)?;
-        ensure!(told.contains("x509") && told.contains(name), "as `{name}`: {told}");
+        let message = failed(ask(name)?)?;
+        ensure!(message.contains("x509") && message.contains(name), "as `{name}`: {message}");
     }
-    // Nobody asked the first cluster for them.
+    // The first cluster was started without them.
     let kubectl = shared.kubectl()?;
     let [name, _] = OTHER_SANS;
-    let told = failed(kubectl.output([&format!("--tls-server-name={name}"), "get", "--raw", "/readyz"])?)?;
-    ensure!(told.contains("x509") && told.contains(name), "as `{name}`: {told}");
+    let message = failed(kubectl.output([&format!("--tls-server-name={name}"), "get", "--raw", "/readyz"])?)?;
+    ensure!(message.contains("x509") && message.contains(name), "as `{name}`: {message}");
     Ok(())
 }
 
@@ -281,7 +282,7 @@ fn no_masters() -> Result<()> {
     let me = kubectl.json(["auth", "whoami"])?;
     let groups = me["status"]["userInfo"]["groups"].as_array().with_context(|| format!("nobody's groups: {me}"))?;
     let is_in = |name: &str| groups.iter().any(|group| group == name);
-    // Unlike this one, the other is beyond all authorization and cannot be taken from anybody.
+    // Unlike this one, the other passes every authorization and cannot be revoked.
     ensure!(is_in("kubeadm:cluster-admins") && !is_in("system:masters"), "the kubeconfig's groups are {groups:?}");
     ensure!(kubectl.run(["auth", "can-i", "*", "*", "--all-namespaces"])? == "yes");
     Ok(())
@@ -323,7 +324,7 @@ fn engine_address(cluster: &Cluster) -> Result<String> {
     ])
 }
 
-/// Whether a part of the identity stays the same whatever becomes of the container's address.
+/// Whether a part of the identity stays the same when the container's address changes.
 fn is_for_life(what: &str) -> bool {
     what.ends_with(" CA") || what == "key of service accounts" || what == "machine id"
 }
@@ -373,7 +374,7 @@ fn owned(form: KeyForm, handed: Handed) -> Result<()> {
         for what in ["certificate that the API server serves", "administrator's certificate"] {
             openssl::verify(&mine.certificate, &identity[what]).with_context(|| what.to_owned())?;
         }
-        // Who holds the cluster's CA need not get into Docker.
+        // The cluster's CA must not open the Docker API.
         ensure!(
             identity["key of the Docker's CA"] != openssl::public_key(&mine.certificate)?,
             "Docker's CA is the same"
@@ -384,7 +385,7 @@ fn owned(form: KeyForm, handed: Handed) -> Result<()> {
     };
     check()?;
     if handed == Handed::AsFiles {
-        // The variables are still set, and say nothing new.
+        // The variables are still set to the same values.
         engine::run(["restart", cluster.container()])?;
         restart::boots_again(&cluster)?;
         check().context("after a restart")?;
@@ -416,7 +417,7 @@ fn refused_authority() -> Result<()> {
     Ok(())
 }
 
-/// Checks that a container with these variables ends before anything was touched, with one sentence that names one of
+/// Checks that a container with these variables ends before it changes anything, with one sentence that names one of
 /// them and does not give the key away.
 fn refused(variables: Variables<'_>, named: &str, key: &str) -> Result<()> {
     let image = lab()?.image()?;
@@ -427,11 +428,12 @@ fn refused(variables: Variables<'_>, named: &str, key: &str) -> Result<()> {
     let run = ["run", "--rm", "--privileged", "--name", &name, "--label", LABEL];
     let output = engine::output(run.into_iter().chain(variables.iter().map(String::as_str)).chain([image]))?;
     // Not the whole output: its command line holds the key.
-    let told = format!("it ended with {}\n--- stdout\n{}\n--- stderr\n{}", output.status, output.stdout, output.stderr);
-    ensure!(output.status.code() == Some(exit::USAGE), "it should end with {}: {told}", exit::USAGE);
-    ensure!(output.stderr.contains(named), "it does not name {named}: {told}");
-    ensure!(output.stderr.lines().count() <= 3, "one sentence is enough: {told}");
+    let message =
+        format!("it ended with {}\n--- stdout\n{}\n--- stderr\n{}", output.status, output.stdout, output.stderr);
+    ensure!(output.status.code() == Some(exit::USAGE), "it should end with {}: {message}", exit::USAGE);
+    ensure!(output.stderr.contains(named), "it does not name {named}: {message}");
+    ensure!(output.stderr.lines().count() <= 3, "one sentence is enough: {message}");
     let secret = key.lines().nth(1).context("a key without content")?;
-    ensure!(!output.stderr.contains(secret), "it gives the key away: {told}");
+    ensure!(!output.stderr.contains(secret), "it gives the key away: {message}");
     Ok(())
 }

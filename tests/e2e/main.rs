@@ -1,4 +1,4 @@
-//! The end-to-end cases: a real engine, a real bake, real clusters, looked at from where a user stands.
+//! The end-to-end cases: a real engine, a real bake, real clusters, observed as users observe them.
 //!
 //! Each file holds the cases of one subject, each can run alone: `cargo test -p kubake-e2e -- restart:`. They run one
 //! after the other unless `--test-threads` says otherwise, because a cluster wants a small machine for itself.
@@ -33,17 +33,17 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use kubake_e2e::lab;
 use kubake_e2e::probe::{self, Recipe};
+use kubake_e2e::shared;
 use libtest_mimic::{Arguments, Trial};
 
-/// A case: its name and what it does.
+/// The name of a case, and the function that runs it.
 type Case = (&'static str, fn() -> Result<()>);
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(1));
-    // What needs least comes first: a mistake in the program shows before an image is baked.
+    // Cases that need least come first: a mistake in the program shows before an image is baked.
     let groups = [
         ("usage", usage::CASES),
         ("boot", boot::CASES),
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
         ("operator", operator::CASES),
         ("add-ons", addons::CASES),
         ("versions", versions::CASES),
-        // It sets the clock of the whole machine, under the feet of whatever comes after it.
+        // Last, because it sets the clock of the whole machine.
         ("clock", clock::CASES),
     ];
     let trials = groups.into_iter().flat_map(|(group, cases)| {
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
         })
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    lab::close();
+    shared::close();
     conclusion.exit_code()
 }
 

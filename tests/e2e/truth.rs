@@ -1,6 +1,6 @@
 //! What `/kubernetes-ready` must never claim: that the cluster works while a part of it does not. Each part is lost
-//! after the cluster was ready, must be missed and named in time, and is found again when it is back. And the reverse:
-//! what users run is their business and takes nothing from the answer.
+//! after the cluster was ready; the answer must name it in time, and be 200 again when it is back. And the reverse:
+//! what users run does not change the answer.
 
 use std::time::Duration;
 
@@ -26,13 +26,13 @@ pub(crate) const CASES: &[Case] = &[
     ("a system pod that finds no node is missed", held_back),
     ("a static pod whose manifest is spoilt is missed", spoilt_manifest),
     ("what users run does not decide", users_pods),
-    ("a boot that follows a killed boot tells the truth as well", killed_boot),
-    ("the health check says what readiness says", health_check),
+    ("readiness is true in a boot that follows a killed boot", killed_boot),
+    ("the health check reports what readiness reports", health_check),
 ];
 
 /// From the loss of a part to the answer that names it.
 const NOTICE_PATIENCE: Duration = Duration::from_secs(60);
-/// The same for the API server, which everything else is asked of.
+/// The same for the API server, which answers all other questions.
 const API_NOTICE_PATIENCE: Duration = Duration::from_secs(30);
 /// From the repair to ready. Includes that kubelet's liveness probes ended what hung and that it was started again.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(180);
@@ -82,7 +82,7 @@ fn held_back() -> Result<()> {
 fn spoilt_manifest() -> Result<()> {
     let cluster = ready_cluster()?;
     let remedy = sabotage::spoil_manifest(&cluster, "kube-scheduler")?;
-    // kubelet compares the directory with what it runs every 20 s, and then stops the pod in order.
+    // Every 20 s kubelet compares the directory with the pods that run, and then stops the pod in order.
     denied(&cluster, &["kube-scheduler"], NOTICE_PATIENCE + Duration::from_secs(30))?;
     recovers(&cluster, remedy)
 }
@@ -96,7 +96,7 @@ fn frozen(program: &str, names: &[&str], patience: Duration) -> Result<()> {
 }
 
 /// The shared cluster, which says at this moment that it is ready.
-fn ready_cluster() -> Result<kubake_e2e::lab::Shared> {
+fn ready_cluster() -> Result<kubake_e2e::shared::Shared> {
     let cluster = lab()?.shared()?;
     cluster.fetch(Endpoint::KubernetesReady.path())?;
     Ok(cluster)
@@ -111,7 +111,7 @@ fn recovers(cluster: &Cluster, remedy: Remedy<'_>) -> Result<()> {
 /// `/status` agrees. Gives the answer's body.
 fn denied(cluster: &Cluster, names: &[&str], patience: Duration) -> Result<String> {
     let body = poll::until(&format!("503 that names {names:?}"), patience, || denial(cluster, names))?;
-    // It must not swing: whoever asks a moment later must not be told otherwise.
+    // The answer must be stable: a request a moment later must not get another one.
     poll::throughout(Duration::from_secs(1), || denial(cluster, names).map(drop)).context("it took its 503 back")?;
     // Two questions, between which one more part may be found missing; then they are asked again.
     poll::until("the status says the same", Duration::from_secs(10), || {
@@ -130,7 +130,7 @@ fn denial(cluster: &Cluster, names: &[&str]) -> Result<String> {
     Ok(body)
 }
 
-/// Whether a text for people has one of these in it, whatever its case: CoreDNS is also called `coredns`.
+/// Whether a text for people contains one of these in upper or lower case: CoreDNS is also called `coredns`.
 fn names_one(text: &str, names: &[&str]) -> bool {
     let text = text.to_lowercase();
     names.iter().any(|name| text.contains(&name.to_lowercase()))
@@ -144,11 +144,11 @@ fn users_pods() -> Result<()> {
     let mut crashing = manifests::pod("crashing", PROBE, &["read", "/no-such-file"]);
     crashing["spec"]["restartPolicy"] = "Always".into();
     namespace.apply(crashing)?;
-    let mut imageless = manifests::pod("imageless", "kubake-e2e/nobody-made-this:1", &["idle"]);
+    let mut imageless = manifests::pod("imageless", "kubake-e2e/missing:1", &["idle"]);
     imageless["spec"]["containers"][0]["imagePullPolicy"] = "Never".into();
     namespace.apply(imageless)?;
     let mut unready = manifests::deployment("unready", PROBE, "serves on another port", 1);
-    // Nobody listens there.
+    // No program listens there.
     unready["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]["httpGet"]["port"] = json!(1);
     namespace.apply(unready)?;
 
@@ -161,7 +161,7 @@ fn users_pods() -> Result<()> {
         ensure!(unready["state"]["running"].is_object() && unready["ready"] == false, "{unready}");
         Ok(())
     })?;
-    // Longer than readiness hesitates before it takes a 200 back.
+    // Longer than a loss has to last before readiness reports it.
     poll::throughout(Duration::from_secs(12), || cluster.fetch(Endpoint::KubernetesReady.path()).map(drop))
 }
 
@@ -184,7 +184,7 @@ fn killed_boot() -> Result<()> {
     engine::run(["start", cluster.container()])?;
     restart::boots_again(&cluster)?;
 
-    // It said 200, so all of this works now and at the first attempt. The API server is asked in plain HTTP, because
+    // The answer was 200, so all of this works now and at the first attempt. The API server is asked in plain HTTP, because
     // the probe knows nothing else; that it is refused in its own words shows who answers.
     let refusal = "Client sent an HTTP request to an HTTPS server";
     let service = ClusterSettings::default().api_service_ip();
@@ -216,14 +216,17 @@ fn health_check() -> Result<()> {
     restart::boots_again(&cluster)?;
     becomes("healthy", Duration::from_secs(15))?;
     let check = || engine::output(["exec", cluster.container(), "kubake-init", "healthcheck"]);
-    let told = check()?.success()?;
-    ensure!(names_one(&told, &["ready"]), "the health check says {told:?}");
+    let check_result = check()?.success()?;
+    ensure!(names_one(&check_result, &["ready"]), "the health check says {check_result:?}");
 
     let remedy = sabotage::freeze(&cluster, "kube-scheduler")?;
     denied(&cluster, &["kube-scheduler"], NOTICE_PATIENCE)?;
-    let told = check()?;
-    ensure!(told.status.code() == Some(1), "the health check: {told}");
-    ensure!(names_one(&(told.stdout.clone() + &told.stderr), &["kube-scheduler"]), "the health check: {told}");
+    let check_result = check()?;
+    ensure!(check_result.status.code() == Some(1), "the health check: {check_result}");
+    ensure!(
+        names_one(&(check_result.stdout.clone() + &check_result.stderr), &["kube-scheduler"]),
+        "the health check: {check_result}"
+    );
     // Two checks in a row must fail, one every ten seconds.
     becomes("unhealthy", NOTICE_PATIENCE)?;
     recovers(&cluster, remedy)?;
