@@ -118,7 +118,8 @@ pub(crate) fn ensure(
 pub(crate) fn for_tests(runner: &Runner) -> Engine {
     static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    ensure(runner, true, |line| tracing::info!("{line}")).unwrap().0
+    let found = ensure(runner, true, |line| tracing::info!("{line}"));
+    found.unwrap_or_else(|error| panic!("these tests need a container engine: {error}")).0
 }
 
 #[cfg(test)]
