@@ -17,7 +17,7 @@ use crate::bake::hook;
 use crate::{Case, probe_program};
 
 pub(crate) const CASES: &[Case] = &[
-    ("an add-on that does not exist is told with those that do", unknown),
+    ("an unknown add-on is refused with a list of those that exist", unknown),
     ("metrics-server, helm and ingress are baked in, and work as soon as the cluster is ready", baked),
 ];
 
@@ -26,7 +26,7 @@ const CHARTED: &str = "kubake-e2e/charted:1";
 /// Three more components are compiled, on a machine that may have nothing else.
 const BAKE_PATIENCE: Duration = Duration::from_secs(30 * 60);
 const PATIENCE: Duration = Duration::from_secs(60);
-/// metrics-server looks at kubelet every 15 s, and numbers need two looks.
+/// metrics-server samples kubelet every 15 s, and a figure needs two samples.
 const METRICS_PATIENCE: Duration = Duration::from_secs(60);
 
 fn unknown() -> Result<()> {
@@ -76,7 +76,7 @@ fn baked() -> Result<()> {
 
     let arguments = ["--image", IMAGE, "--addon", "metrics-server", "--publish", "auto:80"];
     let cluster = Cluster::up(lab()?, &name, &arguments)?;
-    // Asked once: ready means that it is there.
+    // One request: ready means that the release exists.
     let releases = cluster.node(&["helm", "list", "--output", "json"])?;
     let releases: Value = serde_json::from_str(&releases).with_context(|| format!("no JSON: {releases}"))?;
     ensure!(releases[0]["name"] == "web" && releases[0]["status"] == "deployed", "{releases}");
@@ -87,14 +87,14 @@ fn baked() -> Result<()> {
     ensure!(answer == "by a chart\n", "its Ingress leads to {answer:?}");
 
     for arguments in [&["top", "nodes", "--no-headers"][..], &["top", "pods", "--all-namespaces", "--no-headers"]] {
-        let told = poll::until("metrics are served", METRICS_PATIENCE, || {
-            let told = kubectl.run(arguments)?;
+        let metrics = poll::until("metrics are served", METRICS_PATIENCE, || {
+            let metrics = kubectl.run(arguments)?;
             // The node has all that it runs in its numbers; a pod may use less than a thousandth of a processor.
-            ensure!(told.lines().count() > 0 && told.lines().all(has_numbers), "{told}");
-            Ok(told)
+            ensure!(metrics.lines().count() > 0 && metrics.lines().all(has_numbers), "{metrics}");
+            Ok(metrics)
         })?;
         let name = if arguments.contains(&"nodes") { "kind " } else { "metrics-server-" };
-        ensure!(told.contains(name), "{told}");
+        ensure!(metrics.contains(name), "{metrics}");
     }
     let label = engine::run(["image", "inspect", "--format", "{{index .Config.Labels \"io.kubake.addons\"}}", IMAGE])?;
     ensure!(label == "helm,ingress,metrics-server", "the image's label says {label:?}");
@@ -108,7 +108,7 @@ fn has_numbers(line: &str) -> bool {
         && line.split_whitespace().any(|word| is_amount(word, "Mi"))
 }
 
-/// A chart with one Deployment, a value in it, and the way there.
+/// A chart with one Deployment, which uses a value, and with a Service and an Ingress that lead to it.
 fn chart(directory: &Path) -> Result<()> {
     lab::write(&directory.join("Chart.yaml"), "apiVersion: v2\nname: web\nversion: 0.1.0\n")?;
     lab::write(&directory.join("values.yaml"), "replicas: 1\n")?;

@@ -17,11 +17,11 @@ use crate::{Case, probe_program};
 pub(crate) const CASES: &[Case] = &[
     ("a kubeconfig works beside the cluster, inside it, in its network namespace and through published ports", around),
     ("a kubeconfig works under every alias in a network of the engine", aliases),
-    ("a kubeconfig names the port that the cluster was told it is published under", told_port),
+    ("a kubeconfig names the port that `KUBAKE_API_PORT` names", published_port),
     ("a cluster in the host's network works there, and leaves neither address nor route behind", host_network),
 ];
 
-/// The static IP that every baked image has unless it is told otherwise.
+/// The static IP that every baked image has unless a setting says otherwise.
 const STATIC_IP: &str = "172.30.99.1";
 
 /// A name for a container or a network of this group.
@@ -37,7 +37,7 @@ fn build_caller(cluster: &Plain) -> Result<Images> {
 }
 
 fn around() -> Result<()> {
-    // Nothing is told to the cluster: this is all that a service in a GitLab job can say.
+    // No variable for the cluster: a service of a GitLab job cannot set any that depends on the job.
     let (api, docker) = (format!("127.0.0.1::{}", ports::API), format!("127.0.0.1::{}", ports::DOCKER));
     let cluster = Plain::start(lab()?, &name("around"), &["--publish", &api, "--publish", &docker])?;
     let _images = build_caller(&cluster)?;
@@ -57,7 +57,7 @@ fn around() -> Result<()> {
     neighbour.uses("http://127.0.0.1:10080/config", "https://127.0.0.1:8443")?;
     drop(neighbour);
 
-    // Only the caller knows the port, so they say it; the rest of what they get is as it always is.
+    // Only the caller knows the port and names it in the request; the rest of the kubeconfig is as always.
     let published = engine::published(cluster.name(), ports::API)?;
     let kubeconfig = cluster.fetch(&format!("{}?server=127.0.0.1:{published}", Endpoint::Config.path()))?;
     ensure!(kubeconfig.contains(&format!("server: https://127.0.0.1:{published}\n")), "it does not name the port");
@@ -101,9 +101,9 @@ fn aliases() -> Result<()> {
     Ok(())
 }
 
-fn told_port() -> Result<()> {
-    // Published under a port of its own, which `KUBAKE_API_PORT` tells it.
-    let cluster = Cluster::run(lab()?, &name("told"), &[])?;
+fn published_port() -> Result<()> {
+    // Published under another port, which `KUBAKE_API_PORT` passes to it.
+    let cluster = Cluster::run(lab()?, &name("published"), &[])?;
     let (kubeconfig, published) = (cluster.fetch(Endpoint::Config.path())?, cluster.api_server()?);
     ensure!(kubeconfig.contains(&format!("server: {published}\n")), "it does not name {published}");
     one_node(&cluster.kubectl()?)
@@ -162,8 +162,8 @@ impl OnHost {
     }
 }
 
-/// Makes of all rules a list of changes that removes those of Kubernetes and touches no other: the engine may be adding
-/// its own meanwhile. A chain that is named is emptied by that; then nothing may lead to it before it can go.
+/// Turns all rules into a list of changes that removes those of Kubernetes and touches no other: the engine may be adding
+/// its own meanwhile. Naming a chain empties it; then nothing may lead to it before it can be deleted.
 const RULES: &str = r#"
     /^\*/ { print; count = 0 }
     /^:(KUBE|CNI)-/ { print; chains[count++] = substr($1, 2) }

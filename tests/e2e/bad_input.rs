@@ -1,5 +1,5 @@
-//! Whatever is wrong on this machine is told in one clear sentence, with a code that is not zero, and nothing is left
-//! behind.
+//! Every mistake on this machine is reported in one clear sentence, with an exit code that is not zero, and nothing is
+//! left behind.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::Case;
 
 pub(crate) const CASES: &[Case] = &[
     ("a container without --privileged says so and ends with 64", not_privileged),
-    ("an archive that is none is told before anything is baked", no_archive),
-    ("an occupied host port is told, and nothing is left", occupied_port),
-    ("a static IP that somebody has is told, and nothing is left", occupied_static_ip),
+    ("an archive that is none is reported before anything is baked", no_archive),
+    ("an occupied host port is reported, and nothing is left", occupied_port),
+    ("an occupied static IP is reported, and nothing is left", occupied_static_ip),
     ("a kubeconfig that cannot be understood stays as it is", broken_kubeconfig),
 ];
 
-/// Saying no is a matter of moments.
+/// A refusal takes moments.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Checks the form of a refusal and gives its text: it ended with this code, it is an `error:` that names all of this,
@@ -99,7 +99,7 @@ fn occupied_port() -> Result<()> {
 
 fn occupied_static_ip() -> Result<()> {
     lab()?.image()?;
-    // The engine itself has the address: it is the gateway of a network that somebody made for something else.
+    // The engine itself has the address: it is the gateway of a network that serves another purpose.
     let network = Network::create(&format!("{PREFIX}-taken"), "172.30.99.0/24", "172.30.99.1")?;
     let name = format!("{PREFIX}-static-ip");
     let arguments = ["--network", network.name(), "--http-port", "auto", "--api-port", "auto"];

@@ -19,13 +19,13 @@ pub(crate) const CASES: &[Case] = &[("a custom bake boots with its images and wh
 const IMAGE: &str = "kubake-e2e/custom:1";
 /// Comes in as an archive; its last layer deletes a file of the one below.
 const ARCHIVED: &str = "kubake-e2e/archived:1";
-/// What a hook is given and must not leave anywhere.
+/// A secret that a hook receives and must not leave anywhere.
 const SECRET: &str = "kubake-e2e-hunter2";
 /// Comes in by its name in a list.
 const LISTED: &str = "kubake-e2e/listed:1";
 
 const BAKE_PATIENCE: Duration = Duration::from_secs(900);
-/// A bake that has nothing to do only looks.
+/// A bake whose inputs did not change only compares them.
 const SKIP_PATIENCE: Duration = Duration::from_secs(60);
 
 fn custom() -> Result<()> {
@@ -89,7 +89,7 @@ fn custom() -> Result<()> {
     ensure!(second["cached"] == true && second["id"] == first["id"], "the same inputs again: {second}");
 
     let report = secrets::look(IMAGE)?;
-    ensure!(report.findings.is_empty(), "what hooks left is in the image:\n{}", report.told());
+    ensure!(report.findings.is_empty(), "what hooks left is in the image:\n{}", report.lines());
 
     let name = format!("{PREFIX}-custom");
     let publish = format!("auto:{}", manifests::NODE_PORT);

@@ -117,7 +117,7 @@ fn system_works(nodes: &Value, pods: &Value) -> Result<()> {
 fn plain_run() -> Result<()> {
     let image = lab()?.image()?;
     let name = format!("{}-plain", kubake_e2e::PREFIX);
-    // Chosen here, because the cluster has to be told under which port it is reached.
+    // Chosen here, because a variable has to name the port under which the cluster is reached.
     let (http, api) = (free_port()?, free_port()?);
     let container = Container::run(
         &name,
@@ -134,7 +134,7 @@ fn plain_run() -> Result<()> {
     )?;
     let started = Instant::now();
     let ask = |path| http::get_within(http, path, Duration::from_secs(5));
-    // Docker's proxy accepts connections before anybody listens behind it; only an answer is one.
+    // Docker's proxy accepts connections before a program listens behind it; only an answer counts.
     let first = poll::until("a first answer", Duration::from_secs(10), || ask(Endpoint::KubernetesReady.path()))?;
     ensure!(started.elapsed() < Duration::from_secs(3), "the first answer took {:?}", started.elapsed());
     not_ready_with_a_reason(&first)?;
@@ -145,7 +145,7 @@ fn plain_run() -> Result<()> {
     });
     reasons.with_context(|| engine::logs(container.name()).unwrap_or_default())?;
 
-    // It said 200, so all of this works now and not in a moment.
+    // The answer was 200, so all of this works now and not in a moment.
     let directory = lab()?.directory()?;
     let kubeconfig = directory.path().join("kubeconfig");
     kubake_e2e::lab::write(&kubeconfig, ask(Endpoint::Config.path())?.expect(200)?)?;

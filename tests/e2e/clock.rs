@@ -1,5 +1,5 @@
-//! Clocks that are wrong: a machine with a dead battery, an image that is older than somebody expected. The whole
-//! machine's clock is set for that, so this comes last, alone, and for as short a time as a boot takes.
+//! Clocks that are wrong: a machine with a dead battery, an image that is very old. These cases set the clock of the whole
+//! machine, so they come last, alone, and for as short a time as a boot takes.
 
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -20,7 +20,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn wrong_clocks() -> Result<()> {
     let image = lab()?.image()?;
-    // Clusters that live in the right time would have a bad time.
+    // The clock would jump under running clusters.
     lab()?.retire();
     let baked = baked(image)?;
     for (what, time) in [("ten years after the bake", baked + 3650 * DAY), ("a day before the bake", baked - DAY)] {
@@ -39,7 +39,7 @@ fn baked(image: &str) -> Result<SystemTime> {
     Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
-/// Boots a cluster at this time and uses it. What waits here measures time with a clock that nobody sets.
+/// Boots a cluster at this time and uses it. Waits measure time with a clock that cannot be set.
 fn boots(time: SystemTime) -> Result<()> {
     let shift = Shift::to(time)?;
     let cluster = Cluster::run(lab()?, &format!("{PREFIX}-clock"), &[])?;
@@ -65,7 +65,7 @@ fn used(cluster: &Cluster, time: SystemTime) -> Result<()> {
     // The API server asks kubelet for this, and each has to take the other's certificate for valid.
     let log = ["kubectl", "logs", "--namespace", "kube-system", "--selector", "k8s-app=kube-proxy", "--tail", "1"];
     ensure!(!cluster.node(&log)?.is_empty(), "the log of kube-proxy is empty");
-    // And this was signed and is checked with the key of service accounts.
+    // The key of service accounts signs this and checks it.
     let token = cluster.node(&["kubectl", "create", "token", "default"])?;
     let whoami = ["kubectl", "--kubeconfig=/dev/null", "--server=https://172.30.99.1:8443", "--token", &token];
     let trusts = ["--certificate-authority=/etc/kubernetes/pki/ca.crt", "auth", "whoami", "--output", "json"];

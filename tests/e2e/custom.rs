@@ -1,4 +1,4 @@
-//! Custom images: a baked image taken further with the user's images and workloads, as a layer on it.
+//! Custom images: a bake adds the user's images and workloads to a baked image, as one layer.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub(crate) const CASES: &[Case] = &[
         thin,
     ),
     ("what a Dockerfile puts on a baked image is baked in by one command", dockerfile),
-    ("what is no baked image, and a new one without a name, are refused", refused),
+    ("an image that was not baked, and a bake without a name, are refused", refused),
     ("a workload whose image is nowhere fails the bake and names it", without_image),
 ];
 
@@ -30,9 +30,9 @@ const THIN: &str = "kubake-e2e/thin:1";
 const LARGE: &str = "kubake-e2e/large:1";
 const BUILT: &str = "kubake-e2e/built:1";
 const FINISHED: &str = "kubake-e2e/finished:1";
-/// What a bake is told, and no image may keep.
+/// The proxy of a bake, which no image may keep.
 const PROXY: &str = "http://kubake-e2e:hunter22@proxy.kubake-e2e.test:3128";
-/// Whom programs trust.
+/// The bundle of CAs that programs trust.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// What the user's image has beside the probe.
 const LARGE_BYTES: u64 = 50_000_000;
@@ -67,7 +67,7 @@ fn thin() -> Result<()> {
     // A line in the middle of it, as it stands in the bundle.
     let line = authority.lines().nth(2).context("a certificate has lines")?;
     hook(
-        &hooks.join("before-cluster/10-surroundings"),
+        &hooks.join("before-cluster/10-environment"),
         &format!("test \"$HTTP_PROXY $https_proxy\" = \"{PROXY} {PROXY}\"\ngrep -q -F '{line}' {BUNDLE}\n"),
     )?;
 
@@ -77,7 +77,7 @@ fn thin() -> Result<()> {
     arguments.extend(["--extra-ca-certs".to_owned(), pem.display().to_string()]);
     let bake = || {
         let mut command = lab()?.kubake(directory.path(), &arguments);
-        // Nobody is there, and nobody needs to be: the cluster's own addresses are exceptions.
+        // No proxy listens there, and none needs to: the cluster's own addresses are exceptions.
         command.env("HTTP_PROXY", PROXY).env("https_proxy", PROXY).env_remove("HTTPS_PROXY");
         json(&process::run(&mut command, PATIENCE)?.success()?)
     };
@@ -104,7 +104,7 @@ fn thin() -> Result<()> {
     let (added, brought) = (size(THIN)? - size(base)?, std::fs::metadata(&archive)?.len());
     ensure!(added * 10 <= brought * 12, "{added} bytes were added for an image of {brought}");
     let report = secrets::look(THIN)?;
-    ensure!(report.findings.is_empty(), "secrets are in the image:\n{}", report.told());
+    ensure!(report.findings.is_empty(), "secrets are in the image:\n{}", report.lines());
 
     let publish = format!("auto:{}", manifests::NODE_PORT);
     let cluster = Cluster::up(lab()?, &format!("{PREFIX}-thin"), &["--image", THIN, "--publish", &publish])?;
@@ -122,7 +122,7 @@ fn dockerfile() -> Result<()> {
         &context.join("hooks/after-cluster/10-note"),
         "kubectl create configmap built --from-literal=by=dockerfile\n",
     )?;
-    // Asked for below: it is told, and the image is made.
+    // With `--hook-failure report` below: the bake reports it and makes the image.
     hook(&context.join("hooks/after-cluster/05-broken"), "echo no luck\nexit 3\n")?;
     probe::build(probe_program(), LARGE, Recipe::Plain("copied"), None)?;
     std::fs::create_dir_all(context.join("images.d")).context("cannot make a directory")?;
@@ -140,8 +140,8 @@ fn dockerfile() -> Result<()> {
     let mut finish = from(BUILT, FINISHED, &empty, &empty);
     finish.extend(["--hook-failure", "report"].map(str::to_owned));
     let output = lab()?.run(directory.path(), PATIENCE, finish)?;
-    let told = "warning: hook after-cluster/05-broken failed";
-    ensure!(output.stderr.contains(told) && output.stderr.contains("no luck"), "{output}");
+    let expected = "warning: hook after-cluster/05-broken failed";
+    ensure!(output.stderr.contains(expected) && output.stderr.contains("no luck"), "{output}");
     output.success()?;
     let cluster = Cluster::up(lab()?, &format!("{PREFIX}-finished"), &["--image", FINISHED])?;
     let kubectl = cluster.kubectl()?;
@@ -160,12 +160,12 @@ fn refused() -> Result<()> {
     std::fs::create_dir_all(&nothing).context("cannot make a directory")?;
     let _images = Images::guard([LARGE]);
     probe::build(probe_program(), LARGE, Recipe::Plain("1"), None)?;
-    for (start, told) in [
+    for (start, expected) in [
         (LARGE, format!("`{LARGE}` was not created by `kubake bake`")),
         ("kubake-e2e-there-is-none:1", "`kubake-e2e-there-is-none:1` does not exist".to_owned()),
     ] {
         let output = lab()?.run(directory.path(), PATIENCE, from(start, THIN, &nothing, &nothing))?;
-        ensure!(output.status.code() == Some(1) && output.stderr.contains(&told), "{output}");
+        ensure!(output.status.code() == Some(1) && output.stderr.contains(&expected), "{output}");
     }
     let output = lab()?.run(directory.path(), PATIENCE, ["bake", "--from", LARGE])?;
     ensure!(output.status.code() == Some(64) && output.stderr.contains("-t NAME"), "{output}");
@@ -178,12 +178,12 @@ fn without_image() -> Result<()> {
     let (images, hooks) = (directory.path().join("images.d"), directory.path().join("hooks"));
     std::fs::create_dir_all(&images).context("cannot make a directory")?;
     let mut deployment = manifests::deployment("web", "kubake-e2e/nowhere:1", "never", 1);
-    // Known at once; what kubelet pulls and does not get takes two minutes.
+    // Fails at once; a pull that fails takes two minutes.
     deployment["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"] = "Never".into();
     lab::write(&hooks.join("manifests/web.json"), deployment.to_string())?;
     let output = lab()?.run(directory.path(), PATIENCE, from(base, THIN, &images, &hooks))?;
-    let told = "image `kubake-e2e/nowhere:1` cannot be pulled (ErrImageNeverPull: ";
-    ensure!(output.status.code() == Some(1) && output.stderr.contains(told), "{output}");
+    let expected = "image `kubake-e2e/nowhere:1` cannot be pulled (ErrImageNeverPull: ";
+    ensure!(output.status.code() == Some(1) && output.stderr.contains(expected), "{output}");
     let made = engine::output(["image", "inspect", THIN])?;
     ensure!(made.status.code() != Some(0), "there is an image of a bake that failed");
     Ok(())

@@ -1,5 +1,5 @@
-//! The Docker API over TLS: who holds the certificates that the cluster serves works with it as with any Docker, nobody
-//! else does, and the port without TLS can be closed.
+//! The Docker API over TLS: it works as any Docker with the certificates that the cluster serves, and refuses all other
+//! clients. The port without TLS can be closed.
 
 use std::path::Path;
 use std::process::Command;
@@ -88,29 +88,29 @@ fn ends_of_input(host: &str, certificates: &Path) -> Result<()> {
     copies(&["exec", "--interactive", server, "/probe", "copy"])
 }
 
-/// Nobody else gets in.
+/// Other clients are refused.
 fn refused(cluster: &Plain, host: &str, certificates: &TempDir) -> Result<()> {
     let fails = |host: &str, certificates: Option<&Path>| -> Result<String> {
         let output = process::run(docker(host, certificates).args(["version"]), PATIENCE)?;
         ensure!(!output.status.success(), "it was let in: {output}");
         Ok(output.stderr)
     };
-    let told = fails(host, None)?;
-    ensure!(told.contains("without TLS?"), "`docker` is not led to what is wrong: {told}");
+    let message = fails(host, None)?;
+    ensure!(message.contains("without TLS?"), "`docker` is not led to what is wrong: {message}");
     // The CA is public, and knowing it is not enough. `docker` shows no certificate where there is none.
     let stranger = lab()?.directory()?;
     std::fs::copy(certificates.path().join("ca.pem"), stranger.path().join("ca.pem"))?;
-    let told = fails(host, Some(stranger.path()))?;
-    ensure!(told.contains("certificate required"), "`docker` does not tell what is missing: {told}");
+    let message = fails(host, Some(stranger.path()))?;
+    ensure!(message.contains("certificate required"), "`docker` does not report what is missing: {message}");
 
-    // The engine's proxy accepts what nobody listens to behind it; in the node one sees who does.
+    // The engine's proxy accepts connections although no program listens behind it, so look in the node.
     let listens = |port: u16| {
         let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}");
         engine::output(["exec", cluster.name(), "bash", "-c", &script])
     };
     ensure!(listens(ports::DOCKER_TLS)?.status.success(), "nothing listens on {}", ports::DOCKER_TLS);
-    let told = listens(ports::DOCKER)?.failure(1)?;
-    ensure!(told.contains("refused"), "port {} is not closed: {told}", ports::DOCKER);
+    let message = listens(ports::DOCKER)?.failure(1)?;
+    ensure!(message.contains("refused"), "port {} is not closed: {message}", ports::DOCKER);
     let plain = format!("tcp://127.0.0.1:{}", engine::published(cluster.name(), ports::DOCKER)?);
     fails(&plain, None)?;
     Ok(())

@@ -1,5 +1,5 @@
-//! The same again and again, and much at once: what happens once in thirty boots happens to somebody every day. Each
-//! run does a few rounds; `KUBAKE_E2E_ENDURANCE=full` does as many as it takes to believe it.
+//! Many boots and restarts in a row, and several clusters at once: a failure in one of thirty boots happens to users every
+//! day. Each run does a few rounds; `KUBAKE_E2E_ENDURANCE=full` does enough for a reliable result.
 
 use std::io::{self, Write};
 use std::thread;
@@ -72,7 +72,6 @@ fn boot(image: &str) -> Result<Duration> {
 /// How a life of the container ends before the next one begins.
 #[derive(Debug, Clone, Copy)]
 enum End {
-    /// `docker restart`.
     Orderly,
     /// SIGKILL to a cluster that is ready.
     Killed,
@@ -167,7 +166,7 @@ fn crowd() -> Result<()> {
         joined.map(|end| end.unwrap_or_else(|_| Err(anyhow!("the thread panicked")))).collect()
     });
     let clusters = clusters.into_iter().collect::<Result<Vec<_>>>()?;
-    // All of them, while all of them run: a cluster must not get ready at the expense of another one.
+    // All of them, while all of them run: a cluster must not become ready at the expense of another one.
     for cluster in &clusters {
         cluster.wait_ready(Duration::from_secs(60))?;
         ensure!(cluster.status()?.state == State::Running, "{}: {:?}", cluster.name(), cluster.status()?);
@@ -196,8 +195,8 @@ fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
-/// A line for whoever watches: the full form takes long.
+/// Prints a line of progress: the full form takes long.
 fn tell(line: &str) {
-    // Somebody may have closed our stderr; that ends no test.
+    // stderr may be closed; that ends no test.
     let _ = writeln!(io::stderr(), "{line}");
 }

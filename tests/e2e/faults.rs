@@ -31,15 +31,15 @@ fn killed() -> Result<()> {
             ensure!(now.restarts > before && now.state == ComponentState::Running, "{now:?}");
             let new = cluster.node(&["pidof", pattern])?;
             ensure!(new != old, "it has the process id of the killed one");
-            ensure!(now.last_exit.is_some(), "nothing is told about its end: {now:?}");
+            ensure!(now.last_exit.is_some(), "nothing is reported about its end: {now:?}");
             Ok(())
         })?;
         cluster.wait_ready(PATIENCE)?;
-        // Ready is one thing; that a new pod runs needs kubelet and containerd.
+        // Besides readiness: a new pod needs kubelet and containerd.
         let pod = format!("after-{name}");
         namespace.apply(manifests::pod(&pod, PROBE, &["say", "alive"]))?;
         ensure!(namespace.wait_done(&pod)? == "alive");
-        // And this needs dockerd.
+        // The Docker API needs dockerd.
         poll::until("the Docker API answers", PATIENCE, || cluster.fetch("/docker-ready"))?;
         cluster.node(&["docker", "info"])?;
     }
@@ -54,7 +54,7 @@ fn component(cluster: &Cluster, name: &str) -> Result<Component> {
 
 fn zombies() -> Result<()> {
     let cluster = lab()?.shared()?;
-    // Their parent ends first, so PID 1 inherits them; then they end and wait for it to look.
+    // Their parent ends first, so PID 1 inherits them; then they end and have to be reaped.
     cluster.node(&["sh", "-c", "for i in 1 2 3 4 5; do (sleep 0.1 &) ; done"])?;
     poll::until("all processes are reaped", Duration::from_secs(20), || {
         let processes = cluster.node(&["ps", "-e", "-o", "stat=,pid=,ppid=,comm="])?;

@@ -1,4 +1,4 @@
-//! Ctrl-C: whatever was half-made is gone afterwards.
+//! Ctrl-C: nothing unfinished is left afterwards.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const INTERRUPTED: i32 = 130;
 
 fn during_hook() -> Result<()> {
-    // A hook that does not end holds the bake where everything is half-made: daemons run in a build container.
+    // A hook that does not end stops the bake in the middle: daemons run in a build container.
     interrupted_bake("#!/bin/sh\necho waiting\nexec sleep 3600\n", |_, container| {
         let processes = engine::run(["top", container, "-eo", "pid,comm"])?;
         ensure!(processes.lines().any(|line| line.ends_with(" sleep")), "no hook among {processes}");
@@ -36,8 +36,8 @@ fn during_hook() -> Result<()> {
 }
 
 fn during_commit() -> Result<()> {
-    // The engine commits whether or not somebody waits for it; with something to commit it is at it for seconds, so that
-    // the signal comes in the middle.
+    // The engine commits also when its client is gone; with this file the commit takes seconds, so that the signal comes
+    // in the middle.
     interrupted_bake("#!/bin/sh\nexec head -c 1500M /dev/zero >/ballast\n", |bake, _| {
         let said = bake.stderr();
         ensure!(said.lines().any(|line| line.starts_with("+ docker") && line.contains(" commit ")), "{said}");
@@ -60,7 +60,7 @@ fn interrupted_bake(script: &str, moment: impl Fn(&Background, &str) -> Result<(
     let _image = Images::guard([image]);
     let nameless = engine::nameless_images()?;
 
-    // Verbose, so that it tells what it asks of the engine.
+    // Verbose, so that it prints the commands of the engine.
     let mut command = lab()?.kubake(directory.path(), ["bake", "--verbose", "--tag", image, "--hooks-dir", hooks]);
     let mut bake = Background::start(&mut command, Show::Nothing)?;
     let label = format!("{}={}", labels::BUILD, bake.id());

@@ -1,5 +1,5 @@
 //! A workload that extends Kubernetes: a custom resource, its controller, and webhooks whose certificates were made at the
-//! bake. All of it is trust that is frozen into an image, in a container that has another CA and another key for tokens.
+//! bake. The image holds trust of the bake, and the container has another CA and another key for tokens.
 //!
 //! What is baked is in `src/operator`: the programs, and the hooks directory as a user would have it.
 
@@ -67,12 +67,15 @@ fn extended() -> Result<()> {
 /// held last.
 fn works(cluster: &Cluster, when: &str, content: &str) -> Result<()> {
     let kubectl = &cluster.kubectl()?;
-    // Webhooks first, and asked once: ready means that they are reached.
+    // Webhooks first, with one request: ready means that they are reached.
     let refused = kubectl.output(create(cluster, "gadget.json", &gadget("greedy", "x", 11))?)?;
-    told(&refused, "\"gadgets.kubake.example\" denied the request: gadget greedy wants 11 copies; the most is 10")?;
+    is_refused(
+        &refused,
+        "\"gadgets.kubake.example\" denied the request: gadget greedy wants 11 copies; the most is 10",
+    )?;
     kubectl.run(create(cluster, "gadget.json", &gadget(when, "new", 3))?)?;
     let refused = kubectl.output(create(cluster, "pod.json", &pod("unwanted", "yes"))?)?;
-    told(&refused, "\"pods.kubake.example\" denied the request: pods that nobody wants are not run here")?;
+    is_refused(&refused, "\"pods.kubake.example\" denied the request: unwanted pods are not run here")?;
     kubectl.run(create(cluster, "pod.json", &pod(when, "no"))?)?;
 
     // What was reconciled before is as it was.
@@ -93,7 +96,7 @@ fn works(cluster: &Cluster, when: &str, content: &str) -> Result<()> {
     reconciled(kubectl, "baked", &text)?;
     let refused =
         kubectl.output(["patch", "gadget", "baked", "--type=merge", "--patch", r#"{"spec":{"copies":20}}"#])?;
-    told(&refused, "gadget baked wants 20 copies")?;
+    is_refused(&refused, "gadget baked wants 20 copies")?;
 
     let owner = config_map(kubectl, when)?["metadata"]["ownerReferences"][0].clone();
     ensure!(owner["kind"] == "Gadget" && owner["name"] == when, "its owner is {owner}");
@@ -144,8 +147,8 @@ fn decode(base64: &str) -> Result<String> {
     String::from_utf8(bytes).context("a certificate is no text")
 }
 
-fn told(refused: &kubake_e2e::process::Output, reason: &str) -> Result<()> {
-    ensure!(!refused.status.success() && refused.stderr.contains(reason), "{reason:?} is not what is told: {refused}");
+fn is_refused(refused: &kubake_e2e::process::Output, reason: &str) -> Result<()> {
+    ensure!(!refused.status.success() && refused.stderr.contains(reason), "it does not say {reason:?}: {refused}");
     Ok(())
 }
 
@@ -153,7 +156,7 @@ fn config_map(kubectl: &Kubectl, gadget: &str) -> Result<Value> {
     kubectl.json(["get", "configmap", &format!("gadget-{gadget}")])
 }
 
-/// Waits until a Gadget's ConfigMap holds `content`, and its status tells of its present generation.
+/// Waits until a Gadget's ConfigMap holds `content`, and its status names its present generation.
 fn reconciled(kubectl: &Kubectl, name: &str, content: &str) -> Result<()> {
     poll::until(&format!("Gadget `{name}` is reconciled"), RECONCILED, || {
         let gadget = kubectl.json(["get", "gadget", name])?;
@@ -185,7 +188,7 @@ fn gadget(name: &str, text: &str, copies: u32) -> Value {
     })
 }
 
-/// It ends at once; only whether it may be created matters.
+/// A pod that ends at once; only whether it may be created matters.
 fn pod(name: &str, unwanted: &str) -> Value {
     let container = json!({ "name": "pod", "image": PROGRAMS, "imagePullPolicy": "IfNotPresent", "command": ["true"] });
     json!({

@@ -1,7 +1,7 @@
-//! A registry that wants a password and whose CA nobody knows, as companies have them: pods and Docker use it when the
-//! container was told about it, directly and through a proxy, and nobody gets in without being told.
+//! A registry with a password and a private CA, as companies have them: pods and Docker use it if variables or a file of the
+//! container name it, directly and through a proxy, and cannot use it otherwise.
 //!
-//! One case, because a registry has to be filled before it can be asked, and each step is another cluster.
+//! One case, because images have to be pushed before they can be pulled, and each step is another cluster.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::{Case, PROBE, build_probe};
 
 pub(crate) const CASES: &[Case] = &[
-    ("a mistake about registries, proxies or CAs is told before anything starts, and no secret with it", refused),
+    ("mistakes about registries, proxies and CAs are reported before anything starts, and without secrets", refused),
     (
         "pods and Docker use a registry with a password and a CA of its own, directly, as a mirror and through a proxy",
         used,
@@ -29,7 +29,7 @@ pub(crate) const CASES: &[Case] = &[
 const PULL_PATIENCE: Duration = Duration::from_secs(120);
 /// A registry that does not exist: what is pulled from it came from its mirror.
 const UPSTREAM: &str = "upstream.kubake-e2e.test";
-/// Where the mirror has what it mirrors, as a proxy cache that is one project of a registry.
+/// The path below which the mirror serves images, as a proxy cache that is one project of a registry.
 const CACHE: &str = "cache";
 /// Where files are mounted in a cluster.
 const MOUNT: &str = "/run/kubake-e2e";
@@ -58,8 +58,8 @@ fn refused() -> Result<()> {
     let run = ["run", "--rm", "--privileged", "--name", &container, "--label", LABEL, &volume];
     let output = engine::output(run.into_iter().chain(variables.iter().map(String::as_str)).chain([image]))?;
     // Not the whole output: its command line holds the secret.
-    let told = format!("it ended with {}\n{}{}", output.status, output.stdout, output.stderr);
-    ensure!(output.status.code() == Some(exit::USAGE), "it should end with {}: {told}", exit::USAGE);
+    let message = format!("it ended with {}\n{}{}", output.status, output.stdout, output.stderr);
+    ensure!(output.status.code() == Some(exit::USAGE), "it should end with {}: {message}", exit::USAGE);
     for part in [
         "REGISTRY and REGISTRY_PASSWORD are set and REGISTRY_USER is not",
         "registries[0].host: `registry` cannot be the registry of an image",
@@ -68,9 +68,9 @@ fn refused() -> Result<()> {
         "KUBAKE_EXTRA_CA_CERTS: cannot read /no/such/ca.crt",
         "HTTPS_PROXY: this is not the URL of a proxy",
     ] {
-        ensure!(told.contains(part), "it does not say `{part}`: {told}");
+        ensure!(message.contains(part), "it does not say `{part}`: {message}");
     }
-    ensure!(!told.contains("hunter22"), "it gives a secret away: {told}");
+    ensure!(!message.contains("hunter22"), "it gives a secret away: {message}");
     Ok(())
 }
 
@@ -82,15 +82,15 @@ fn used() -> Result<()> {
     let outside = Network::create(&name("outside"), "198.18.72.0/24", "198.18.72.1")?;
     let registry = Registry::start(lab, &name("registry"), &inside, "registry.kubake-e2e.test")?;
     let image = format!("{}/probe:1", registry.host());
-    told_by_file(&registry, &inside, &image).context("a cluster that was told by a file")?;
-    told_by_up(&registry, &inside, &image).context("a cluster that `kubake up` told by a file")?;
+    with_registries_file(&registry, &inside, &image).context("a cluster with a registries file")?;
+    with_files_of_up(&registry, &inside, &image).context("a cluster with a registries file of `kubake up`")?;
     not_told(&registry, &inside, &image).context("a cluster that knows the CA and no password")?;
     let proxy = Proxy::start(lab, &name("proxy"), &outside, &inside, "proxy.kubake-e2e.test")?;
     through_proxy(&registry, &proxy, &outside, &image).context("a cluster that reaches the registry through a proxy")
 }
 
 /// Docker in the node pushes, and a pod pulls; then once more from a registry of which this one is the mirror.
-fn told_by_file(registry: &Registry, network: &Network, image: &str) -> Result<()> {
+fn with_registries_file(registry: &Registry, network: &Network, image: &str) -> Result<()> {
     let directory = lab()?.directory()?;
     let own = json!({
         "host": registry.host(),
@@ -133,8 +133,8 @@ fn told_by_file(registry: &Registry, network: &Network, image: &str) -> Result<(
     no_password_in_logs(&cluster)
 }
 
-/// What `kubake up` reads here is there, also after a restart, and nobody sees the password who asks the engine.
-fn told_by_up(registry: &Registry, network: &Network, image: &str) -> Result<()> {
+/// The files that `kubake up` reads reach the container and survive a restart, and the engine does not show the password.
+fn with_files_of_up(registry: &Registry, network: &Network, image: &str) -> Result<()> {
     let directory = lab()?.directory()?;
     let path = |file: &str| directory.path().join(file).display().to_string();
     let entry = json!({
@@ -154,8 +154,8 @@ fn told_by_up(registry: &Registry, network: &Network, image: &str) -> Result<()>
         lab::write(&directory.path().join(file), text)?;
     }
     let (file, pem) = (path("registries.yaml"), path("other.crt"));
-    let told = ["--registries-file", &file, "--extra-ca-certs", &pem];
-    let arguments = ["--image", lab()?.image()?, "--network", network.name()].into_iter().chain(told);
+    let files = ["--registries-file", &file, "--extra-ca-certs", &pem];
+    let arguments = ["--image", lab()?.image()?, "--network", network.name()].into_iter().chain(files);
     let cluster = Cluster::up(lab()?, &name("up"), &arguments.collect::<Vec<_>>())?;
     // Nothing of it leads to this machine any more.
     drop(directory);
@@ -177,12 +177,12 @@ fn told_by_up(registry: &Registry, network: &Network, image: &str) -> Result<()>
         ensure!(files == ["extra-ca.crt 600 0", "registries.yaml 600 0", "registry-0.crt 600 0"], "{files:?}");
     }
     let known = engine::run(["inspect", cluster.container()])?;
-    ensure!(!known.contains(Registry::PASSWORD), "the engine tells the password");
+    ensure!(!known.contains(Registry::PASSWORD), "the engine shows the password");
     no_password_in_logs(&cluster)
 }
 
-/// Whether Docker asks where it should, and says what it does not ask. It gets nothing: it logs in at Docker's own
-/// registry only, and the mirror wants a password.
+/// Checks that Docker asks the mirror, and that the log names the mirror that Docker cannot use. The pull fails: Docker sends
+/// logins to its own registry only, and the mirror requires a password.
 fn docker_asks_mirror(cluster: &Cluster, registry: &Registry) -> Result<()> {
     let missing = "kubake-e2e/nothing";
     let pull = ["exec", cluster.container(), "timeout", "60", "docker", "pull", missing];
@@ -212,7 +212,7 @@ fn not_told(registry: &Registry, network: &Network, image: &str) -> Result<()> {
             _ => bail!("{status}"),
         }
     })?;
-    // The CA is known: it is the registry that says no.
+    // The CA is trusted: the registry refuses.
     ensure!(message.contains("authorization failed") || message.contains("401"), "{message}");
     ensure!(!message.contains("x509"), "{message}");
     Ok(())
@@ -225,7 +225,7 @@ fn through_proxy(registry: &Registry, proxy: &Proxy, network: &Network, image: &
         format!("--env={}={}", env::REGISTRY, registry.host()),
         format!("--env={}={}", env::REGISTRY_USER, Registry::USER),
         format!("--env={}={}", env::REGISTRY_PASSWORD, Registry::PASSWORD),
-        // In the lower case that many write; whatever the engine itself is told about proxies does not count here.
+        // In the lower case that many write; the engine's own proxies do not count here.
         format!("--env=https_proxy={}", proxy.url()),
         "--env=HTTPS_PROXY=".to_owned(),
         "--env=HTTP_PROXY=".to_owned(),
@@ -245,7 +245,7 @@ fn through_proxy(registry: &Registry, proxy: &Proxy, network: &Network, image: &
         let environment = cluster.node(&["sh", "-c", &environment])?;
         ensure!(!environment.is_empty(), "{program} does not run");
         ensure!(environment.contains(proxy.url()) == is_told, "what {program} knows of proxies: {environment}");
-        ensure!(!environment.contains(Registry::PASSWORD), "{program} was told the password");
+        ensure!(!environment.contains(Registry::PASSWORD), "{program} has the password in its environment");
         if is_told {
             for exception in ["elsewhere.example", "172.30.99.1", "10.96.0.0/12", "198.18.72.0/24", ".svc"] {
                 ensure!(environment.contains(exception), "{program} asks the proxy for {exception}: {environment}");

@@ -1,5 +1,4 @@
-//! What is in the image for whoever gets hold of it: nothing that opens anything, in no layer and not in the
-//! configuration. And the proof that the search finds what is there.
+//! No layer of an image and no part of its configuration holds a secret. And the proof that the search finds secrets.
 
 use std::path::Path;
 
@@ -32,7 +31,7 @@ fn layers(image: &str) -> Result<usize> {
     count.parse().with_context(|| format!("the engine counts {count:?} layers"))
 }
 
-/// Looks at an image and makes sure that nothing was passed over.
+/// Searches an image and checks that nothing was skipped.
 pub(crate) fn look(image: &str) -> Result<Report> {
     let report = secrets::of_image(image, &Authorities::of_host()?)?;
     let expected = layers(image)?;
@@ -47,7 +46,7 @@ pub(crate) fn look(image: &str) -> Result<Report> {
 
 fn nothing() -> Result<()> {
     let report = look(lab()?.image()?)?;
-    ensure!(report.findings.is_empty(), "{} secrets are in the image:\n{}", report.findings.len(), report.told());
+    ensure!(report.findings.is_empty(), "{} secrets are in the image:\n{}", report.findings.len(), report.lines());
     Ok(())
 }
 
@@ -73,14 +72,14 @@ fn planted() -> Result<()> {
     for (path, kind) in planted {
         let origin = |finding: &Finding| matches!(finding.origin, Origin::Layer(number, _) if number == below + 1);
         let mut found = report.findings.iter().filter(|finding| finding.path == path && finding.kind == kind);
-        ensure!(found.any(origin), "{kind} in `{path}` of layer {} is not found:\n{}", below + 1, report.told());
+        ensure!(found.any(origin), "{kind} in `{path}` of layer {} is not found:\n{}", below + 1, report.lines());
     }
     let labelled = format!("config.Labels.{LABELLED}");
     let mut found = report.findings.iter().filter(|finding| finding.path == labelled && finding.kind == Kind::Token);
     ensure!(
         found.any(|finding| finding.origin == Origin::Configuration),
         "the token in a label is not found:\n{}",
-        report.told()
+        report.lines()
     );
     Ok(())
 }

@@ -25,7 +25,7 @@ fn claim() -> Result<()> {
     let read = read(&namespace, "reader", "data")?;
     ensure!(read == "kept", "the other pod reads {read:?}");
 
-    // The disk must not fill with volumes that nobody has any more.
+    // The disk must not fill with volumes of deleted claims.
     let volume = namespace.json(["get", "persistentvolumeclaim", "data"])?["spec"]["volumeName"].clone();
     let volume = volume.as_str().unwrap_or_default().to_owned();
     namespace.run(["delete", "pods", "--all", "--wait"])?;

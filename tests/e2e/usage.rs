@@ -11,7 +11,7 @@ use crate::bad_input::{PATIENCE, refusal};
 
 pub(crate) const CASES: &[Case] = &[
     ("an unknown flag is a usage error", unknown_flag),
-    ("a broken settings file is told with every mistake and its line", broken_settings),
+    ("a broken settings file is refused with every mistake and its line", broken_settings),
 ];
 
 fn unknown_flag() -> Result<()> {

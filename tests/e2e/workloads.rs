@@ -38,8 +38,8 @@ fn built_inside() -> Result<()> {
     namespace.apply(manifests::pod("made", image, &["read", "/made"]))?;
     ensure!(namespace.wait_done("made")? == "by RUN");
     namespace.apply(manifests::pod("gone", image, &["read", "/gone"]))?;
-    let told = namespace.wait_done("gone").expect_err_with("a file that the image deleted is there")?;
-    ensure!(told.contains("/gone"), "{told}");
+    let message = namespace.wait_done("gone").expect_err_with("a file that the image deleted is there")?;
+    ensure!(message.contains("/gone"), "{message}");
     Ok(())
 }
 

@@ -1,5 +1,5 @@
-//! Somebody who fetches a kubeconfig from where they are, and uses it there as it is: in a container or in a pod. All of
-//! them are the same image, the probe with a `kubectl` beside it. Owns what counts as a kubeconfig that works.
+//! A caller that fetches a kubeconfig in a container or in a pod, and uses it there unchanged. All callers run the same
+//! image, the probe with a `kubectl` beside it. Owns what counts as a kubeconfig that works.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::{poll, probe};
 /// The image that all callers run.
 pub const IMAGE: &str = "kubake-e2e/caller:1";
 
-/// `kubectl` on a busy machine; and a name that is new may take a moment to resolve.
+/// `kubectl` on a busy machine; a new name may take a moment to resolve.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Where a caller keeps the kubeconfig.
 const KUBECONFIG: &str = "/kubeconfig";
@@ -28,7 +28,7 @@ pub fn build(program: &Path, kubectl: &Path, docker_host: Option<&str>) -> Resul
     probe::build_with(program, kubectl, IMAGE, docker_host)
 }
 
-/// Where somebody is.
+/// The place that a caller runs in.
 #[derive(Debug)]
 pub enum Caller<'a> {
     /// In a container beside the cluster's.
@@ -38,7 +38,7 @@ pub enum Caller<'a> {
 }
 
 impl Caller<'_> {
-    /// Somebody in a container that is run with further arguments.
+    /// A caller in a container with further arguments of `docker run`.
     ///
     /// # Errors
     /// When the engine refuses.
@@ -72,7 +72,7 @@ impl Caller<'_> {
             ensure!(named == server, "it names {named} instead of {server}");
             let nodes = kubectl(&["get", "nodes", "--output", "name"])?;
             ensure!(nodes == format!("node/{}", names::CONTROL_PLANE), "the nodes are {nodes:?}");
-            // An administrator's, and not only somebody's who may look.
+            // An administrator's, and not only a reader's.
             let may = kubectl(&["auth", "can-i", "*", "*", "--all-namespaces"])?;
             ensure!(may == "yes", "all that it allows is {may:?}");
             Ok(())

@@ -1,5 +1,5 @@
-//! Sets the machine's clock and sets it back, whatever happens to the test meanwhile: the clock is everybody's. Measures
-//! time with what nobody can set.
+//! Sets the machine's clock and sets it back, also if the test is killed: all programs use this clock. Measures time with a
+//! clock that cannot be set.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_settime};
 
-/// What the helper is told when there is nothing left to do for it.
+/// The word that makes the helper end without setting the clock.
 const RESTORED: &str = "restored";
 
 /// Waits for a word; if this process ends without having said it (killed, interrupted), it sets the clock by the time
@@ -35,7 +35,7 @@ impl Shift {
     /// Sets the clock to this time.
     ///
     /// # Errors
-    /// When nobody here may set it.
+    /// When this process may not set it.
     pub fn to(time: SystemTime) -> Result<Self> {
         let uptime = std::fs::read_to_string("/proc/uptime").context("cannot read the time since the start")?;
         let uptime: f64 = uptime.split(' ').next().and_then(|seconds| seconds.parse().ok()).context("/proc/uptime")?;

@@ -1,5 +1,5 @@
-//! One cluster: started with `kubake up` or a plain `docker run`, looked at from outside, removed when dropped. Ports are
-//! read anew each time, because the engine may give others after a restart.
+//! One cluster: started with `kubake up` or a plain `docker run`, observed from outside, removed when dropped. Each use reads
+//! the ports anew, because the engine may assign others after a restart.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::lab::{self, Lab};
 use crate::poll;
 use crate::process;
 
-/// Booting from an image that exists. The goal is 15 s; a test machine may do something else meanwhile.
+/// A boot from an image that exists. It takes seconds; a test machine may be busy.
 pub const BOOT_PATIENCE: Duration = Duration::from_secs(240);
 
-/// A cluster.
+/// A cluster in a container, which is removed when this is dropped.
 #[derive(Debug)]
 pub struct Cluster {
     lab: &'static Lab,
@@ -40,7 +40,7 @@ impl Cluster {
         let guard = Removal(name.to_owned());
         let mut command = lab.kubake(directory.path(), ["up", "--name", name]);
         command.args(["--api-port", "auto", "--http-port", "auto", "--docker-port", "auto"]).args(arguments);
-        // It would hand these on, and what this machine needs to reach the world is nothing for a test's networks.
+        // `up` would pass these on, and this machine's proxies and logins do not work in a test's networks.
         for variable in proxies::VARIABLES.iter().chain(&[env::REGISTRY, env::REGISTRY_USER, env::REGISTRY_PASSWORD]) {
             command.env_remove(variable);
         }
@@ -63,7 +63,7 @@ impl Cluster {
     pub fn run(lab: &'static Lab, name: &str, arguments: &[&str]) -> Result<Self> {
         let image = lab.image()?;
         let directory = lab.directory()?;
-        // Chosen here, because the cluster has to be told under which port it is reached.
+        // Chosen here, because a variable has to name the port under which the cluster is reached.
         let (http, api) = (free_port()?, free_port()?);
         let publish = |host, port| format!("--publish=127.0.0.1:{host}:{port}");
         let own = [
@@ -76,7 +76,7 @@ impl Cluster {
         let all = own.iter().map(String::as_str).chain(arguments.iter().copied()).chain([image]);
         let container = Container::run(name, all)?;
         let cluster = Self { lab, name: name.to_owned(), container, directory };
-        // The inner result is the end of waiting: nothing gets ready any more in a container that has ended.
+        // The inner error ends the wait: a container that has ended does not become ready.
         let ended = poll::until(&format!("cluster {name} is ready"), BOOT_PATIENCE, || {
             let answer = cluster.get(Endpoint::KubernetesReady.path());
             if answer.is_err() && engine::inspect(name, ".State.Running")? == "false" {
@@ -88,7 +88,6 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -106,7 +105,7 @@ impl Cluster {
         self.directory.path()
     }
 
-    /// Leaves it running.
+    /// Leaves the container running.
     pub fn keep(self) {
         std::mem::forget(self.container);
     }
@@ -130,10 +129,10 @@ impl Cluster {
     /// Its status.
     ///
     /// # Errors
-    /// When it is not what the contract promises.
+    /// When it does not have the form that the contract declares.
     pub fn status(&self) -> Result<Status> {
         let text = self.fetch(Endpoint::Status.path())?;
-        serde_json::from_str(&text).with_context(|| format!("the status is not as promised: {text}"))
+        serde_json::from_str(&text).with_context(|| format!("the status does not have the declared form: {text}"))
     }
 
     /// Waits until `/kubernetes-ready` answers 200.
@@ -203,7 +202,7 @@ impl Cluster {
     }
 }
 
-/// A port that is free now. Another program may take it meanwhile; then the engine says so.
+/// A port that is free now. Another program may take it meanwhile; then the engine reports that.
 ///
 /// # Errors
 /// When all are taken.
@@ -212,7 +211,7 @@ pub fn free_port() -> Result<u16> {
     Ok(listener.local_addr().context("a listener without an address")?.port())
 }
 
-/// Removes whatever container has a cluster's label: `up` may have failed after it made one.
+/// Removes all containers with a cluster's label: `up` may have failed after it created one.
 struct Removal(String);
 
 impl Drop for Removal {

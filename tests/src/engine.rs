@@ -1,5 +1,5 @@
-//! The container engine, asked and cleaned. Owns the guards that remove what a case made, also when it fails or
-//! panics, and the sweep for what a killed run left behind.
+//! Queries of the container engine, and cleaning up in it. Owns the guards that remove what a case created, also when it
+//! fails or panics, and the sweep of what a killed run left behind.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -12,17 +12,17 @@ use kubake_contract::labels;
 use crate::process::{self, Output};
 use crate::{LABEL, PREFIX};
 
-/// What an ordinary engine command may take on a busy machine.
+/// Time limit of an ordinary engine command on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// `docker` with arguments.
+/// The command `docker` with arguments.
 pub fn docker<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new("docker");
     command.args(arguments);
     command
 }
 
-/// Runs `docker`; how it ended is the caller's to judge.
+/// Runs `docker`; the caller judges its exit code.
 ///
 /// # Errors
 /// When there is no `docker`, or it hangs.
@@ -31,7 +31,7 @@ pub fn output<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result
         .context("these tests need a container engine and its `docker` program; `kubake up --yes` installs them")
 }
 
-/// Runs `docker` and gives its stdout without the last line's end.
+/// Runs `docker` and returns its stdout without white space at the end.
 ///
 /// # Errors
 /// When it fails.
@@ -102,7 +102,7 @@ pub fn published(container: &str, port: u16) -> Result<u16> {
     number.with_context(|| format!("port {port} of {container} is published as {answer:?}"))
 }
 
-/// What a container wrote to its stdout and stderr.
+/// The text that a container wrote to its stdout and stderr.
 ///
 /// # Errors
 /// When there is no such container.
@@ -137,7 +137,6 @@ impl Container {
         Ok(guard)
     }
 
-    /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -168,7 +167,6 @@ impl Network {
         Ok(guard)
     }
 
-    /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -203,7 +201,7 @@ impl Drop for Images {
     }
 }
 
-/// Removes what earlier runs that were killed left behind. Without an engine there is nothing to sweep.
+/// Removes what earlier runs left behind that were killed. Without an engine there is nothing to sweep.
 pub fn sweep() {
     let Ok(listing) = run(["ps", "--all", "--format", &format!("{{{{.ID}}}} {{{{.Label \"{}\"}}}}", labels::CLUSTER)])
     else {

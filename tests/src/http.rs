@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// An answer.
+/// The parts of an answer that cases look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
-    /// Its status code.
     pub status: u16,
-    /// Its body.
     pub body: String,
 }
 
@@ -31,12 +29,12 @@ impl Response {
 /// Asks 127.0.0.1.
 ///
 /// # Errors
-/// When there is no answer; an answer with any status is none.
+/// When there is no answer; any status is an answer.
 pub fn get(port: u16, path: &str) -> Result<Response> {
     get_within(port, path, Duration::from_secs(10))
 }
 
-/// Asks 127.0.0.1 with a patience of its own for each step.
+/// Asks 127.0.0.1 with this time limit for each step.
 ///
 /// # Errors
 /// As [`get`].

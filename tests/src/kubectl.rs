@@ -1,5 +1,5 @@
-//! `kubectl` as a user runs it: on the host, with a kubeconfig that the cluster served. Owns namespaces that vanish
-//! with the case that made them.
+//! `kubectl` as a user runs it: on the host, with a kubeconfig that the cluster served. Owns namespaces, which are deleted
+//! with the case that created them.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -14,9 +14,9 @@ use tempfile::TempDir;
 use crate::process::{self, Output};
 use crate::{lab, poll};
 
-/// What an ordinary command may take on a busy machine.
+/// Time limit of an ordinary command on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// How long pods may take to start, and services to be seen.
+/// How long pods may take to start, and services to be reachable.
 pub const POD_PATIENCE: Duration = Duration::from_secs(120);
 
 /// A `kubectl` for one cluster.
@@ -27,7 +27,7 @@ pub struct Kubectl {
 }
 
 impl Kubectl {
-    /// One with this kubeconfig, which lies in `directory`.
+    /// A `kubectl` with this kubeconfig, which is written into `directory`.
     ///
     /// # Errors
     /// When the disk is full.
@@ -47,7 +47,7 @@ impl Kubectl {
         command
     }
 
-    /// Runs it; how it ended is the caller's to judge.
+    /// Runs it; the caller judges its exit code.
     ///
     /// # Errors
     /// When it hangs.
@@ -55,7 +55,7 @@ impl Kubectl {
         process::run(&mut self.command(arguments), PATIENCE)
     }
 
-    /// Runs it and gives its stdout.
+    /// Runs it and returns its stdout.
     ///
     /// # Errors
     /// When it fails.
@@ -83,10 +83,10 @@ impl Kubectl {
         Ok(())
     }
 
-    /// Makes a namespace of its own for a case.
+    /// Creates a namespace for one case.
     ///
     /// # Errors
-    /// When the cluster does not make it usable.
+    /// When its default service account does not appear.
     pub fn namespace(&self, name: &str) -> Result<Namespace<'_>> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         // A case may run twice on a cluster that is kept, and a namespace takes long to go.
@@ -109,7 +109,6 @@ pub struct Namespace<'a> {
 }
 
 impl Namespace<'_> {
-    /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -125,7 +124,7 @@ impl Namespace<'_> {
         self.kubectl.command(self.arguments(arguments))
     }
 
-    /// Runs `kubectl` here; how it ended is the caller's to judge.
+    /// Runs `kubectl` here; the caller judges its exit code.
     ///
     /// # Errors
     /// When it hangs.
@@ -199,8 +198,9 @@ impl Namespace<'_> {
     /// Adds pods and events to an error.
     fn explained<T>(&self, result: Result<T>) -> Result<T> {
         result.with_context(|| {
-            let told = |what| self.run(["get", what, "--output", "wide"]).unwrap_or_else(|error| format!("{error:#}"));
-            format!("in namespace {}\n--- pods\n{}\n--- events\n{}\n---", self.name, told("pods"), told("events"))
+            let listing =
+                |what| self.run(["get", what, "--output", "wide"]).unwrap_or_else(|error| format!("{error:#}"));
+            format!("in namespace {}\n--- pods\n{}\n--- events\n{}\n---", self.name, listing("pods"), listing("events"))
         })
     }
 }

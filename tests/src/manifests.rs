@@ -11,7 +11,7 @@ pub const SERVICE_PORT: u16 = 80;
 
 fn pod_spec(image: &str, arguments: &[&str]) -> Value {
     json!({
-        // The probe ends at once when it is told to; what does not is for the case that stops a node.
+        // The probe ends at once on SIGTERM; the case that stops a node has a pod that does not.
         "terminationGracePeriodSeconds": 5,
         "containers": [{
             "name": "probe",

@@ -1,5 +1,5 @@
-//! Certificates as a user makes them and looks at them: with the `openssl` program of this host, which shares no code with
-//! what made the cluster's.
+//! Certificates as a user makes and reads them: with the `openssl` program of this host, which shares no code with the
+//! programs that make the cluster's.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,13 +11,14 @@ use tempfile::TempDir;
 use crate::lab;
 use crate::process::{self, Output};
 
-/// Looking at a certificate takes no time, making an RSA key some.
+/// Reading a certificate takes no time, making an RSA key some.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn output(arguments: &[&str]) -> Result<Output> {
     let mut command = Command::new("openssl");
     command.args(arguments);
-    process::run(&mut command, PATIENCE).context("these cases need the `openssl` program")
+    process::run(&mut command, PATIENCE)
+        .context("these cases need the `openssl` program; on Debian and Ubuntu `apt-get install openssl` installs it")
 }
 
 fn text(path: &Path) -> Result<&str> {
@@ -59,7 +60,7 @@ pub fn is_valid_after(certificate: &str, time: Duration) -> Result<bool> {
 /// The certificate with which a server on this host presents itself, as PEM.
 ///
 /// # Errors
-/// When nobody answers with TLS there.
+/// When no server answers with TLS there.
 pub fn served(port: u16) -> Result<String> {
     let answer = output(&["s_client", "-connect", &format!("127.0.0.1:{port}"), "-servername", "kubernetes"])?;
     let all = &answer.stdout;
@@ -94,7 +95,7 @@ pub enum KeyForm {
     Rsa,
 }
 
-/// A certificate authority of somebody who has one already.
+/// A certificate authority that a user already has.
 #[derive(Debug)]
 pub struct Authority {
     directory: TempDir,

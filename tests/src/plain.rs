@@ -1,5 +1,5 @@
-//! A cluster that is told nothing about where it runs: neither under which port it is published, as
-//! [`crate::cluster::Cluster`] is, nor which network it is in. Both are the case's choice, and so is where it is asked from.
+//! A cluster that does not know where it runs: no variable names the port under which it is published, as for
+//! [`crate::cluster::Cluster`], nor its network. The case chooses both, and the place from which it sends requests.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl Plain {
         Ok(Self { container: run(lab, name, &arguments)?, http: Some(ports::HTTP) })
     }
 
-    /// Its container's name.
+    /// The name of its container.
     #[must_use]
     pub fn name(&self) -> &str {
         self.container.name()

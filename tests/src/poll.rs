@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 /// Short enough not to lengthen a run, long enough not to take processor time from a booting cluster.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Tries until it works. An error means "not yet" and is the reason that is told when time is up.
+/// Tries until it succeeds. An error means "not yet"; the last one is the reason when time is up.
 ///
 /// # Errors
 /// When `attempt` still fails after `patience`.

@@ -19,12 +19,12 @@ use crate::poll;
 /// What a child may take to clean up after SIGTERM before it is killed.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// How a program ended and what it said.
+/// How a program ended, and its output.
 #[derive(Debug, Clone)]
 pub struct Output {
     /// Its command line, for messages.
     pub command: String,
-    /// How it ended.
+    /// Exit code or signal.
     pub status: ExitStatus,
     /// What it wrote to stdout.
     pub stdout: String,
@@ -38,7 +38,7 @@ impl Output {
     /// Its stdout, if it succeeded.
     ///
     /// # Errors
-    /// When it did not; with all that it said.
+    /// When it did not; with its whole output.
     pub fn success(self) -> Result<String> {
         ensure!(self.status.success(), "failed: {self}");
         Ok(self.stdout)
@@ -47,7 +47,7 @@ impl Output {
     /// Its stderr, if it failed with this exit code.
     ///
     /// # Errors
-    /// When it ended otherwise; with all that it said.
+    /// When it ended otherwise; with its whole output.
     pub fn failure(self, code: i32) -> Result<String> {
         ensure!(self.status.code() == Some(code), "should have ended with code {code}: {self}");
         Ok(self.stderr)
@@ -76,7 +76,7 @@ pub fn run(command: &mut Command, patience: Duration) -> Result<Output> {
     Background::start(command, Show::Nothing)?.wait(patience)
 }
 
-/// Runs a program to its end and hands its stdout on while it runs: for what is too much to be kept.
+/// Runs a program to its end and passes its stdout on while it runs: for output that is too large to keep.
 ///
 /// # Errors
 /// When it cannot be started, fails or takes longer than `patience`, and when `read` fails.
@@ -99,7 +99,7 @@ pub fn stream<T>(
     drop(stdout);
     let is_late = watchdog.join().unwrap_or_default();
     ensure!(!is_late, "`{}` takes longer than {} s", background.command, patience.as_secs());
-    // A program that fails is the reason for whatever was wrong with what it wrote; one that was not listened to is not.
+    // A failed program explains errors in its output; one that ended because its output was closed does not.
     let output = background.wait(patience.saturating_sub(started.elapsed()).max(GRACE))?;
     match result {
         Err(error) if output.status.signal() == Some(Signal::SIGPIPE as i32) => Err(error),
@@ -110,13 +110,13 @@ pub fn stream<T>(
 /// Whether a program's stderr appears on ours while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Show {
-    /// No.
+    /// It does not appear.
     Nothing,
-    /// Yes, so that somebody who watches sees that it goes on.
+    /// It does, so that progress is visible.
     Stderr,
 }
 
-/// A program that runs. Dropped, it is told to stop, and killed if it does not.
+/// A program that runs. Dropping it sends SIGTERM, and SIGKILL if it does not end.
 #[derive(Debug)]
 pub struct Background {
     child: Child,
@@ -158,7 +158,6 @@ impl Background {
         Ok((background, stdout))
     }
 
-    /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -188,7 +187,7 @@ impl Background {
     /// How it ended, if it did.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system does not report it.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().with_context(|| format!("cannot wait for `{}`", self.command))
     }
@@ -223,9 +222,9 @@ impl Drop for Background {
         if matches!(self.ended(), Ok(Some(_))) {
             return;
         }
-        // Told first: `kubake` removes its containers then.
-        let told = self.signal(Signal::SIGTERM).and_then(|()| self.wait_status(GRACE));
-        if told.is_err() {
+        // SIGTERM first: then `kubake` removes its containers.
+        let stopped = self.signal(Signal::SIGTERM).and_then(|()| self.wait_status(GRACE));
+        if stopped.is_err() {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
@@ -249,7 +248,7 @@ impl Stream {
                 let Some(chunk) = buffer.get(..count).filter(|chunk| !chunk.is_empty()) else { return };
                 lock(&sink).extend_from_slice(chunk);
                 if show == Show::Stderr {
-                    // Somebody may have closed our stderr; that ends no test.
+                    // stderr may be closed; that ends no test.
                     let _ = io::stderr().write_all(chunk);
                 }
             }
@@ -308,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_too_long_is_ended_and_its_output_told() {
+    fn what_takes_too_long_is_ended_and_its_output_shown() {
         let error = run(&mut shell("echo begun; exec sleep 60"), Duration::from_millis(300)).unwrap_err();
         assert!(format!("{error:#}").contains("begun"), "{error:#}");
     }
@@ -323,7 +322,7 @@ mod tests {
         assert!(error.contains("why"), "{error}");
         let error = text("echo half; exec sleep 60", Duration::from_millis(300)).unwrap_err();
         assert!(error.contains("takes longer"), "{error}");
-        // What the reader has to say is not hidden by the end of a program that nobody listens to.
+        // The reader's error counts, not the end of a program whose output is closed.
         let error = stream(&mut shell("exec yes"), PATIENCE, |_| -> Result<()> { Err(anyhow!("enough")) }).unwrap_err();
         assert_eq!(error.to_string(), "enough");
     }

@@ -33,7 +33,7 @@ pub fn build(lab: &Lab) -> Result<Images> {
     Ok(guard)
 }
 
-/// A registry with TLS that lets nobody in without a password.
+/// A registry with TLS that requires a password.
 #[derive(Debug)]
 pub struct Registry {
     container: Container,
@@ -43,12 +43,11 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Who may come in.
+    /// The user that the registry accepts.
     pub const USER: &'static str = "kubake-e2e";
-    /// With what.
     pub const PASSWORD: &'static str = "kubake-e2e-registry-password";
 
-    /// Starts one that is called `name` in a network, with a certificate of an authority that nobody knows.
+    /// Starts one with this `name` in a network, with a certificate of a private CA.
     ///
     /// # Errors
     /// When it does not serve.
@@ -71,19 +70,19 @@ impl Registry {
         Ok(Self { container, directory, host, authority })
     }
 
-    /// As it stands in the names of images.
+    /// The host as in names of images.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The certificate of the authority that vouches for it.
+    /// The CA that signed its certificate.
     #[must_use]
     pub fn authority(&self) -> &Authority {
         &self.authority
     }
 
-    /// What it logged: a line for each request.
+    /// Its log: a line for each request.
     ///
     /// # Errors
     /// When the engine does not answer.
@@ -98,7 +97,7 @@ impl Registry {
     }
 }
 
-/// A proxy that lets everybody through to everywhere it reaches.
+/// A proxy that passes all requests on.
 #[derive(Debug)]
 pub struct Proxy {
     container: Container,
@@ -107,7 +106,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts one that is called `name` in one network and is in another one as well.
+    /// Starts one with this `name` in one network, which is in another one as well.
     ///
     /// # Errors
     /// When it does not serve.
@@ -125,13 +124,13 @@ impl Proxy {
         Ok(Self { container, _directory: directory, url: format!("http://{name}:{PROXY_PORT}") })
     }
 
-    /// What goes into `HTTPS_PROXY`.
+    /// The value for `HTTPS_PROXY`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What it logged: a line for each request.
+    /// Its log: a line for each request.
     ///
     /// # Errors
     /// When the engine does not answer.
@@ -140,7 +139,7 @@ impl Proxy {
     }
 }
 
-/// Asked in the container itself: nothing is published.
+/// Connects within the container: no port is published.
 fn wait_listening(container: &str, port: u16) -> Result<()> {
     let connect = format!("exec 3<>/dev/tcp/127.0.0.1/{port}");
     let listening = poll::until(&format!("{container} listens on {port}"), START_PATIENCE, || {

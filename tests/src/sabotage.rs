@@ -1,5 +1,5 @@
-//! What cases break in a running cluster. Everything comes back with its remedy, which is also applied when the case
-//! fails: the cluster is shared, and a frozen program would be the next case's failure.
+//! Breaks parts of a running cluster. Each function returns a remedy, which is also applied when the case fails: the
+//! cluster is shared, and a frozen program would fail the next case.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use kubake_contract::{names, paths};
 
 use crate::cluster::Cluster;
 
-/// Mends what was broken: by [`Remedy::apply`], or when it is dropped.
+/// Repairs what was broken: by [`Remedy::apply`], or when it is dropped.
 pub struct Remedy<'a> {
     mend: Option<Box<dyn FnOnce() -> Result<()> + 'a>>,
 }
@@ -20,7 +20,7 @@ impl<'a> Remedy<'a> {
         Self { mend: Some(Box::new(mend)) }
     }
 
-    /// Mends it now.
+    /// Repairs it now.
     ///
     /// # Errors
     /// When that fails.
@@ -38,15 +38,15 @@ impl fmt::Debug for Remedy<'_> {
 impl Drop for Remedy<'_> {
     fn drop(&mut self) {
         if let Some(mend) = self.mend.take() {
-            // The case has failed already; what cannot be mended makes the lab replace the cluster.
+            // The case has failed already; if the repair fails, the lab replaces the cluster.
             let _ = mend();
         }
     }
 }
 
-/// Stops all processes of a program, in pods and outside of them, without ending them: sockets stay open, and nobody
-/// who waits for their end learns of it. They go on with the remedy; one that was replaced meanwhile (kubelet's
-/// liveness probe) needs none.
+/// Stops all processes of a program, in pods and outside of them, without ending them: sockets stay open, and
+/// their parents see no end. The remedy continues them; a process that was replaced meanwhile (by kubelet's liveness
+/// probe) needs none.
 ///
 /// # Errors
 /// When no process runs that program.
@@ -56,7 +56,7 @@ pub fn freeze<'a>(cluster: &'a Cluster, program: &str) -> Result<Remedy<'a>> {
     let ids: Vec<&str> = found.split_whitespace().collect();
     ensure!(!ids.is_empty(), "no process runs {program}");
     let ids = ids.join(" ");
-    // Each by itself: one that is gone must not keep the others frozen.
+    // One by one: a process that is gone must not keep the others frozen.
     let thaw = format!("for id in {ids}; do kill -CONT \"$id\" 2>/dev/null; done; true");
     let remedy = Remedy::new(move || cluster.node(&["sh", "-c", &thaw]).map(drop));
     cluster.node(&["sh", "-c", &format!("kill -STOP {ids}")]).with_context(|| format!("cannot freeze {program}"))?;
@@ -85,7 +85,7 @@ pub fn cordon(cluster: &Cluster) -> Result<Remedy<'_>> {
 /// When there is no such manifest.
 pub fn spoil_manifest<'a>(cluster: &'a Cluster, name: &str) -> Result<Remedy<'a>> {
     let manifest = format!("{}/{name}.yaml", paths::MANIFESTS);
-    // Beside the directory, because kubelet reads every file within it whatever it is called.
+    // Beside the directory, because kubelet reads every file within it, of any name.
     let kept = format!("{}.kept-by-e2e-{name}", paths::MANIFESTS);
     cluster.node(&["cp", "--preserve", &manifest, &kept])?;
     let spoil = format!("echo 'this is: [no manifest' > {manifest}");

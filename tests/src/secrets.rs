@@ -1,6 +1,6 @@
-//! Looks for secrets in an image as somebody would who got hold of it: in every layer, also in files that a later layer
-//! deletes, and in its configuration. Owns what a finding is and how an image is walked from its first byte to its last;
-//! a finding never holds the secret itself. Changes nothing.
+//! Searches an image for secrets as an attacker would: in every layer, also in files that a later layer deletes, and in its
+//! configuration. Owns what a finding is and the walk through an image from its first byte to its last; a finding never
+//! holds the secret itself. Changes nothing.
 //!
 //! There is no list of exceptions. Rules ask for the whole form of a secret, so that texts which only speak of one (help,
 //! documentation, constants in programs) are none.
@@ -24,33 +24,33 @@ use crate::{engine, process};
 use rules::Hits;
 use search::Pem;
 
-/// Where Debian's package keeps the authorities that everybody may trust.
+/// The directory of the public CAs in Debian's package.
 const PUBLIC_AUTHORITIES: &str = "usr/share/ca-certificates/mozilla/";
 /// Where a Debian host keeps all authorities that it trusts.
 const HOST_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Writing and reading an image, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// What was found.
+/// The kinds of secrets that the search finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A private key in PEM.
     PrivateKey,
     /// A certificate or a public key where only those of a cluster can be.
     ClusterTrust,
-    /// A kubeconfig that lets somebody in.
+    /// A kubeconfig with credentials.
     Kubeconfig,
     /// A signed token, such as a service account's.
     Token,
     /// A token with which nodes join, or what is left of one.
     BootstrapToken,
-    /// What lets somebody into a registry, a proxy or a package archive.
+    /// A credential of a registry, a proxy or a package archive.
     RegistryCredential,
     /// An authority that only the host trusts on which the image was made.
     HostAuthority,
     /// The identity of an SSH server.
     SshHostKey,
-    /// What somebody typed.
+    /// The history of a shell.
     ShellHistory,
     /// An identity that systemd or D-Bus gave to a machine.
     MachineId,
@@ -82,7 +82,7 @@ pub enum Origin {
     Configuration,
 }
 
-/// Something that may not be in an image.
+/// A place in an image that holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     /// In which part of the image.
@@ -91,7 +91,7 @@ pub struct Finding {
     pub path: String,
     /// At which byte of it.
     pub offset: usize,
-    /// What it is.
+    /// The kind of the secret.
     pub kind: Kind,
 }
 
@@ -105,7 +105,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What was looked at and what was found.
+/// The extent of a search, and its findings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// How many layers there are.
@@ -121,7 +121,7 @@ pub struct Report {
 impl Report {
     /// The findings, each on a line.
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn lines(&self) -> String {
         let lines: Vec<String> = self.findings.iter().map(Finding::to_string).collect();
         lines.join("\n")
     }
@@ -135,7 +135,7 @@ impl Authorities {
     /// Those that this host trusts.
     ///
     /// # Errors
-    /// When it trusts none: then a comparison with them would find nothing whatever is in an image.
+    /// When it trusts none: then a comparison with them would find nothing in any image.
     pub fn of_host() -> Result<Self> {
         let path = Path::new(HOST_AUTHORITIES);
         let text = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
@@ -151,7 +151,7 @@ impl Authorities {
     }
 }
 
-/// Looks at an image of the engine.
+/// Searches an image of the engine.
 ///
 /// # Errors
 /// When the engine does not hand it out, or a part of it cannot be read: then nothing is known about it.
@@ -160,7 +160,7 @@ pub fn of_image(image: &str, host: &Authorities) -> Result<Report> {
     process::stream(&mut command, PATIENCE, |stream| scan(stream, host)).with_context(|| format!("the image `{image}`"))
 }
 
-/// Looks at what `docker save` writes. `host` holds what the host trusts on which the image was made.
+/// Searches what `docker save` writes. `host` holds what the host trusts on which the image was made.
 ///
 /// # Errors
 /// When a part of it cannot be read: then nothing is known about it.

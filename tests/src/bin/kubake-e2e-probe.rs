@@ -1,5 +1,5 @@
 //! The program inside the test images. One small tool that serves, asks, writes and reads, because an image made
-//! without a registry has no shell. Results go to stdout; what goes wrong goes to stderr and ends it with code 1.
+//! without a registry has no shell. Results go to stdout; errors go to stderr and end it with code 1.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a command-line tool")]
 
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         ["read", file] => fs::read_to_string(file).and_then(|text| writeln!(io::stdout(), "{text}")),
         ["remove", file] => fs::remove_file(file),
         ["say", text] => writeln!(io::stdout(), "{text}"),
-        // Ends with its input: whoever started it has to be able to end that alone.
+        // Ends with its input, and only with that.
         ["copy"] => io::copy(&mut io::stdin(), &mut io::stdout()).map(drop),
         ["idle" | "stubborn"] => loop {
             thread::park();
@@ -50,7 +50,7 @@ fn end_on_sigterm() {
     if set.thread_block().is_ok() {
         thread::spawn(move || {
             if set.wait().is_ok() {
-                println!("told to stop");
+                println!("stops on SIGTERM");
                 #[expect(
                     clippy::disallowed_methods,
                     clippy::exit,
@@ -109,7 +109,7 @@ fn fetch(url: &str, file: &str) -> io::Result<()> {
     fs::write(file, body)
 }
 
-/// The head and the body of what is answered.
+/// The head and the body of the answer.
 fn ask(address: &str, path: &str) -> io::Result<(String, String)> {
     // The system's resolver, with the search list that the cluster gave the pod.
     let resolved = address.to_socket_addrs()?.next().ok_or_else(|| io::Error::other("the name has no address"))?;

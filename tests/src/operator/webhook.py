@@ -24,7 +24,7 @@ def judge_gadget(gadget):
 def judge_pod(pod):
     """Says why a pod is refused, or nothing."""
     if pod["metadata"].get("labels", {}).get("kubake.example/unwanted") == "yes":
-        return "pods that nobody wants are not run here"
+        return "unwanted pods are not run here"
     return None
 
 

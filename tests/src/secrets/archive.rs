@@ -58,11 +58,11 @@ pub(super) fn walk(stream: impl Read, visitor: &mut impl Visitor) -> Result<Inde
             documents.insert(name, text);
         }
     }
-    // To the very end, so that whoever writes the stream is not cut off.
+    // To the very end, so that the writer of the stream does not fail.
     io::copy(&mut archive.into_inner(), &mut io::sink()).context("the image's archive")?;
     let index = index(&documents)?;
     for name in &index.layers {
-        ensure!(layers.contains(name), "layer `{name}` is not in the archive, or in a form that nobody here knows");
+        ensure!(layers.contains(name), "layer `{name}` is not in the archive, or in an unknown form");
     }
     for name in &index.configurations {
         let text = documents.get(name).with_context(|| format!("the configuration `{name}` is not in the archive"))?;

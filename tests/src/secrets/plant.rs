@@ -1,4 +1,4 @@
-//! Things that look like secrets to whoever searches for them, made anew from nothing, so that no source holds one. They
+//! Things that look like secrets to the search, generated each time, so that no source holds one. They
 //! open nothing.
 
 use base64::Engine;
@@ -43,6 +43,6 @@ pub fn kubeconfig() -> String {
 pub fn token() -> String {
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
     let header = part(r#"{"alg":"RS256","kid":"kubake-e2e"}"#);
-    let payload = part(r#"{"iss":"kubake-e2e","sub":"nobody"}"#);
+    let payload = part(r#"{"iss":"kubake-e2e","sub":"test"}"#);
     format!("{header}.{payload}.{}", URL_SAFE_NO_PAD.encode(structure()))
 }

@@ -33,16 +33,15 @@ impl Place {
 /// Something that was found in a content.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Hit {
-    /// Where it begins.
+    /// The byte at which it begins.
     pub(super) offset: usize,
-    /// What it is.
     pub(super) kind: Kind,
 }
 
 /// What was found in one content.
 #[derive(Debug, Default)]
 pub(super) struct Hits {
-    /// What may not be there, whatever else is in the image.
+    /// Files that may not exist in any image.
     pub(super) certain: Vec<Hit>,
     /// All certificates: where they begin, and in DER. Whether they may be there is seen when all are known.
     pub(super) certificates: Vec<(usize, Vec<u8>)>,
@@ -160,7 +159,7 @@ fn value_after_key(rest: &[u8]) -> Option<&[u8]> {
 }
 
 /// Whether a signed token begins here: a header that names an algorithm, a payload, a signature. A signature of a text
-/// beside it has no payload; it lets nobody in (kubeadm holds one as an example) but is old where a cluster lies.
+/// beside it has no payload; it opens nothing (kubeadm holds one as an example) but is old where a cluster lies.
 fn is_token(bytes: &[u8], place: Place) -> bool {
     let (header, rest) = search::base64url_run(bytes);
     let Some(rest) = rest.strip_prefix(b".") else { return false };
@@ -173,7 +172,7 @@ fn is_token(bytes: &[u8], place: Place) -> bool {
     is_header && is_payload && signature.len() >= 16
 }
 
-/// Whether a value behind `"auths"`, or a whole `.dockercfg`, holds what lets somebody in.
+/// Whether a value behind `"auths"`, or a whole `.dockercfg`, holds a credential.
 fn has_registry_credential(entries: &Value) -> bool {
     let entries = entries.as_object().into_iter().flatten();
     let secrets = ["auth", "identitytoken", "registrytoken", "password"];

@@ -24,7 +24,6 @@ impl Needle {
         Self { text: text.as_bytes(), rare }
     }
 
-    /// Its length.
     pub(super) const fn len(self) -> usize {
         self.text.len()
     }
@@ -60,11 +59,10 @@ fn next_byte(haystack: &[u8], from: usize, byte: u8) -> Option<usize> {
 /// What stands between `-----BEGIN` and `-----END`.
 #[derive(Debug)]
 pub(super) struct Pem<'a> {
-    /// Where it begins.
+    /// The byte at which it begins.
     pub(super) offset: usize,
     /// What it says it is, such as `CERTIFICATE`.
     pub(super) label: &'a str,
-    /// Its content.
     pub(super) content: Vec<u8>,
     /// Whether it has headers, as keys that are encrypted in the old way have.
     has_headers: bool,
@@ -75,7 +73,7 @@ pub(super) struct Pem<'a> {
 const BEGIN: Needle = Needle::new("-----BEGIN ", 7);
 const END: Needle = Needle::new("-----END ", 7);
 const DASHES: &str = "-----";
-/// No key and no certificate that anybody uses is shorter.
+/// No key and no certificate in use is shorter.
 const SHORTEST: usize = 40;
 
 impl<'a> Pem<'a> {
@@ -112,12 +110,12 @@ impl<'a> Pem<'a> {
         is_known && self.content.len() >= SHORTEST
     }
 
-    /// Whether it is a private key of whatever kind.
+    /// Whether it is a private key of any kind.
     pub(super) fn is_private_key(&self) -> bool {
         self.label.ends_with("PRIVATE KEY") || self.label.ends_with("PRIVATE KEY BLOCK")
     }
 
-    /// Whether it is what somebody trusts: a certificate, or a public key that signatures are checked with.
+    /// Whether it establishes trust: a certificate, or a public key that signatures are checked with.
     pub(super) fn is_trust(&self) -> bool {
         self.is_certificate() || self.label.ends_with("PUBLIC KEY")
     }
@@ -222,7 +220,7 @@ pub(super) fn base64url_run(bytes: &[u8]) -> (&[u8], &[u8]) {
     bytes.split_at(length)
 }
 
-/// Decodes base64url.
+/// Decodes base64url without padding.
 pub(super) fn decode_url(text: &[u8]) -> Vec<u8> {
     decode(text, &alphabet::URL_SAFE)
 }

@@ -63,7 +63,7 @@ fn each_kind_is_found_in_a_layer_whose_file_a_later_layer_deletes() {
     let planted = [
         ("usr/share/thing/server.pem", pem("RSA PRIVATE KEY"), Kind::PrivateKey),
         ("etc/kubernetes/pki/ca.crt", pem("CERTIFICATE"), Kind::ClusterTrust),
-        ("home/somebody/config", kubeconfig(), Kind::Kubeconfig),
+        ("home/user/config", kubeconfig(), Kind::Kubeconfig),
         ("var/log/pods.log", format!("got {} today\n", token()), Kind::Token),
         ("etc/kubernetes/join.yaml", "token: a1b2c3.0123456789abcdef\n".to_owned(), Kind::BootstrapToken),
         (
@@ -82,13 +82,13 @@ fn each_kind_is_found_in_a_layer_whose_file_a_later_layer_deletes() {
         let layers: [Files<'_>; 3] = [&[("etc/hostname", b"x\n")], &[(path, content.as_bytes())], &[(&whiteout, b"")]];
         let report = report(&layers, &Authorities::parse(host.as_bytes()));
         let found = report.findings.iter().find(|finding| finding.kind == *kind);
-        let found = found.unwrap_or_else(|| panic!("{path}: {}", report.told()));
+        let found = found.unwrap_or_else(|| panic!("{path}: {}", report.lines()));
         assert_eq!(found.origin, Origin::Layer(2, "blobs/sha256/layer2".to_owned()));
         assert_eq!(found.path, *path);
         assert_eq!(report.layers, 3);
-        // It tells where, and not what.
-        let told = report.told();
-        assert!(!content.trim().lines().any(|line| line.len() > 12 && told.contains(line.trim())), "{told}");
+        // The report says where, and not what.
+        let text = report.lines();
+        assert!(!content.trim().lines().any(|line| line.len() > 12 && text.contains(line.trim())), "{text}");
     }
 }
 
@@ -351,14 +351,14 @@ fn packed_layers_are_unpacked_and_what_is_no_image_is_an_error() {
     let key = pem("PRIVATE KEY");
     let layer = tar_of(&[("srv/key", key.as_bytes())]);
     let report = scan(saved(&[gzip(&layer)], &json!({})).as_slice(), &Authorities::default()).unwrap();
-    assert_eq!(report.findings.len(), 1, "{}", report.told());
+    assert_eq!(report.findings.len(), 1, "{}", report.lines());
     // An empty layer is one, too.
     let empty = scan(saved(&[tar_of(&[])], &json!({})).as_slice(), &Authorities::default()).unwrap();
     assert_eq!((empty.layers, empty.findings.len()), (1, 0));
 
     let error = |archive: &[u8]| format!("{:#}", scan(archive, &Authorities::default()).unwrap_err());
     assert!(error(&tar_of(&[])).contains("manifest.json"));
-    // In a form that nobody here knows (zstd), nothing is known about a layer.
+    // In an unknown form (zstd), nothing is known about a layer.
     assert!(error(&saved(&[b"\x28\xb5\x2f\xfd and so on".to_vec()], &json!({}))).contains("layer1"));
     let archive = saved(&[layer], &json!({}));
     error(&archive[..archive.len() / 2]);
