@@ -1,19 +1,19 @@
 # Builds the appliance image (a machine with Kubernetes installed and no cluster yet: the default target) and the images of
 # the control plane (targets kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, etcd, coredns, pause). Further
-# targets are what add-ons consist of (builder/addons); nothing else needs them.
+# targets belong to add-ons (builder/addons); nothing else needs them.
 #
 #   docker buildx build -t kubake/appliance .
 #   docker buildx build -t kubake/etcd --target etcd .
 #
-# There is no `# syntax=` line: it would fetch a frontend from a registry, and one that only serves the base image, or none
-# at all, is enough to build this. Where TLS is intercepted, pass the bundle of certificate authorities that this host
+# There is no `# syntax=` line: it would fetch a frontend from a registry, and this builds with a registry that serves only
+# the base image, or with none. Where TLS is intercepted, pass the bundle of certificate authorities that this host
 # trusts as a secret; it is mounted for the commands that download something and becomes part of no layer:
 #
 #   docker buildx build --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt ...
 
 ARG BASE_IMAGE=debian:trixie-slim
 
-# Where the components come from: every component has a stage NAME-$COMPONENT_SOURCE whose /out is copied to an image's /.
+# The source of the components: every component has a stage NAME-$COMPONENT_SOURCE whose /out is copied to an image's /.
 # `modules` compiles them from Go modules, pinned in builder/components.
 ARG COMPONENT_SOURCE=modules
 
@@ -30,8 +30,7 @@ FROM base AS go
 RUN apt-get update -q \
  && apt-get install -qy --no-install-recommends ca-certificates golang-1.24-go \
  && rm -rf /var/lib/apt/lists/*
-# Debian's Go only serves to fetch the one that is wanted, through the module proxy and checked against the checksum
-# database. One version for all components, so that they share the compiled standard library.
+# Debian's Go only fetches the wanted one, through the module proxy and checked against the checksum database. One version for all components, so that they share the compiled standard library.
 ARG GO_VERSION=1.26.8
 ENV PATH=/usr/lib/go-1.24/bin:$PATH \
     GOTOOLCHAIN=go${GO_VERSION} \
@@ -53,7 +52,7 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
       echo "builder/components/versions/$KUBERNETES_VERSION/kubernetes/go.mod pins $pinned" >&2; exit 1; \
     fi
 # Build tags as upstream's. The version goes where `kubectl version`, `kubelet --version` and the API server's /version look
-# for it; the build date is the version's own, which makes equal sources equal binaries; a module has no commit to name.
+# for it; the build date is that of the version, so equal sources give equal binaries; a module has no commit to name.
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=cache,id=kubake-go-mod,target=/root/go/pkg/mod \
     --mount=type=cache,id=kubake-go-build,target=/root/.cache/go-build \
@@ -66,7 +65,8 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     done \
  && go build -tags selinux,notest,grpcnotrace -ldflags "$ldflags" -o /out/control-plane/usr/local/bin/kube-control-plane ./control-plane \
  && go build -tags selinux,notest,grpcnotrace -ldflags "$ldflags" -o /out/node/usr/local/bin/kube-node ./node
-# Two executables hold the seven programs and act as the one they are called by: builder/components/README.md says why.
+# Two executables hold the seven programs and act as the one whose name they are called by; builder/components/README.md
+# explains why.
 RUN for program in kube-apiserver kube-controller-manager kube-proxy kube-scheduler; do \
       ln -s kube-control-plane /out/control-plane/usr/local/bin/$program; \
     done \
@@ -172,7 +172,7 @@ FROM helm-${COMPONENT_SOURCE} AS helm-programs
 
 # ---- Our own programs -----------------------------------------------------------------------------------------------
 
-# Go's own library is all that it needs. Its tests are seconds.
+# It needs only Go's standard library. Its tests take seconds.
 FROM go AS ingress-program
 COPY builder/components/ingress .
 RUN --mount=type=cache,id=kubake-go-build,target=/root/.cache/go-build \
@@ -194,7 +194,7 @@ FROM base AS rust
 RUN apt-get update -q \
  && apt-get install -qy --no-install-recommends ca-certificates cargo gcc libc6-dev rustc \
  && rm -rf /var/lib/apt/lists/*
-# Where the secret is mounted, whatever place this cargo was built to look at.
+# The path of the mounted secret, because the default of cargo depends on its build.
 ENV CARGO_HTTP_CAINFO=/etc/ssl/certs/ca-certificates.crt
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
@@ -257,8 +257,8 @@ ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 EXPOSE 2379 2380
 ENTRYPOINT ["/usr/local/bin/etcd"]
 
-# Upstream's image has an unprivileged user and a file capability for port 53; that is an extended attribute, which not every
-# way of storing a layer keeps. kubeadm drops all capabilities but the one for the port, so root has no more than that here.
+# Upstream's image has an unprivileged user and a file capability for port 53. A capability is an extended attribute, which
+# some layer stores drop. kubeadm drops all capabilities but the one for the port, so root has no more than that here.
 FROM scratch AS coredns
 COPY --from=coredns-programs /out /
 EXPOSE 53 53/udp
@@ -271,7 +271,7 @@ ENTRYPOINT ["/pause"]
 
 
 # ---- Add-ons --------------------------------------------------------------------------------------------------------
-# Images, as above; and programs, whose files are laid over the node's own.
+# Images, as above; and programs, whose files are copied over those of the node.
 
 FROM scratch AS metrics-server
 COPY --from=metrics-server-programs /out /
@@ -298,7 +298,7 @@ RUN printf 'path-exclude=%s\n' \
       '/usr/share/bash-completion/*' '/usr/share/zsh/*' '/usr/share/fish/*' \
       > /etc/dpkg/dpkg.cfg.d/kubake \
  && echo 'path-include=/usr/share/doc/*/copyright' >> /etc/dpkg/dpkg.cfg.d/kubake
-# What kubelet, kubeadm, kube-proxy's rules and containerd call, and what people look around with: ip, ps.
+# Programs that kubelet, kubeadm, kube-proxy's rules and containerd call, and tools for people: ip, ps.
 RUN apt-get update -q \
  && apt-get install -qy --no-install-recommends \
       ca-certificates conntrack crun ethtool iproute2 iptables kmod mount nftables procps runc socat util-linux \
@@ -308,9 +308,9 @@ RUN apt-get update -q \
  && apt-get install -qy --no-install-recommends docker-buildx docker-cli docker.io \
  && apt-get clean \
  && rm -rf /var/lib/apt/lists/* /var/cache/ldconfig/aux-cache /var/log/apt /var/log/dpkg.log
-# Each container is a machine of its own and must not share an identity; an empty file says "not yet".
+# Each container is a machine of its own and must not share an identity; an empty file means "not yet".
 RUN : > /etc/machine-id
-# From what changes seldom to what changes often, so that an update replaces few layers.
+# Components that change seldom come first, so that an update replaces few layers.
 COPY --from=cni-plugins /out /
 COPY --from=cri-tools /out /
 COPY --from=etcd-programs /out/usr/local/bin/etcdutl /usr/local/bin/
@@ -327,7 +327,7 @@ EXPOSE 2375 2376 8443 10080
 STOPSIGNAL SIGTERM
 
 
-# Last and the default. The program of ours comes on top: a change of it is one thin layer.
+# Last and the default. Our own program comes on top: a change of it is one thin layer.
 FROM system AS appliance
 COPY --from=rust /out /
 ENTRYPOINT ["/usr/local/bin/kubake-init"]
