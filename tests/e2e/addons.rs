@@ -23,7 +23,7 @@ pub(crate) const CASES: &[Case] = &[
 
 const IMAGE: &str = "kubake-e2e/addons:1";
 const CHARTED: &str = "kubake-e2e/charted:1";
-/// Three more components are compiled, on a machine that may have nothing else.
+/// A bake that compiles three more components.
 const BAKE_PATIENCE: Duration = Duration::from_secs(30 * 60);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// metrics-server samples kubelet every 15 s, and a figure needs two samples.
@@ -89,7 +89,7 @@ fn baked() -> Result<()> {
     for arguments in [&["top", "nodes", "--no-headers"][..], &["top", "pods", "--all-namespaces", "--no-headers"]] {
         let metrics = poll::until("metrics are served", METRICS_PATIENCE, || {
             let metrics = kubectl.run(arguments)?;
-            // The node has all that it runs in its numbers; a pod may use less than a thousandth of a processor.
+            // The figures of the node include all its pods; a single pod may use less than a thousandth of a processor.
             ensure!(metrics.lines().count() > 0 && metrics.lines().all(has_numbers), "{metrics}");
             Ok(metrics)
         })?;

@@ -25,8 +25,8 @@ pub(crate) const CASES: &[Case] = &[
 /// A refusal takes moments.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Checks the form of a refusal and gives its text: it ended with this code, it is an `error:` that names all of this,
-/// and it is no wall of text.
+/// Checks the form of a refusal and returns its text: it ended with this code, and it is a short `error:` that contains all
+/// of these words.
 pub(crate) fn refusal(output: Output, code: i32, named: &[&str]) -> Result<String> {
     let text = output.clone().failure(code)?;
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
@@ -52,7 +52,7 @@ fn not_privileged() -> Result<()> {
 }
 
 fn no_archive() -> Result<()> {
-    // The engine is asked about what is left, so there has to be one.
+    // Brings an engine, which lists what is left.
     lab()?.image()?;
     let directory = lab()?.directory()?;
     let images = directory.path().join("images.d");

@@ -17,11 +17,11 @@ use crate::{Case, identity, probe_program, secrets};
 pub(crate) const CASES: &[Case] = &[("a custom bake boots with its images and what its hooks made", custom)];
 
 const IMAGE: &str = "kubake-e2e/custom:1";
-/// Comes in as an archive; its last layer deletes a file of the one below.
+/// Imported from an archive; its last layer deletes a file of the one below.
 const ARCHIVED: &str = "kubake-e2e/archived:1";
 /// A secret that a hook receives and must not leave anywhere.
 const SECRET: &str = "kubake-e2e-hunter2";
-/// Comes in by its name in a list.
+/// Imported by its name in a list.
 const LISTED: &str = "kubake-e2e/listed:1";
 
 const BAKE_PATIENCE: Duration = Duration::from_secs(900);

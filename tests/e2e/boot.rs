@@ -1,5 +1,5 @@
-//! From `docker run` to a cluster that answers: readiness, the endpoints, `kubectl` through `/config`. What the
-//! published contract promises to every CI system is checked here.
+//! From `docker run` to a cluster that answers: readiness, the endpoints, `kubectl` through `/config`. These
+//! cases check what the contract promises to every CI system.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! A node that is no larger than its container may be, when that was asked for.
+//! With `ENFORCE_CAPACITY`, the node is no larger than its container may be.
 
 use anyhow::{Result, ensure};
 use kubake_contract::names;

@@ -1,4 +1,4 @@
-//! A workload that remembers: a real database, filled while an image is baked, answers with its data in a cluster that
+//! A workload with data: a real database, filled while an image is baked, answers with its data in a cluster that
 //! just booted from it. Deployed with manifests alone.
 
 use std::time::Duration;
@@ -50,7 +50,7 @@ fn filled() -> Result<()> {
 
     let cluster = Cluster::up(lab()?, &format!("{PREFIX}-database"), &["--image", IMAGE])?;
     let kubectl = cluster.kubectl()?;
-    // Asked once: ready means that it answers.
+    // One request: ready means that the database answers.
     let count = ["exec", "database-0", "--", "psql", "--tuples-only", "--no-align", "--command"];
     let rows = kubectl.run(count.iter().chain(&["SELECT count(*) FROM numbers"]))?;
     ensure!(rows.trim() == ROWS, "there are {rows:?} rows");

@@ -22,9 +22,9 @@ pub(crate) const CASES: &[Case] = &[
     ("a mistyped switch of the port without TLS is refused before anything starts", mistyped),
 ];
 
-/// What `docker` may take on a busy machine.
+/// Time limit of `docker` on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// What is built and run in the node; it goes with the cluster.
+/// The image that is built and run in the node; it is removed with the cluster.
 const IMAGE: &str = "kubake-e2e/over-tls:1";
 
 fn over_tls() -> Result<()> {
@@ -69,7 +69,7 @@ fn mistyped() -> Result<()> {
     Ok(())
 }
 
-/// Attached streams end one by one: the program sees the end of its input, and what it says then still arrives.
+/// Attached streams end one by one: the program sees the end of its input, and its last output still arrives.
 fn ends_of_input(host: &str, certificates: &Path) -> Result<()> {
     let text = "a line\n".repeat(20_000);
     let directory = lab()?.directory()?;

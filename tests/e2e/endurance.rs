@@ -39,7 +39,7 @@ fn boots() -> Result<()> {
     Ok(())
 }
 
-/// Boots a fresh container, removes it, and gives the time from `docker run` to ready.
+/// Boots a fresh container, removes it, and returns the time from `docker run` to ready.
 fn boot(image: &str) -> Result<Duration> {
     let name = format!("{PREFIX}-endurance");
     let started = Instant::now();
@@ -69,7 +69,7 @@ fn boot(image: &str) -> Result<Duration> {
     Ok(took)
 }
 
-/// How a life of the container ends before the next one begins.
+/// How the container ends before its next start.
 #[derive(Debug, Clone, Copy)]
 enum End {
     Orderly,
@@ -127,7 +127,7 @@ fn restarts() -> Result<()> {
     Ok(())
 }
 
-/// Ends the container's life and starts it again; gives the time of the last start.
+/// Ends the container's life and starts it again; returns the time of the last start.
 fn end_and_start(cluster: &Cluster, end: End) -> Result<Instant> {
     if let End::Orderly = end {
         let before = engine::logs(cluster.container())?.len();
@@ -178,7 +178,7 @@ fn crowd() -> Result<()> {
     Ok(())
 }
 
-/// What rounds took. For information: how fast a machine is decides no case.
+/// Reports how long rounds took. For information: the speed of a machine decides no case.
 #[derive(Debug, Default)]
 struct Times(Vec<Duration>);
 

@@ -49,7 +49,7 @@ fn during_commit() -> Result<()> {
 fn interrupted_bake(script: &str, moment: impl Fn(&Background, &str) -> Result<()>) -> Result<()> {
     lab()?.image()?;
     let directory = lab()?.directory()?;
-    // Other than in any run before, or there would be nothing to bake.
+    // Different in each run: with unchanged inputs the bake would be skipped.
     let script = format!("{script}# {}\n", directory.path().display());
     let hook = directory.path().join("hooks/before-cluster/10-mine");
     lab::write(&hook, script)?;

@@ -1,7 +1,7 @@
 //! A workload that extends Kubernetes: a custom resource, its controller, and webhooks whose certificates were made at the
 //! bake. The image holds trust of the bake, and the container has another CA and another key for tokens.
 //!
-//! What is baked is in `src/operator`: the programs, and the hooks directory as a user would have it.
+//! `src/operator` holds the programs and a hooks directory as a user would have it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -37,7 +37,7 @@ const FILES: &[(&str, &str)] = &[
 ];
 const HOOKS: &str = "src/operator/hooks";
 const PATIENCE: Duration = Duration::from_secs(300);
-/// What a controller and a garbage collector take that watch.
+/// Time limit of a controller and a garbage collector that watch.
 const RECONCILED: Duration = Duration::from_secs(30);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -78,7 +78,7 @@ fn works(cluster: &Cluster, when: &str, content: &str) -> Result<()> {
     is_refused(&refused, "\"pods.kubake.example\" denied the request: unwanted pods are not run here")?;
     kubectl.run(create(cluster, "pod.json", &pod(when, "no"))?)?;
 
-    // What was reconciled before is as it was.
+    // Objects that were reconciled before are unchanged.
     let status = kubectl.json(["get", "gadget", "baked", "early"])?;
     for gadget in status["items"].as_array().context("a list of Gadgets without items")? {
         ensure!(gadget["status"]["phase"] == "Ready", "a Gadget of the bake is not reconciled: {gadget}");
@@ -88,7 +88,7 @@ fn works(cluster: &Cluster, when: &str, content: &str) -> Result<()> {
     let columns = kubectl.run(["get", "gadgets"])?;
     ensure!(columns.lines().any(|line| line.split_whitespace().eq(["early", "1", "Ready"])), "{columns}");
 
-    // What is new, and what changes, is reconciled now.
+    // New and changed objects are reconciled.
     reconciled(kubectl, when, "new\nnew\nnew")?;
     let text = format!("changed: {when}");
     let change = json!({ "spec": { "text": text, "copies": 1 } }).to_string();
@@ -114,7 +114,7 @@ fn works(cluster: &Cluster, when: &str, content: &str) -> Result<()> {
     Ok(())
 }
 
-/// Checks that webhooks are trusted by what was baked and the cluster is not; gives the certificates that they serve.
+/// Checks that webhooks are trusted by what was baked and the cluster is not; returns the certificates that they serve.
 fn certificates(cluster: &Cluster) -> Result<[String; 2]> {
     let kubectl = cluster.kubectl()?;
     let configuration = kubectl.json(["get", "validatingwebhookconfiguration", "operator"])?;

@@ -84,7 +84,7 @@ fn used() -> Result<()> {
     let image = format!("{}/probe:1", registry.host());
     with_registries_file(&registry, &inside, &image).context("a cluster with a registries file")?;
     with_files_of_up(&registry, &inside, &image).context("a cluster with a registries file of `kubake up`")?;
-    not_told(&registry, &inside, &image).context("a cluster that knows the CA and no password")?;
+    without_login(&registry, &inside, &image).context("a cluster that knows the CA and no password")?;
     let proxy = Proxy::start(lab, &name("proxy"), &outside, &inside, "proxy.kubake-e2e.test")?;
     through_proxy(&registry, &proxy, &outside, &image).context("a cluster that reaches the registry through a proxy")
 }
@@ -197,7 +197,7 @@ fn docker_asks_mirror(cluster: &Cluster, registry: &Registry) -> Result<()> {
     Ok(())
 }
 
-fn not_told(registry: &Registry, network: &Network, image: &str) -> Result<()> {
+fn without_login(registry: &Registry, network: &Network, image: &str) -> Result<()> {
     let network = format!("--network={}", network.name());
     let authority = format!("--env={}={}", env::EXTRA_CA_CERTS, registry.authority().certificate);
     let cluster = Cluster::run(lab()?, &name("stranger"), &[&network, &authority])?;
@@ -240,13 +240,14 @@ fn through_proxy(registry: &Registry, proxy: &Proxy, network: &Network, image: &
     let log = proxy.log()?;
     ensure!(log.contains(registry.host()), "the proxy was not asked for {}: {log}", registry.host());
     ensure!(!log.contains("172.30.99.1"), "the cluster's own traffic goes through the proxy: {log}");
-    for (program, is_told) in [("containerd", true), ("dockerd", true), ("kubelet", false), ("kube-apiserver", false)] {
+    for (program, has_proxy) in [("containerd", true), ("dockerd", true), ("kubelet", false), ("kube-apiserver", false)]
+    {
         let environment = format!("tr '\\0' '\\n' < /proc/$(pidof {program} | cut -d' ' -f1)/environ");
         let environment = cluster.node(&["sh", "-c", &environment])?;
         ensure!(!environment.is_empty(), "{program} does not run");
-        ensure!(environment.contains(proxy.url()) == is_told, "what {program} knows of proxies: {environment}");
+        ensure!(environment.contains(proxy.url()) == has_proxy, "what {program} knows of proxies: {environment}");
         ensure!(!environment.contains(Registry::PASSWORD), "{program} has the password in its environment");
-        if is_told {
+        if has_proxy {
             for exception in ["elsewhere.example", "172.30.99.1", "10.96.0.0/12", "198.18.72.0/24", ".svc"] {
                 ensure!(environment.contains(exception), "{program} asks the proxy for {exception}: {environment}");
             }

@@ -1,5 +1,5 @@
-//! A restart of the container is a reboot of the node: it keeps what was there, and believes nothing that it has not
-//! seen itself.
+//! A restart of the container is a reboot of the node: data survives, and readiness relies on nothing from
+//! before.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn restart() -> Result<()> {
     engine::run(["restart", cluster.container()])?;
     boots_again(&cluster)?;
 
-    // The engine may have published other ports, so the kubeconfig is fetched anew; what it trusts is the same.
+    // The engine may have published other ports, so the kubeconfig is fetched anew; its CA is the same.
     let after = cluster.fetch(Endpoint::Config.path())?;
     ensure!(authority(&certificate)? == authority(&after)?, "the cluster has other certificates after a restart");
     let kubectl = cluster.kubectl()?;
@@ -39,10 +39,10 @@ fn restart() -> Result<()> {
     namespace.wait_ready("web")?;
     let read = storage::read(&namespace, "reader", "data")?;
     ensure!(read == "from the life before", "the volume holds {read:?}");
-    // The image was built in the life before; no registry has it.
+    // The image was built before the restart; no registry has it.
     namespace.apply(manifests::pod("again", PROBE, &["say", "hello"]))?;
     ensure!(namespace.wait_done("again")? == "hello");
-    // What `up` wrote into the user's kubeconfig goes on working, too.
+    // The context that `up` wrote into the user's kubeconfig still works.
     let mut command = std::process::Command::new(lab()?.kubectl(cluster.container())?);
     command.env("HOME", cluster.directory()).env("KUBECONFIG", cluster.kubeconfig());
     command.args(["--context", cluster.name(), "get", "namespace", name]);
@@ -50,7 +50,7 @@ fn restart() -> Result<()> {
     Ok(())
 }
 
-/// Checks that a cluster which was just started again first says 503 with a reason, and then gets ready.
+/// Checks that a cluster which was just started again first answers 503 with a reason, and then becomes ready.
 pub(crate) fn boots_again(cluster: &Cluster) -> Result<()> {
     let ask = || cluster.get(Endpoint::KubernetesReady.path());
     let first = poll::until("a first answer after the start", Duration::from_secs(10), ask)?;
@@ -71,7 +71,7 @@ pub(crate) fn kill(cluster: &Cluster) -> Result<()> {
     })
 }
 
-/// The same as soon as the boot that goes on has come to this phase.
+/// The same, as soon as the running boot reaches this phase.
 pub(crate) fn kill_in_boot(cluster: &Cluster, phase: &str) -> Result<()> {
     let state = poll::until(&format!("the boot has come to `{phase}`"), BOOT_PATIENCE, || {
         let status = cluster.status()?;

@@ -1,4 +1,4 @@
-//! The end of a container: in order when it is asked for once, at once when it is asked for twice.
+//! Stopping a container: in order after one signal, at once after a second one.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ fn orderly() -> Result<()> {
     build_probe(&cluster)?;
     let kubectl = cluster.kubectl()?;
     let namespace = kubectl.namespace("stop")?;
-    // A pod that does not listen must not use up the time of those that do.
+    // A pod that ignores SIGTERM must not use up the time of other pods.
     namespace.apply(manifests::pod("stubborn", PROBE, &["stubborn"]))?;
     namespace.apply(manifests::deployment("web", PROBE, "polite", 1))?;
     namespace.wait_ready("stubborn")?;
@@ -32,7 +32,7 @@ fn orderly() -> Result<()> {
     let log = engine::logs(cluster.container())?;
     let log = log.get(before..).unwrap_or(&log);
     ensure!(code == "0", "it ended with {code}:\n{log}");
-    // After ten seconds Docker kills, so less is not a matter of taste.
+    // Docker kills after ten seconds, so the stop has to take less.
     ensure!(took < Duration::from_secs(10), "it took {took:?}:\n{log}");
     ensure!(log.contains("stopping") && log.contains("stopped"), "the log does not tell of the stop:\n{log}");
     ensure!(!log.contains("not stopped in order") && !log.contains("is killed"), "it was not orderly:\n{log}");
@@ -63,7 +63,7 @@ fn at_once() -> Result<()> {
     let code = engine::inspect(cluster.container(), ".State.ExitCode")?;
     ensure!(code != "0", "nothing was stopped in order, and yet it ended with 0");
 
-    // Like a power cut, and a database survives one.
+    // This is like a power cut, which a database survives.
     engine::run(["start", cluster.container()])?;
     restart::boots_again(&cluster)?;
     let kubectl = cluster.kubectl()?;

@@ -34,7 +34,7 @@ pub(crate) const CASES: &[Case] = &[
 const NOTICE_PATIENCE: Duration = Duration::from_secs(60);
 /// The same for the API server, which answers all other questions.
 const API_NOTICE_PATIENCE: Duration = Duration::from_secs(30);
-/// From the repair to ready. Includes that kubelet's liveness probes ended what hung and that it was started again.
+/// From the repair to ready. Includes kubelet's liveness probes, which end the frozen program, and its next start.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(180);
 
 fn scheduler() -> Result<()> {
@@ -95,7 +95,7 @@ fn frozen(program: &str, names: &[&str], patience: Duration) -> Result<()> {
     recovers(&cluster, remedy)
 }
 
-/// The shared cluster, which says at this moment that it is ready.
+/// The shared cluster, which answers that it is ready.
 fn ready_cluster() -> Result<kubake_e2e::shared::Shared> {
     let cluster = lab()?.shared()?;
     cluster.fetch(Endpoint::KubernetesReady.path())?;
@@ -107,8 +107,8 @@ fn recovers(cluster: &Cluster, remedy: Remedy<'_>) -> Result<()> {
     cluster.wait_ready(RECOVERY_PATIENCE).context("after the repair")
 }
 
-/// Waits until the cluster says that it is not ready and names one of `names`, and checks that it sticks to it and that
-/// `/status` agrees. Gives the answer's body.
+/// Waits until the cluster says that it is not ready and names one of `names`, and checks that the answer is stable and that
+/// `/status` agrees. Returns the body of the answer.
 fn denied(cluster: &Cluster, names: &[&str], patience: Duration) -> Result<String> {
     let body = poll::until(&format!("503 that names {names:?}"), patience, || denial(cluster, names))?;
     // The answer must be stable: a request a moment later must not get another one.

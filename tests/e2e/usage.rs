@@ -1,4 +1,4 @@
-//! What is wrong with what was typed or written down. The program finds it before it looks at the machine, so these cases
+//! Mistakes in arguments and in the settings file. The program reports them before it looks at the machine, so these cases
 //! need no engine and no image.
 
 use anyhow::{Context, Result, ensure};
@@ -38,7 +38,7 @@ fn broken_settings() -> Result<()> {
             ["settings.yaml:3 staticIp", "settings.yaml:4 podSubnett", "podSubnet`?", "settings.yaml:6 hostPorts.api"];
         refusal(output, exit::USAGE, &named)?;
     }
-    // A file that is named and not there is a mistake, too.
+    // A named file that does not exist is a mistake, too.
     let output = lab()?.run(directory.path(), PATIENCE, ["up", "--settings", "/no/such/file.yaml"])?;
     refusal(output, exit::USAGE, &["/no/such/file.yaml"])?;
     ensure!(!lab::kubeconfig(directory.path()).exists(), "a kubeconfig was written");

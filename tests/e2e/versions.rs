@@ -16,7 +16,7 @@ pub(crate) const CASES: &[Case] = &[("an older Kubernetes is baked by its minor 
 /// Those that are not the default.
 const MINORS: [&str; 2] = ["1.34", "1.35"];
 const VARIABLE: &str = "KUBAKE_E2E_VERSIONS";
-/// Kubernetes is compiled.
+/// A bake that compiles Kubernetes.
 const BAKE_PATIENCE: Duration = Duration::from_secs(45 * 60);
 
 fn older() -> Result<()> {

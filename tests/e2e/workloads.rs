@@ -1,4 +1,4 @@
-//! What people run a cluster for: images, deployments, services, names, and looking into pods.
+//! Ordinary use of a cluster: images, deployments, services, names, logs and exec.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ fn built_inside() -> Result<()> {
     let image = "kubake-e2e/built-inside:1";
     let _image = InnerImage { cluster: &cluster, name: image };
     for version in ["first", "second"] {
-        // Layers in which something ran and something was deleted, as in every image that people build.
+        // Layers in which a program ran and a file was deleted, as in most images.
         probe::build(probe_program(), image, Recipe::WithDeletedFile(version), Some(&docker))?;
         let started = Instant::now();
         namespace.apply(manifests::pod(version, image, &["read", "/version"]))?;
@@ -55,7 +55,7 @@ impl Drop for InnerImage<'_> {
     }
 }
 
-/// The error that must be there.
+/// Turns an expected failure into its text.
 trait ExpectErr {
     fn expect_err_with(self, otherwise: &str) -> Result<String>;
 }

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_reason_is_told() {
+    fn the_last_reason_is_reported() {
         let mut count = 0;
         let error = until("the door opens", Duration::from_millis(150), || -> Result<()> {
             count += 1;

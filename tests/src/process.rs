@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 
 use crate::poll;
 
-/// What a child may take to clean up after SIGTERM before it is killed.
+/// How long a child may take to clean up after SIGTERM before it is killed.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// How a program ended, and its output.

@@ -154,7 +154,7 @@ impl Authorities {
 /// Searches an image of the engine.
 ///
 /// # Errors
-/// When the engine does not hand it out, or a part of it cannot be read: then nothing is known about it.
+/// When the engine does not export it, or a part of it cannot be read: then nothing is known about it.
 pub fn of_image(image: &str, host: &Authorities) -> Result<Report> {
     let mut command = engine::docker(["save", image]);
     process::stream(&mut command, PATIENCE, |stream| scan(stream, host)).with_context(|| format!("the image `{image}`"))

@@ -14,7 +14,7 @@ MOST_COPIES = 10
 
 
 def judge_gadget(gadget):
-    """Says why a Gadget is refused, or nothing."""
+    """Returns why a Gadget is refused, or None."""
     copies = gadget["spec"]["copies"]
     if copies > MOST_COPIES:
         return f"gadget {gadget['metadata']['name']} wants {copies} copies; the most is {MOST_COPIES}"
@@ -22,7 +22,7 @@ def judge_gadget(gadget):
 
 
 def judge_pod(pod):
-    """Says why a pod is refused, or nothing."""
+    """Returns why a pod is refused, or None."""
     if pod["metadata"].get("labels", {}).get("kubake.example/unwanted") == "yes":
         return "unwanted pods are not run here"
     return None
