@@ -7,14 +7,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use kubake_contract::error_chain::chain;
+use kubake_contract::token::Token;
+use kubake_contract::{ClusterSettings, env, paths};
+
 use crate::boot_options::BootOptions;
 use crate::files::under;
 use crate::host::preflight;
 use crate::identity;
 use crate::invocation::Task;
-use kubake_contract::error_chain::chain;
-use kubake_contract::token::Token;
-use kubake_contract::{ClusterSettings, env, paths};
 
 /// A checked task with all its input.
 #[derive(Debug)]

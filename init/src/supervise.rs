@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use kubake_contract::error_chain::chain;
+use kubake_contract::{Node, exit, paths, ports};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -21,8 +23,6 @@ use crate::node_runtime::NodeRuntime;
 use crate::phases::Phase;
 use crate::role::control_plane;
 use crate::status::{Board, State};
-use kubake_contract::error_chain::chain;
-use kubake_contract::{Node, exit, paths, ports};
 
 /// Time limit for an orderly stop. `docker stop` kills after 10 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);

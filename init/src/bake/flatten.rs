@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kubake_contract::paths;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde::Deserialize;
 
@@ -15,7 +16,6 @@ use crate::command::Run;
 use crate::events::Events;
 use crate::phases::BoxError;
 use crate::store;
-use kubake_contract::paths;
 
 /// Parents of the committed snapshots, by snapshot.
 type Parents = BTreeMap<String, Option<String>>;

@@ -4,13 +4,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use kubake_contract::{Node, paths};
+
 use super::inbox::remove;
 use crate::command::{CommandError, Run};
 use crate::files::under;
 use crate::host::mountinfo;
 use crate::phases::BoxError;
 use crate::{authorities, cni, cri, identity};
-use kubake_contract::{Node, paths};
 
 /// Files that pods and daemons of the bake leave and a boot creates again.
 const TRACES: &[&str] = &[

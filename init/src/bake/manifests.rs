@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kubake_contract::{ADDON_PREFIX, paths};
 use tokio::time::Instant;
 
 use crate::command::Run;
 use crate::events::Events;
 use crate::phases::BoxError;
-use kubake_contract::{ADDON_PREFIX, paths};
 
 /// Time limit for retries while the API server refuses an object because something it needs is missing: a CRD that is not
 /// served yet, a webhook whose pod still starts.

@@ -6,14 +6,14 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use kubake_contract::names::NodeName;
+use kubake_contract::paths;
 use serde_json::Value;
 
 use super::freeze::Etcd;
 use crate::api::Client;
 use crate::identity::slots::{self, Slot};
 use crate::phases::BoxError;
-use kubake_contract::names::NodeName;
-use kubake_contract::paths;
 
 /// Prefix of the API server's keys (the default of `--etcd-prefix`).
 const REGISTRY: &str = "/registry/";

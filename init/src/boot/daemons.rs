@@ -29,7 +29,7 @@ impl Daemons {
         self.0.get(name)
     }
 
-    /// Ends only when the supervisor gives up one of `names`.
+    /// Returns only when the supervisor gives up one of `names`.
     pub(super) async fn given_up(&self, names: &[&str]) -> ServiceError {
         let given_up: Vec<_> =
             names.iter().filter_map(|name| self.get(name)).map(|handle| Box::pin(handle.given_up())).collect();
@@ -40,14 +40,14 @@ impl Daemons {
     }
 }
 
-/// Starts kubelet with kubeadm's files. Does not wait: readiness shows in what kubelet does.
+/// Starts kubelet with kubeadm's files. Does not wait: readiness evidence shows later whether kubelet works.
 pub(crate) fn start_kubelet(runtime: &NodeRuntime) -> Result<Handle, BoxError> {
     let reserved = runtime.reserve()?;
     let flags = configuration::read(Path::new(kubelet::FLAGS))?;
     Ok(runtime.supervisor.start(kubelet::service(&flags, reserved))?)
 }
 
-/// A client that reaches the API server at the static IP with kubeadm's admin credentials.
+/// Returns a client that reaches the API server at the static IP with kubeadm's admin credentials.
 pub(crate) fn api_client(runtime: &NodeRuntime) -> Result<Client, BoxError> {
     let kubeconfig = configuration::read(Path::new(paths::ADMIN_KUBECONFIG))?;
     let address = SocketAddr::from((runtime.node.addresses.ipv4, ports::API));

@@ -1,9 +1,9 @@
-//! Why a boot ended.
+//! Reasons for which a boot fails.
 
 use crate::hooks::HookError;
 use crate::phases::PhaseError;
 
-/// Why a boot ended.
+/// The reason for which a boot failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BootError {
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! The work of each phase of a boot. The order is the role's.
+//! The work of each phase of a boot. The role owns the order.
 
 use std::path::Path;
 use std::time::Duration;
@@ -55,7 +55,7 @@ impl Boot {
         Ok(())
     }
 
-    /// Follows the cluster until it is ready. The boot goes on following afterwards.
+    /// Follows the cluster until it is ready. `Boot::run` continues to follow afterwards.
     pub(crate) async fn until_ready(&mut self) -> Result<(), BoxError> {
         let client = api_client(&self.runtime)?;
         let inventory = Some(Inventory::read(Path::new(paths::INVENTORY))?);
@@ -87,7 +87,7 @@ impl Boot {
     }
 }
 
-/// Ends only when a container of the control plane crashes again and again.
+/// Returns only when a container of the control plane crashes again and again.
 async fn control_plane_crashing() -> crashes::Crashing {
     let logs = Path::new(crashes::LOGS);
     let before = crashes::attempts(logs);

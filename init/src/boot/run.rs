@@ -66,7 +66,7 @@ impl Boot {
     /// Boots, and follows the cluster until `stop` is cancelled.
     ///
     /// # Errors
-    /// When a phase fails, or a hook that must not.
+    /// When a phase fails, or a hook whose policy ends the boot.
     pub(crate) async fn run(&mut self, stop: &CancellationToken) -> Result<(), BootError> {
         let (board, events) = (self.runtime.board.clone(), self.events);
         phases::run_all(self.plan.phases, self, &board, events).await?;

@@ -8,14 +8,14 @@ use super::run::Boot;
 use super::shutdown_step::ShutdownStep;
 use crate::pods::stop;
 
-/// How long containers of one turn may take to stop. Three turns and the daemons must fit into the ten seconds that
+/// Time limit for the stop of containers of one turn. Three turns and the daemons must fit into the ten seconds that
 /// `docker stop` grants by default.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
 impl Boot {
-    /// Stops everything that was started, as far as the boot came.
+    /// Stops everything that the boot has started.
     pub(crate) async fn shut_down(&mut self) {
-        // It would report the stop as a failure.
+        // Readiness would report the stop as a failure.
         self.follow = None;
         for step in self.plan.shutdown {
             match *step {

@@ -14,9 +14,9 @@ use crate::store::{self, Attached};
 use crate::supervisor::Handle;
 use crate::{cni, configuration, docker_proxy, registries};
 
-/// How long containerd may take until it serves. It takes 0.1 s; a slow disk or an emulated machine takes much longer.
+/// Time limit for containerd's readiness. Usual is 0.1 s; slow disks and emulated machines take much longer.
 const CONTAINERD_TIMEOUT: Duration = Duration::from_secs(120);
-/// The file in which the bake notes the image of pods' sandboxes.
+/// The file in which the bake records the image of pods' sandboxes.
 pub(crate) const SANDBOX_IMAGE: &str = "/etc/kubake/sandbox-image";
 
 impl NodeRuntime {

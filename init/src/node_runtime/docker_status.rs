@@ -24,7 +24,7 @@ pub(super) async fn follow_docker(board: Board, shutdown: CancellationToken) {
                     board.set_docker(Readiness::missing(reason));
                 }
             }
-            // Checks again when dockerd's own state changes, and now and then in case it hangs.
+            // Checks again when dockerd's process changes its state, and at intervals in case it hangs.
             let component = |status: &Status| {
                 status
                     .components

@@ -1,5 +1,5 @@
-//! What boot and bake do alike on a node: host, network, identity, image store, containerd, dockerd. They share the code,
-//! so that a bake proves the boot. Decides no order.
+//! Steps that boots and bakes share: host, network, identity, image store, containerd, dockerd. A bake runs the same code, so
+//! each bake proves the boot. Decides no order.
 
 mod daemons;
 mod docker_status;

@@ -17,14 +17,13 @@ use crate::supervisor::Supervisor;
 #[derive(Debug)]
 pub(crate) struct NodeRuntime {
     pub settings: ClusterSettings,
-    /// The node that this container represents.
     pub node: Node,
     /// Receives the state of this boot.
     pub board: Board,
     pub supervisor: Supervisor,
     pub facts: Facts,
     pub boot_options: BootOptions,
-    /// MTU towards the outside.
+    /// MTU of the interface that leads out of the container.
     pub mtu: u32,
     /// The container's own addresses; known once the network is attached.
     pub addresses: Vec<IpAddr>,
@@ -37,7 +36,7 @@ pub(crate) struct NodeRuntime {
 }
 
 impl NodeRuntime {
-    /// A runtime on which nothing was prepared yet.
+    /// Creates the state before the first step.
     #[must_use]
     pub(crate) fn new(
         settings: ClusterSettings,

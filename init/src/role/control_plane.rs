@@ -6,7 +6,7 @@ use crate::pods::control_plane::CONTROL_PLANE;
 use crate::readiness::{Expected, Question};
 use crate::services::{containerd, dockerd, kubelet};
 
-/// What a node of the control plane must show.
+/// The evidence that a node of the control plane is ready.
 pub(crate) const EXPECTED: Expected = Expected {
     daemons: &[containerd::NAME, kubelet::NAME],
     static_pods: &CONTROL_PLANE,

@@ -22,8 +22,8 @@ pub(crate) struct Host {
 /// The generated configuration. It lies on a tmpfs and is written at each boot, because it depends on the host.
 pub(crate) const CONFIG: &str = "/run/kubake/containerd.toml";
 /// One directory for each registry with settings of its own, read at each pull (`docs/hosts.md`). The configuration must
-/// name it: the default lists this directory and Docker's, and the transfer service, which pulls the images of pods, takes
-/// that list for one path (2.3.7: `plugins/cri/images/plugin.go`, `core/transfer/registry/registry.go`).
+/// name it: the default lists this directory and Docker's, and the transfer service, which pulls the images of pods, reads
+/// that list as one path (2.3.7: `plugins/cri/images/plugin.go`, `core/transfer/registry/registry.go`).
 pub(crate) const REGISTRIES: &str = "/etc/containerd/certs.d";
 
 /// The daemon. It gets the proxy variables because it pulls the images of pods.

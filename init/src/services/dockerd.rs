@@ -17,9 +17,9 @@ pub(crate) const CONFIG: &str = "/run/kubake/dockerd.json";
 /// Registries with settings of their own. Empty by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Registries {
-    /// URLs of mirrors of Docker's own registry.
+    /// URLs of mirrors of Docker Hub.
     pub mirrors: Vec<String>,
-    /// Hosts whose certificates are not verified, or which have none.
+    /// Hosts without TLS, or with a certificate that dockerd does not verify.
     pub insecure: Vec<String>,
 }
 
