@@ -26,7 +26,9 @@ pub(super) fn create(
     if let Some(path) = settings.kubeconfig.as_ref().filter(|_| settings.ports.api != HostPort::Off) {
         kubeconfig::check(path, name).map_err(Error::KubeconfigBefore)?;
     }
-    ports::choose(&settings.ports, local)?;
+    let is_in_host_network = settings.container.network.as_deref() == Some("host");
+    let wanted = if is_in_host_network { ports::of_host_network(settings)? } else { settings.ports.clone() };
+    ports::choose(&wanted, local)?;
     let there = engine.facts().cpus;
     if let Some(cpus) = settings.container.cpus.filter(|cpus| there > 0 && !cpus.fits(there)) {
         return Err(Error::TooManyCpus { cpus, there });
@@ -35,7 +37,7 @@ pub(super) fn create(
     compare(settings, &image.labels)?;
 
     let phase = printer.phase(format!("run {}", settings.image));
-    let chosen = ports::choose(&settings.ports, local)?;
+    let chosen = ports::choose(&wanted, local)?;
     let api = chosen.iter().find(|port| port.key == Key::API_PORT).and_then(|port| port.host);
     let mut env = certificates(settings);
     env.extend(options.host_context.variables());
@@ -65,7 +67,7 @@ pub(super) fn create(
         pull: Some("never".to_owned()),
         cpus: settings.container.cpus.map(|cpus| cpus.to_string()),
         memory: settings.container.memory.map(|memory| memory.to_string()),
-        ports: chosen.iter().map(Chosen::publish).collect(),
+        ports: if is_in_host_network { Vec::new() } else { chosen.iter().map(Chosen::publish).collect() },
         ..ContainerSpec::new(&settings.image)
     };
     host.create(&node, spec, options.host_context.pack().map_err(Error::Pack)?)?;

@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::advice::Advice;
 use crate::engine::command::Publish;
 use crate::port::Protocol;
-use crate::settings::{HostPort, HostPorts, Key, flag};
+use crate::settings::{HostPort, HostPorts, Key, Origin, Settings, flag};
 
 /// Why the ports cannot be had.
 #[derive(Debug, Error)]
@@ -30,6 +30,10 @@ pub(crate) enum Error {
         /// Which setting wants it.
         setting: String,
     },
+    #[error("`{setting}` has no effect in the host's network: the node listens on {port} itself")]
+    HostNetwork { setting: String, port: u16 },
+    #[error("`{setting}` has no effect in the host's network: every port of the node is the host's")]
+    HostNetworkExtra { setting: String },
     /// No port at all.
     #[error("no free port found on {ip} ({setting})")]
     NoneFree {
@@ -53,9 +57,35 @@ impl Advice for Error {
                     format!("end what listens there ({listener}), or take a free one with `{} auto`", flag(*key))
                 })
             }
+            Self::HostNetwork { .. } | Self::HostNetworkExtra { .. } => {
+                Some("leave the setting out, or use another network than `host`".to_owned())
+            }
             _ => None,
         }
     }
+}
+
+/// The ports that a node in its host's network listens on itself, where nothing can be published elsewhere.
+///
+/// # Errors
+/// [`Error::HostNetwork`] if a setting asks for another port.
+pub(super) fn of_host_network(settings: &Settings) -> Result<HostPorts, Error> {
+    let fixed = [
+        (Key::API_PORT, settings.ports.api, ports::API),
+        (Key::HTTP_PORT, settings.ports.http, ports::HTTP),
+        (Key::DOCKER_PORT, settings.ports.docker, ports::DOCKER),
+        (Key::DOCKER_TLS_PORT, settings.ports.docker_tls, ports::DOCKER_TLS),
+    ];
+    let is_default = |key| matches!(settings.origin(key), Origin::Default);
+    let moved = fixed.into_iter().find(|(key, wanted, own)| *wanted != HostPort::local(*own) && !is_default(*key));
+    if let Some((key, _, own)) = moved {
+        return Err(Error::HostNetwork { setting: key.path().to_owned(), port: own });
+    }
+    if !settings.ports.extra.is_empty() && !is_default(Key::EXTRA_PORTS) {
+        return Err(Error::HostNetworkExtra { setting: Key::EXTRA_PORTS.path().to_owned() });
+    }
+    let [api, http, docker, docker_tls] = fixed.map(|(_, _, own)| HostPort::local(own));
+    Ok(HostPorts { api, http, docker, docker_tls, extra: Vec::new() })
 }
 
 /// A port as it will be published.
@@ -177,5 +207,17 @@ mod tests {
     fn an_address_that_this_machine_does_not_have() {
         let error = choose(&wanted(HostPort::parse("192.0.2.1:8443").unwrap(), auto()), true).unwrap_err();
         assert!(matches!(error, Error::NoAddress { .. }), "{error}");
+    }
+
+    #[test]
+    fn in_the_hosts_network_ports_are_the_containers_own() {
+        use crate::cluster::fixtures::settings;
+        let wanted = of_host_network(&settings(&[])).unwrap();
+        assert_eq!((wanted.api, wanted.docker), (HostPort::local(ports::API), HostPort::local(ports::DOCKER)));
+        for (variable, text) in [("KUBAKE_API_PORT", "9443"), ("KUBAKE_PUBLISH", "8080:80")] {
+            let error = of_host_network(&settings(&[(variable, text)])).unwrap_err();
+            assert!(error.to_string().contains("has no effect in the host's network"), "{error}");
+            assert!(error.hint().is_some());
+        }
     }
 }

@@ -116,6 +116,8 @@ pub(crate) struct Container {
     pub(crate) networks: BTreeMap<String, Attachment>,
     /// Whether it is privileged.
     pub(crate) privileged: bool,
+    /// Whether the container shares the network of its engine\'s machine, so that nothing is published.
+    pub(crate) is_in_host_network: bool,
     /// The names of its variables that are not empty; values may be secrets.
     pub(crate) variables: Vec<String>,
 }
@@ -201,6 +203,8 @@ struct RawContainer {
 #[serde(rename_all = "PascalCase", default)]
 struct RawHostConfig {
     privileged: bool,
+    #[serde(deserialize_with = "or_default")]
+    network_mode: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -262,6 +266,7 @@ pub(super) fn parse_containers(text: &str) -> serde_json::Result<Vec<Container>>
             ports: published(raw.network_settings.ports),
             mounts: raw.mounts,
             networks: raw.network_settings.networks,
+            is_in_host_network: raw.host_config.network_mode == "host",
             privileged: raw.host_config.privileged,
             variables: raw
                 .config
@@ -300,14 +305,14 @@ mod tests {
           "State":{"Status":"exited","Running":false,"OOMKilled":true,"ExitCode":137,"Error":"","Pid":0,
                    "Health":{"Status":"unhealthy","FailingStreak":3,"Log":[]}},
           "Config":{"Image":"kubake:v1","Labels":{"io.kubake.cluster":"dev"},"Env":["PATH=/bin","A=b=c","EMPTY="],"Entrypoint":null},
-          "HostConfig":{"Privileged":true},
+          "HostConfig":{"Privileged":true,"NetworkMode":"host"},
           "Mounts":[{"Type":"volume","Name":"v","Source":"/var/lib/docker/volumes/v/_data","Destination":"/d","RW":true}],
           "NetworkSettings":{"Ports":{"8443/tcp":[{"HostIp":"0.0.0.0","HostPort":"32769"},{"HostIp":"::","HostPort":"32769"}],
              "10080/tcp":[{"HostIp":"127.0.0.1","HostPort":"10080"}],"2375/tcp":null},
              "Networks":{"bridge":{"IPAddress":"172.17.0.2","Gateway":"172.17.0.1"}}}}]"#;
         let container = parse_containers(text).unwrap().remove(0);
         assert_eq!(container.name, "kubake-dev");
-        assert!(container.privileged && container.state.oom_killed);
+        assert!(container.privileged && container.is_in_host_network && container.state.oom_killed);
         assert_eq!(container.state.exit_code, 137);
         assert_eq!(container.state.health.as_ref().unwrap().status, "unhealthy");
         let published: Vec<_> = container.ports.iter().map(|port| (port.container_port, port.host_port)).collect();

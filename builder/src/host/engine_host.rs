@@ -227,9 +227,12 @@ impl Host {
         self.engine.run_json(&size).map_err(HostError::during(format!("measure the layer of `{name}`")))
     }
 
-    /// Where this machine reaches a TCP port of a node, as host and port; none where the port is not published.
+    /// Where this machine reaches a TCP port of a node, as host and port; none if the port is not published.
     #[must_use]
     pub(crate) fn reach(&self, node: &HostedNode, port: u16) -> Option<(String, u16)> {
+        if node.is_in_host_network {
+            return Some((self.engine.published_host(), port));
+        }
         let published = node.published(port)?;
         let host = match published.host_ip {
             Some(ip) if !ip.is_unspecified() && self.engine.facts().location != Location::Remote => ip.to_string(),

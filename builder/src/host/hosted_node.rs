@@ -18,6 +18,8 @@ pub(crate) struct HostedNode {
     pub(crate) image_id: String,
     pub(crate) state: NodeState,
     pub(crate) labels: BTreeMap<String, String>,
+    /// Whether the node shares its host's network: its ports are the host's, and none is published.
+    pub(crate) is_in_host_network: bool,
     /// Published ports, sorted by container port; empty while the node does not run.
     pub(crate) ports: Vec<Published>,
     /// Where the node sees its volumes, sorted.
@@ -77,6 +79,7 @@ impl From<Container> for HostedNode {
             image: container.image,
             image_id: container.image_id,
             state,
+            is_in_host_network: container.is_in_host_network,
             labels: container.labels,
             ports: container.ports,
             volumes,
