@@ -27,7 +27,7 @@ pub(crate) enum ApiError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The path is none.
+    /// The path is no valid URI path.
     #[error("`{path}` is not a path of the api server")]
     Path { path: String },
     /// The body cannot be written as JSON.
@@ -41,7 +41,6 @@ pub(crate) enum ApiError {
     /// The port is closed, or the server behind it does not speak TLS yet.
     #[error("api server at {address} is not reachable yet")]
     Unreachable {
-        /// Where it should be.
         address: String,
         #[source]
         source: io::Error,
@@ -61,7 +60,7 @@ pub(crate) enum ApiError {
         #[source]
         source: hyper::Error,
     },
-    /// No answer in time, or a watch on which nothing came.
+    /// No answer arrived in time, or nothing arrived on a watch.
     #[error("api server was silent for {waited:?} during {request}")]
     Timeout {
         /// Method and path.
@@ -77,7 +76,6 @@ pub(crate) enum ApiError {
         code: StatusCode,
         /// The reason in one word, such as `AlreadyExists`; empty when it gave none.
         reason: String,
-        /// What it said.
         message: String,
     },
     /// The answer is longer than any expected one.
@@ -85,7 +83,7 @@ pub(crate) enum ApiError {
     TooLarge {
         /// Method and path.
         request: String,
-        /// What would have been accepted.
+        /// The most bytes that are accepted.
         limit: usize,
     },
     /// The answer is not what was expected.

@@ -53,7 +53,7 @@ pub(super) fn rcode(message: &[u8]) -> u8 {
     message.get(3).map_or(0, |byte| byte & 0x0f)
 }
 
-/// Whether another server may answer: SERVFAIL, NOTIMP and REFUSED, as glibc sees it.
+/// Whether another server may answer: SERVFAIL, NOTIMP and REFUSED, as in glibc.
 pub(super) fn is_failure(message: &[u8]) -> bool {
     matches!(rcode(message), 2 | 4 | 5)
 }
@@ -124,7 +124,7 @@ pub(super) fn addresses(query: &[u8], response: &[u8]) -> Result<Vec<Ipv4Addr>, 
     if found.is_empty() { Err(MessageError::NoAddress) } else { Ok(found) }
 }
 
-/// The one question of a message, as in the message; none when there is not exactly one or it is malformed.
+/// The bytes of a message's one question; none when there is not exactly one or it is malformed.
 fn question(message: &[u8]) -> Option<&[u8]> {
     if read_u16(message, 4)? != 1 {
         return None;

@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 const BUFFER: usize = 64 * 1024;
 /// Limit on the TLS handshake, during which a caller occupies one of the connections.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A dockerd that works accepts at once.
+/// Limit on a connection to dockerd, which accepts at once when it works.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Limit on the refusal of a caller, from its request to the close.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -95,7 +95,7 @@ impl Door {
 /// Answers in the form of the Docker API, so that `docker` prints the message and not "EOF".
 async fn turn_away(client: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
     const BODY: &str = "{\"message\":\"dockerd is not up yet; /docker-ready on port 10080 answers 200 when it is\"}\n";
-    // An answer before the question is a protocol error for some clients.
+    // For some clients an answer before the request is a protocol error.
     if client.read(&mut [0; 4096]).await? == 0 {
         return Ok(());
     }

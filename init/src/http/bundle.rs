@@ -28,7 +28,7 @@ pub(super) enum BundleError {
     #[error("the archive cannot be written")]
     Archive(#[source] io::Error),
     /// The task ended before the archive was complete.
-    #[error("the archive was not made")]
+    #[error("the archive was not completed")]
     Task(#[source] tokio::task::JoinError),
 }
 

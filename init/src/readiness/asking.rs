@@ -15,7 +15,7 @@ use crate::api::Client;
 
 /// Time between questions to the API server once it is ready.
 const API_INTERVAL: Duration = Duration::from_secs(5);
-/// Time between other questions after an answer that is well.
+/// Time between other questions after a good answer.
 const QUESTION_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(super) async fn ask_api(client: &Client, sender: &mpsc::Sender<News>) {
@@ -44,7 +44,7 @@ pub(super) async fn ask_again(
         }
         let answer = probes.ask(question, retry.attempts).await;
         let wait = if answer.is_ok() { retry.reset_to(QUESTION_INTERVAL) } else { retry.next() };
-        // An answer to a question that is not wanted any more belongs to the time before a gap.
+        // An answer to a question that is no longer wanted belongs to the time before a gap.
         let is_wanted = *wanted.borrow_and_update();
         if is_wanted && sender.send(News::Answer(question, answer)).await.is_err() {
             return;

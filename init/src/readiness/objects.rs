@@ -281,7 +281,7 @@ impl Selector {
                     "NotIn" => !is_listed,
                     "Exists" => value.is_some(),
                     "DoesNotExist" => value.is_none(),
-                    // The API server lets no other through.
+                    // The API server accepts no other operator.
                     _ => false,
                 }
             })

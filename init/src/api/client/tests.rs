@@ -49,8 +49,8 @@ impl Authority {
     }
 }
 
-/// What the server says, request by request; it closes the connection after the last. An answer is a list of pieces
-/// that leave one by one.
+/// The server's answers, request by request; it closes the connection after the last. An answer is a list of pieces
+/// that are sent one by one.
 type Script = Vec<&'static [&'static str]>;
 
 struct Server {
@@ -174,7 +174,7 @@ async fn a_connection_is_used_again_and_replaced_when_the_server_closed_it() {
 }
 
 #[tokio::test]
-async fn a_close_in_the_middle_of_a_request_is_survived_by_reads_alone() {
+async fn only_reads_are_repeated_after_a_close_within_a_request() {
     // The second request of each connection is read and not answered.
     let server = Server::start(vec![vec![THING, &[]], vec![THING, &[]]]).await;
     let client = server.client();
@@ -187,7 +187,7 @@ async fn a_close_in_the_middle_of_a_request_is_survived_by_reads_alone() {
 }
 
 #[tokio::test]
-async fn refusals_carry_what_the_server_said() {
+async fn refusals_carry_the_servers_message() {
     let server = Server::start(vec![vec![
         &[
             "HTTP/1.1 403 Forbidden\r\ntransfer-encoding: chunked\r\n\r\n",
@@ -211,12 +211,12 @@ async fn refusals_carry_what_the_server_said() {
     assert!(error.to_string().ends_with("[-]etcd failed\n[+]ok"), "{error}");
     assert_eq!(client.get_text("/readyz").await.unwrap(), "ok");
     assert!(matches!(client.get::<Thing>("/a").await, Err(ApiError::Decode { .. })));
-    // A refusal is no reason to give the connection up.
+    // The connection stays open after a refusal.
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn writes_say_what_they_are() {
+async fn writes_carry_their_content_type() {
     let server = Server::start(vec![vec![THING, THING, THING]]).await;
     let client = server.client();
     client.create("/things", &serde_json::json!({"a": 1})).await.unwrap();
@@ -291,7 +291,7 @@ async fn silence_ends_in_a_timeout() {
     let server = Server::start(vec![vec![SILENCE, &[]], vec![SILENCE, &[]]]).await;
     let client = server.client().with_timeout(Duration::from_secs(3));
     let mut watch = client.watch::<Thing>("/things?watch=1", Duration::from_millis(200)).await.unwrap();
-    // Looking away again and again does not prolong it.
+    // Calls that are dropped again and again do not prolong it.
     let ended = async {
         loop {
             if let Ok(event) = timeout(Duration::from_millis(20), watch.next()).await {
@@ -316,7 +316,7 @@ async fn a_closed_port_and_a_distrusted_certificate_differ() {
         server.kubeconfig(&server.authority, &format!("https://{}", server.address), ", tls-server-name: other");
     let error = Client::from_kubeconfig(&wrong).unwrap().get::<Thing>("/a").await.unwrap_err();
     assert!(matches!(error, ApiError::Tls { .. }), "{error:?}");
-    // The server learns of a stranger's certificate after the client took the handshake for done.
+    // The server checks the client's certificate after the handshake has ended for the client.
     let stranger = server.kubeconfig(&Authority::new("stranger"), &format!("https://{}", server.address), "");
     let error = Client::from_kubeconfig(&stranger).unwrap().get::<Thing>("/a").await.unwrap_err();
     assert!(matches!(error, ApiError::Tls { source: rustls::Error::AlertReceived(_), .. }), "{error:?}");
@@ -347,7 +347,7 @@ async fn requests_run_side_by_side() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_used_is_named() {
+async fn errors_name_the_part_that_cannot_be_used() {
     let server = Server::start(Vec::new()).await;
     let good = server.kubeconfig(&server.authority, "https://127.0.0.1:1", "");
     let key = good.split_once("client-key-data: ").unwrap().1.split_once('}').unwrap().0.to_owned();

@@ -96,7 +96,7 @@ async fn start() -> Running {
 }
 
 impl Running {
-    /// A client as `docker --tlsverify` is one, with this certificate or none.
+    /// A client like `docker --tlsverify`, with this certificate or none.
     async fn connect(
         &self,
         pair: Option<Pair>,
@@ -261,7 +261,7 @@ async fn a_connection_that_is_cut_off_is_no_end_of_input() {
     client.write_all(b"half a build con").await.unwrap();
     client.flush().await.unwrap();
     stream.read_exact(&mut [0; 16]).await.unwrap();
-    // TCP's half ends without a word from TLS; the client would still read.
+    // TCP's half ends without `close_notify`; the client would still read.
     client.get_mut().0.shutdown().await.unwrap();
     assert_eq!(timeout(SOON, stream.read(&mut [0; 1])).await.unwrap().unwrap(), 0);
     // dockerd sees a closed connection, not a half-closed one.
@@ -317,7 +317,7 @@ async fn a_handshake_that_takes_too_long_is_cut_off() {
     let mut slow = TcpStream::connect(running.tls).await.unwrap();
     // The beginning of a ClientHello, and never its end.
     slow.write_all(&[0x16, 3, 1, 2, 0, 1]).await.unwrap();
-    // So that both are accepted before time is made to pass.
+    // So that both are accepted before the clock advances.
     tokio::time::sleep(Duration::from_millis(100)).await;
     tokio::time::pause();
     tokio::time::advance(HANDSHAKE_TIMEOUT + Duration::from_secs(1)).await;

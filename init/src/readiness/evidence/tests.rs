@@ -1,4 +1,4 @@
-//! One lack after the other, taken from complete evidence.
+//! Complete evidence, from which each test removes or changes one part.
 
 use super::*;
 use crate::readiness::known::{Change, learn};
