@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use kubake_contract::hex;
 use sha2::{Digest, Sha256};
 
 /// Length of a [`short`] digest. 64 bits distinguish the images and settings of one user.
@@ -15,7 +16,7 @@ pub(crate) fn of_parts<P: AsRef<str>>(parts: &[P]) -> String {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part.as_bytes());
     }
-    hex(&hasher.finalize())
+    hex::encode(&hasher.finalize())
 }
 
 /// Hashes everything that the reader returns, as `sha256sum` does.
@@ -28,7 +29,7 @@ pub(crate) fn of_reader(mut reader: impl Read) -> io::Result<String> {
     loop {
         let count = reader.read(&mut buffer)?;
         match buffer.get(..count) {
-            Some([]) | None => return Ok(hex(&hasher.finalize())),
+            Some([]) | None => return Ok(hex::encode(&hasher.finalize())),
             Some(bytes) => hasher.update(bytes),
         }
     }
@@ -38,10 +39,6 @@ pub(crate) fn of_reader(mut reader: impl Read) -> io::Result<String> {
 #[must_use]
 pub(crate) fn short(digest: &str) -> &str {
     digest.get(..SHORT_LENGTH).unwrap_or(digest)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

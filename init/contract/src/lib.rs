@@ -9,6 +9,7 @@ pub mod env;
 pub mod error_chain;
 mod event;
 pub mod exit;
+pub mod hex;
 pub mod hook_env;
 pub mod hooks;
 mod image_reference;

@@ -27,7 +27,7 @@ impl Bake {
         let (settings, node) = (&self.runtime.settings, &self.runtime.node);
         // kubeadm keeps existing certificates if they are what it would have made. So each bake proves that the
         // certificates that a container makes at its first boot are what kubeadm requires.
-        identity::make_for_bake_at(Path::new("/"), settings, &self.runtime.place())?;
+        identity::make_for_bake_at(Path::new("/"), settings, &self.runtime.node_facts())?;
         configuration::write(Path::new(KUBEADM_CONFIG), &kubeadm::configuration::documents(settings, node)?)?;
         for (name, patch) in kubeadm::patches::patches() {
             configuration::write(&Path::new(kubeadm::patches::DIRECTORY).join(name), &patch.to_string())?;

@@ -16,7 +16,7 @@ use super::store::{link_kubelets_certificate, read, write_all};
 use super::{etcd, machine};
 use crate::files::{remove, under};
 use kubake_contract::error_chain::chain;
-use kubake_contract::{ClusterSettings, Node, paths};
+use kubake_contract::{ClusterSettings, Node, hex, paths};
 
 /// Shortest lifetime of a CA, so that CAs outlive the certificates that they sign.
 const SHORTEST_AUTHORITY: Duration = kubake_contract::CERT_LIFETIME;
@@ -37,7 +37,7 @@ const ALL_FILES: &[&str] = &[
 
 /// Facts about the container for which certificates are made.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct NodeFacts {
     pub node: Node,
     /// The container's own addresses, without the cluster's.
     pub addresses: Vec<IpAddr>,
@@ -71,19 +71,19 @@ pub(crate) fn ensure_at(
     root: &Path,
     settings: &ClusterSettings,
     request: &Request,
-    place: &Place,
+    facts: &NodeFacts,
 ) -> Result<Outcome, IdentityError> {
     for shared in machine::apply_at(root) {
         tracing::warn!("{}", chain(&shared));
     }
-    let served = files::served(settings, &place.node, &request.names, &place.addresses, &place.hostname);
+    let served = files::served(settings, &facts.node, &request.names, &facts.addresses, &facts.hostname);
     let (mut record, outcome) = match record::read(root)? {
-        None => (make(root, place, request, &served)?, Outcome::Made),
-        Some(record) if record.is_current(&served, place.now) => (record, Outcome::Kept),
-        Some(record) => (renew(root, place, request, served, record)?, Outcome::Renewed),
+        None => (make(root, facts, request, &served)?, Outcome::Made),
+        Some(record) if record.is_current(&served, facts.now) => (record, Outcome::Kept),
+        Some(record) => (renew(root, facts, request, served, record)?, Outcome::Renewed),
     };
     if !record.is_in_etcd {
-        etcd::fill(root, &place.node)?;
+        etcd::fill(root, &facts.node)?;
         record.is_in_etcd = true;
         record::write(root, &record)?;
     }
@@ -94,10 +94,14 @@ pub(crate) fn ensure_at(
 ///
 /// # Errors
 /// [`IdentityError`]; the bake cannot continue.
-pub(crate) fn make_for_bake_at(root: &Path, settings: &ClusterSettings, place: &Place) -> Result<(), IdentityError> {
+pub(crate) fn make_for_bake_at(
+    root: &Path,
+    settings: &ClusterSettings,
+    facts: &NodeFacts,
+) -> Result<(), IdentityError> {
     let request = Request::default();
-    let served = files::served(settings, &place.node, &[], &place.addresses, &place.hostname);
-    make(root, place, &request, &served).map(drop)
+    let served = files::served(settings, &facts.node, &[], &facts.addresses, &facts.hostname);
+    make(root, facts, &request, &served).map(drop)
 }
 
 /// Removes all files of [`make_for_bake_at`] and those that kubeadm derived from them.
@@ -112,19 +116,19 @@ pub(crate) fn remove_at(root: &Path) -> Result<(), IdentityError> {
     Ok(())
 }
 
-fn make(root: &Path, place: &Place, request: &Request, served: &BTreeSet<String>) -> Result<Record, IdentityError> {
+fn make(root: &Path, facts: &NodeFacts, request: &Request, served: &BTreeSet<String>) -> Result<Record, IdentityError> {
     // A boot that was killed earlier may have left some files.
     remove_at(root)?;
-    let validity = Validity::new(place.now, request.lifetime);
+    let validity = Validity::new(facts.now, request.lifetime);
     let authorities = Authorities::make(
         request.authority.clone(),
-        Validity::new(place.now, request.lifetime.max(SHORTEST_AUTHORITY)),
+        Validity::new(facts.now, request.lifetime.max(SHORTEST_AUTHORITY)),
     )?;
     write_all(root, authorities.files()?)?;
-    write_all(root, authorities.leaves(&place.node, served, validity)?)?;
+    write_all(root, authorities.leaves(&facts.node, served, validity)?)?;
     link_kubelets_certificate(root)?;
     let record = Record {
-        fingerprint: hex(&Sha256::digest(&authorities.cluster.pair.certificate)),
+        fingerprint: hex::encode(&Sha256::digest(&authorities.cluster.pair.certificate)),
         is_in_etcd: false,
         served: served.clone(),
         not_before: seconds(validity.not_before()),
@@ -136,14 +140,14 @@ fn make(root: &Path, place: &Place, request: &Request, served: &BTreeSet<String>
 
 fn renew(
     root: &Path,
-    place: &Place,
+    facts: &NodeFacts,
     request: &Request,
     served: BTreeSet<String>,
     record: Record,
 ) -> Result<Record, IdentityError> {
-    let validity = Validity::new(place.now, request.lifetime);
+    let validity = Validity::new(facts.now, request.lifetime);
     let authorities = Authorities::load(|path| read(&under(root, path)))?;
-    write_all(root, authorities.leaves(&place.node, &served, validity)?)?;
+    write_all(root, authorities.leaves(&facts.node, &served, validity)?)?;
     link_kubelets_certificate(root)?;
     let record = Record {
         served,
@@ -153,10 +157,6 @@ fn renew(
     };
     record::write(root, &record)?;
     Ok(record)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -191,8 +191,8 @@ mod tests {
         root
     }
 
-    fn place(now: SystemTime) -> Place {
-        Place {
+    fn facts(now: SystemTime) -> NodeFacts {
+        NodeFacts {
             node: Node::control_plane(&ClusterSettings::default()),
             addresses: vec!["172.17.0.2".parse().unwrap()],
             hostname: "a1b2c3".to_owned(),
@@ -200,8 +200,8 @@ mod tests {
         }
     }
 
-    fn ensure(root: &Path, request: &Request, place: &Place) -> Outcome {
-        ensure_at(root, &ClusterSettings::default(), request, place).unwrap()
+    fn ensure(root: &Path, request: &Request, facts: &NodeFacts) -> Outcome {
+        ensure_at(root, &ClusterSettings::default(), request, facts).unwrap()
     }
 
     fn content(root: &Path, path: &str) -> String {
@@ -214,11 +214,11 @@ mod tests {
         let root = root.path();
         let request = Request::default();
         assert!(!is_made_at(root));
-        assert_eq!(ensure(root, &request, &place(now)), Outcome::Made);
+        assert_eq!(ensure(root, &request, &facts(now)), Outcome::Made);
         assert!(is_made_at(root));
         let files = [CLUSTER_CA.0, CLUSTER_CA.1, "/etc/kubernetes/pki/sa.key", paths::ADMIN_KUBECONFIG, DATABASE];
         let before = files.map(|path| content(root, path));
-        assert_eq!(ensure(root, &request, &place(now + DAY)), Outcome::Kept);
+        assert_eq!(ensure(root, &request, &facts(now + DAY)), Outcome::Kept);
         assert_eq!(files.map(|path| content(root, path)), before);
 
         let database = &before[4];
@@ -237,7 +237,7 @@ mod tests {
         let roots = [container(), container()];
         let now = SystemTime::now();
         for root in &roots {
-            ensure(root.path(), &Request::default(), &place(now));
+            ensure(root.path(), &Request::default(), &facts(now));
         }
         for path in [CLUSTER_CA.0, FRONT_PROXY_CA.0, "/etc/kubernetes/pki/sa.pub", "/etc/kubake/docker/ca.pem"] {
             assert_ne!(content(roots[0].path(), path), content(roots[1].path(), path), "{path}");
@@ -249,17 +249,17 @@ mod tests {
         let (root, now) = (container(), SystemTime::now());
         let root = root.path();
         let request = Request { lifetime: 30 * DAY, ..Request::default() };
-        ensure(root, &request, &place(now));
+        ensure(root, &request, &facts(now));
         let (authority, serving) = (content(root, CLUSTER_CA.0), "/etc/kubernetes/pki/apiserver.crt");
         let first = content(root, serving);
-        let moved = Place { addresses: vec!["10.9.8.7".parse().unwrap()], ..place(now) };
+        let moved = NodeFacts { addresses: vec!["10.9.8.7".parse().unwrap()], ..facts(now) };
         assert_eq!(ensure(root, &request, &moved), Outcome::Renewed);
         let second = content(root, serving);
         assert_ne!(first, second);
-        let late = Place { now: now + 25 * DAY, ..moved.clone() };
+        let late = NodeFacts { now: now + 25 * DAY, ..moved.clone() };
         assert_eq!(ensure(root, &request, &late), Outcome::Renewed);
         assert_ne!(second, content(root, serving));
-        let early = Place { now: now - 40 * DAY, ..moved };
+        let early = NodeFacts { now: now - 40 * DAY, ..moved };
         assert_eq!(ensure(root, &request, &early), Outcome::Renewed, "a clock that was set back");
         assert_eq!(content(root, CLUSTER_CA.0), authority);
     }
@@ -270,12 +270,12 @@ mod tests {
         let root = root.path();
         // A boot was killed while it wrote files.
         write(&under(root, CLUSTER_CA.0), b"half", false).unwrap();
-        assert_eq!(ensure(root, &Request::default(), &place(now)), Outcome::Made);
+        assert_eq!(ensure(root, &Request::default(), &facts(now)), Outcome::Made);
         let authority = content(root, CLUSTER_CA.0);
         // A boot was killed after it filled etcd and before it wrote the record.
         let record = record::read(root).unwrap().unwrap();
         record::write(root, &Record { is_in_etcd: false, ..record.clone() }).unwrap();
-        assert_eq!(ensure(root, &Request::default(), &place(now)), Outcome::Kept);
+        assert_eq!(ensure(root, &Request::default(), &facts(now)), Outcome::Kept);
         assert_eq!(record::read(root).unwrap().unwrap(), record);
         assert_eq!(content(root, CLUSTER_CA.0), authority);
     }
@@ -285,7 +285,7 @@ mod tests {
         let root = container();
         fs::write(under(root.path(), DATABASE), "page").unwrap();
         for _ in 0..2 {
-            let error = ensure_at(root.path(), &ClusterSettings::default(), &Request::default(), &place(UNIX_EPOCH));
+            let error = ensure_at(root.path(), &ClusterSettings::default(), &Request::default(), &facts(UNIX_EPOCH));
             let error = chain(&error.unwrap_err());
             assert!(error.contains("member/snap/db") && error.contains("bake the image again"), "{error}");
         }
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn no_file_of_an_identity_is_left_for_an_image() {
         let root = tempfile::tempdir().unwrap();
-        make_for_bake_at(root.path(), &ClusterSettings::default(), &place(SystemTime::now())).unwrap();
+        make_for_bake_at(root.path(), &ClusterSettings::default(), &facts(SystemTime::now())).unwrap();
         remove_at(root.path()).unwrap();
         fn files(path: &Path) -> Vec<PathBuf> {
             let entries = fs::read_dir(path).unwrap().flatten().map(|entry| entry.path());

@@ -9,7 +9,7 @@ use nix::mount::{MsFlags, mount};
 use ring::rand::SecureRandom;
 
 use crate::files::under;
-use kubake_contract::paths;
+use kubake_contract::{hex, paths};
 
 /// 32 hexadecimal digits and a line end (machine-id(5)).
 const MACHINE_ID: &str = "/etc/machine-id";
@@ -53,8 +53,7 @@ fn write_machine_id(path: &Path) -> io::Result<()> {
     // A version 4 UUID, as systemd makes them.
     random[6] = random[6] & 0x0f | 0x40;
     random[8] = random[8] & 0x3f | 0x80;
-    let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    std::fs::write(path, digits + "\n")
+    std::fs::write(path, hex::encode(&random) + "\n")
 }
 
 fn hide(product_uuid: &Path, machine_id: &Path, own: &Path) -> io::Result<()> {

@@ -18,5 +18,5 @@ pub(crate) mod slots;
 mod store;
 mod user_ca;
 
-pub(crate) use ensure::{Outcome, Place, ensure_at, is_made_at, make_for_bake_at, remove_at};
+pub(crate) use ensure::{NodeFacts, Outcome, ensure_at, is_made_at, make_for_bake_at, remove_at};
 pub(crate) use request::Request;

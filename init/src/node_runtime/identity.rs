@@ -8,11 +8,11 @@ use crate::identity;
 use crate::phases::BoxError;
 
 impl NodeRuntime {
-    /// The place at which the container uses its identity.
+    /// The facts for which the container's certificates are made.
     #[must_use]
-    pub(crate) fn place(&self) -> identity::Place {
+    pub(crate) fn node_facts(&self) -> identity::NodeFacts {
         let hostname = nix::unistd::gethostname().unwrap_or_default();
-        identity::Place {
+        identity::NodeFacts {
             node: self.node.clone(),
             addresses: self.addresses.clone(),
             hostname: hostname.to_string_lossy().into_owned(),
@@ -25,8 +25,8 @@ impl NodeRuntime {
     /// # Errors
     /// When a key or certificate cannot be made or written.
     pub(crate) async fn ensure_identity(&self, request: identity::Request) -> Result<(), BoxError> {
-        let (settings, place) = (self.settings.clone(), self.place());
-        let ensure = move || identity::ensure_at(Path::new("/"), &settings, &request, &place);
+        let (settings, facts) = (self.settings.clone(), self.node_facts());
+        let ensure = move || identity::ensure_at(Path::new("/"), &settings, &request, &facts);
         // It takes milliseconds, in which the HTTP server has to answer.
         match tokio::task::spawn_blocking(ensure).await?? {
             identity::Outcome::Made => tracing::debug!("this container has an identity of its own now"),

@@ -69,7 +69,7 @@ impl NodeRuntime {
     /// Proxy variables for daemons that pull images, and for hooks; none if the environment has none.
     #[must_use]
     pub(crate) fn proxy_variables(&self) -> Vec<(OsString, OsString)> {
-        let hostname = self.place().hostname;
+        let hostname = self.node_facts().hostname;
         let scope = proxies::ProxyScope {
             settings: &self.settings,
             node: &self.node,
