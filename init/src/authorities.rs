@@ -11,11 +11,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub(crate) use kubake_contract::authorities::from_variable;
+use kubake_contract::env;
 
 use crate::files::{SharedFileError, under};
 use crate::host::managed_block;
-use kubake_contract::env;
 
 /// Debian's bundle.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -131,9 +130,9 @@ fn ours(directory: &Path) -> io::Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use kubake_contract::pem;
 
+    use super::*;
     use crate::identity::certificates::tests::pair;
 
     fn names(root: &Path) -> Vec<String> {

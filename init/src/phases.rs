@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use kubake_contract::Event;
 use kubake_contract::error_chain::chain;
+use kubake_contract::status::Outcome;
 
 use crate::events::Events;
-use crate::status::{Board, Outcome};
+use crate::status::Board;
 
 /// Any error that a phase can end with.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -18,7 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub(crate) use kubake_contract::usage::{ProgramUsage, Usage};
+use kubake_contract::usage::{ProgramUsage, Usage};
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::files::under;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use kubake_contract::error_chain::chain;
-use kubake_contract::hooks::{Failure, Secrets};
+use kubake_contract::hooks::{self, Failure, Secrets};
 use kubake_contract::paths;
 use kubake_contract::proxies::Proxies;
 use tokio::time::Instant;
@@ -13,7 +13,7 @@ use super::inbox::request;
 use crate::authorities;
 use crate::boot::start_kubelet;
 use crate::events::Events;
-use crate::hooks::{self, HookContext};
+use crate::hooks::{HookContext, run_in_order};
 use crate::identity;
 use crate::node_runtime::NodeRuntime;
 use crate::phases::{self, BoxError, Phase, PhaseError};
@@ -110,6 +110,6 @@ impl Bake {
         };
         let found = hooks::find(Path::new(paths::INBOX_HOOKS), moment)?;
         // A board of its own: no caller reads that of a build container, `kubake` reads events.
-        Ok(hooks::run_all(&found, &context, self.hook_failure, &Board::new(), self.events).await?)
+        Ok(run_in_order(&found, &context, self.hook_failure, &Board::new(), self.events).await?)
     }
 }

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use kubake_contract::hooks::Secrets;
+use kubake_contract::hooks::{self, Secrets};
 use kubake_contract::{env, moments, paths};
 
 use crate::events::Events;
-use crate::hooks::{self, HookContext, HookError};
+use crate::hooks::{HookContext, HookError, run_in_order};
 use crate::node_runtime::NodeRuntime;
 
 /// How long hooks of a ready cluster wait for dockerd, which the boot does not wait for.
@@ -42,5 +42,5 @@ async fn run(runtime: &NodeRuntime, events: Events, moment: &str, found: &[hooks
         timeout: policy.timeout,
         timeout_setting: env::HOOK_TIMEOUT,
     };
-    hooks::run_all(found, &context, policy.failure_at(moment), &runtime.board, events).await
+    run_in_order(found, &context, policy.failure_at(moment), &runtime.board, events).await
 }

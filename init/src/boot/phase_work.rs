@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kubake_contract::paths;
+use kubake_contract::status::State;
 
 use super::daemons::{api_client, start_kubelet};
 use super::hooks;
@@ -12,7 +13,6 @@ use crate::phases::BoxError;
 use crate::pods::crashes;
 use crate::readiness::{self, Inventory};
 use crate::services::{containerd, dockerd, kubelet};
-use crate::status::State;
 
 impl Boot {
     pub(crate) fn prepare_host(&self) -> Result<(), BoxError> {

@@ -1,7 +1,8 @@
 //! The list of plug-ins: a point-to-point link per pod, without a bridge, a daemon or anything to wait for. Pure.
 
-use super::paths;
 use kubake_contract::Node;
+
+use super::paths;
 
 /// The content of [`paths::CONFLIST`]. `mtu` is that of the interface that leads outside; pods must not exceed it.
 pub(crate) fn conflist(node: &Node, mtu: u32) -> String {
@@ -28,8 +29,9 @@ pub(crate) fn conflist(node: &Node, mtu: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use kubake_contract::ClusterSettings;
+
+    use super::*;
 
     #[test]
     fn pods_get_the_hosts_mtu_and_addresses_of_the_nodes_subnet() {

@@ -3,9 +3,10 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
+use kubake_contract::{Node, names};
+
 use super::managed_block;
 use crate::files::{SharedFileError, under};
-use kubake_contract::{Node, names};
 
 pub(crate) const HOSTS: &str = "/etc/hosts";
 
@@ -33,9 +34,10 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::MetadataExt;
 
+    use kubake_contract::ClusterSettings;
+
     use super::managed_block::{BEGIN, END};
     use super::*;
-    use kubake_contract::ClusterSettings;
 
     const ENGINES: &str = "127.0.0.1\tlocalhost\n172.17.0.2\tabc";
 

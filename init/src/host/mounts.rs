@@ -11,13 +11,13 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use kubake_contract::paths;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
 
 use super::mountinfo::{self, Mount, MountInfoError};
 use crate::files::under;
-use kubake_contract::paths;
 
 /// Source of the mounts that kubake makes, by which they are recognised.
 const SOURCE: &str = "kubake";

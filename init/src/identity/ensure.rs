@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use kubake_contract::error_chain::chain;
+use kubake_contract::{ClusterSettings, Node, hex, paths};
 use sha2::{Digest, Sha256};
 
 use super::certificates::Validity;
@@ -15,8 +17,6 @@ use super::request::Request;
 use super::store::{link_kubelets_certificate, read, write_all};
 use super::{etcd, machine};
 use crate::files::{remove, under};
-use kubake_contract::error_chain::chain;
-use kubake_contract::{ClusterSettings, Node, hex, paths};
 
 /// Shortest lifetime of a CA, so that CAs outlive the certificates that they sign.
 const SHORTEST_AUTHORITY: Duration = kubake_contract::CERT_LIFETIME;

@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::Path;
 
+use kubake_contract::Node;
+
 use super::error::IdentityError;
 use super::files::{self, CLUSTER_CA, FRONT_PROXY_CA};
 use super::slots::{self, Slot, SlotError};
 use super::store::{read, write};
 use crate::files::under;
-use kubake_contract::Node;
 
 /// etcd's database, in which the bake left slots for the CAs.
 pub(super) const DATABASE: &str = "/var/lib/etcd/member/snap/db";

@@ -6,12 +6,12 @@ use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use kubake_contract::{ClusterSettings, Node, names, paths, ports};
 use serde_json::{Value, json};
 
 use super::certificates::{Authority, CertificateError, Leaf, Pair, Usage, Validity, signing_key};
 use crate::kubeadm;
 use crate::services::kubelet;
-use kubake_contract::{ClusterSettings, Node, names, paths, ports};
 
 /// The group of administrators, which kubeadm binds to `cluster-admin`. Unlike with `system:masters`, the binding can be
 /// removed.

@@ -5,11 +5,11 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use kubake_contract::{hex, paths};
 use nix::mount::{MsFlags, mount};
 use ring::rand::SecureRandom;
 
 use crate::files::under;
-use kubake_contract::{hex, paths};
 
 /// 32 hexadecimal digits and a line end (machine-id(5)).
 const MACHINE_ID: &str = "/etc/machine-id";

@@ -6,12 +6,12 @@ use std::io;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use kubake_contract::paths;
 use serde::{Deserialize, Serialize};
 
 use super::error::IdentityError;
 use super::store;
 use crate::files::under;
-use kubake_contract::paths;
 
 /// The content of the record's file. Its existence means that all files of the identity exist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

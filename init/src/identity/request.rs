@@ -3,10 +3,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::certificates::Pair;
-use super::user_ca::{self, UserCaError};
 use kubake_contract::pem;
 use kubake_contract::{CERT_LIFETIME, env, is_certificate_name};
+
+use super::certificates::Pair;
+use super::user_ca::{self, UserCaError};
 
 /// Shortest allowed validity: a shorter one would end before the cluster is used.
 const SHORTEST: Duration = Duration::from_secs(3600);

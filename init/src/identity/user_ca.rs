@@ -2,13 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use kubake_contract::env;
+use kubake_contract::pem;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate, parse_x509_pem};
 
 use super::certificates::{Pair, PrivateKey};
-use kubake_contract::env;
-use kubake_contract::pem;
 
 /// Longest allowed PEM certificate, in bytes: its copies in etcd have no room for more (`slots`).
 const MOST_BYTES: usize = 4096;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use kubake_contract::{CERT_LIFETIME, ClusterSettings, Node, names, paths, ports};
 use serde_json::{Value, json};
 
 use super::patches;
 use crate::services::kubelet;
-use kubake_contract::{CERT_LIFETIME, ClusterSettings, Node, names, paths, ports};
 
 /// Names and addresses in every API server certificate, so that the served kubeconfig verifies under the names that CI
 /// systems give the container (GitLab's service alias is often `docker` or `kubernetes`).

@@ -1,8 +1,7 @@
 //! Objects that the bake creates in the cluster beside what kubeadm creates, or instead of it.
 
-use serde_json::{Value, json};
-
 use kubake_contract::{Node, names, ports};
+use serde_json::{Value, json};
 
 /// Returns the fields of CoreDNS' Deployment that differ from kubeadm's, for a server-side apply. There is one replica, as
 /// there is one node. The readiness probe runs every second instead of every ten. CoreDNS connects to the API server at

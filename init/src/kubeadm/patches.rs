@@ -1,9 +1,9 @@
 //! Patches of the control plane's static pods, which kubeadm applies to its manifests.
 
+use kubake_contract::paths;
 use serde_json::{Value, json};
 
 use crate::pods::control_plane::{API_SERVER, CONTROL_PLANE, StaticPod};
-use kubake_contract::paths;
 
 /// Directory of the [`patches`] while kubeadm runs.
 pub(crate) const DIRECTORY: &str = "/etc/kubernetes/patches";

@@ -2,11 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use kubake_contract::names;
 
 use super::address::Server;
 use super::document::{Cluster, Context, Kubeconfig, NamedCluster, NamedContext, NamedUser};
 use super::error::KubeconfigError;
-use kubake_contract::names;
 
 impl Kubeconfig {
     /// The same credentials under our names, for callers who reach the API server as `server`.

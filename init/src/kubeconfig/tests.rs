@@ -1,10 +1,10 @@
 //! Kubeconfigs as kubeadm writes them, broken ones, and any host in one.
 
+use kubake_contract::names;
 use proptest::prelude::*;
 
 use super::address::{Server, split_authority};
 use super::*;
-use kubake_contract::names;
 
 const ADMIN: &str = "\
 apiVersion: v1

@@ -4,10 +4,10 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
+use kubake_contract::env;
 
 use super::plan::Plan;
 use super::snapshot::{Route, Snapshot};
-use kubake_contract::env;
 
 /// A reason why an address or subnet cannot belong to the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-
 use kubake_contract::{ClusterSettings, Node};
 
 /// The addresses and routes that [`attach`](super::attach()) adds.

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
+use kubake_contract::{ClusterSettings, Node};
 use nix::sched::{CloneFlags, unshare};
 
 use super::attach::{attach, detach};
@@ -14,7 +15,6 @@ use super::error::NetError;
 use super::plan::Plan;
 use super::snapshot::{LOOPBACK, Route, Snapshot, Uplink};
 use crate::cni::interfaces;
-use kubake_contract::{ClusterSettings, Node};
 
 fn plan() -> Plan {
     let settings = ClusterSettings::default();

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use kubake_contract::error_chain::chain;
 use kubake_contract::paths;
+use kubake_contract::status::{Readiness, Status};
 use tokio_util::sync::CancellationToken;
 
 use crate::docker_proxy;
 use crate::services::dockerd;
-use crate::status::{Board, Readiness, Status};
+use crate::status::Board;
 
 /// Reports on the board whether the Docker API answers, until `shutdown`.
 pub(super) async fn follow_docker(board: Board, shutdown: CancellationToken) {

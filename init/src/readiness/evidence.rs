@@ -9,6 +9,7 @@ mod lacks;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
+use kubake_contract::names::NodeName;
 use tokio::time::Instant;
 
 use super::expected::{Expected, Scope};
@@ -17,7 +18,6 @@ use super::known::Known;
 use super::objects::{EndpointSlice, Lease, Metadata, Node, Pod, Workload};
 use super::question::Question;
 use super::workload_kind::WorkloadKind;
-use kubake_contract::names::NodeName;
 
 /// The lease is renewed every 10 s (a quarter of its 40 s: `pkg/kubelet/kubelet.go`, `nodeLeaseRenewIntervalFraction`).
 /// Two renewals may be lost before kubelet counts as gone.

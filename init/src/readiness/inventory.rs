@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use kubake_contract::names::NodeName;
 use serde::{Deserialize, Serialize};
 
 use super::objects::{Metadata, Pod};
 use crate::pods::control_plane::{NAMESPACE, StaticPod};
-use kubake_contract::names::NodeName;
 
 /// The file's content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

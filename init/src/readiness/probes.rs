@@ -10,6 +10,8 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
+use kubake_contract::ClusterSettings;
+use kubake_contract::error_chain::chain;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -20,8 +22,6 @@ use super::question::Question;
 use crate::api::Client;
 use crate::command::Run;
 use crate::dns_forwarder;
-use kubake_contract::ClusterSettings;
-use kubake_contract::error_chain::chain;
 
 /// Limit on an answer: a healthy component answers within milliseconds, on a machine with many clusters within a
 /// second.

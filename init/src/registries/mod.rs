@@ -7,5 +7,4 @@ pub(crate) mod apply;
 pub(crate) mod plan;
 
 pub(crate) use apply::apply_at;
-pub(crate) use kubake_contract::registries::*;
 pub(crate) use plan::Plan;

@@ -13,8 +13,8 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use kubake_contract::registries::{DOCKER_HUB, Mirror, Registry};
 
-use super::{DOCKER_HUB, Mirror, Registry};
 use crate::services::containerd::REGISTRIES as CONTAINERD;
 use crate::services::dockerd::Registries;
 
@@ -143,7 +143,8 @@ fn hosts_toml(registry: &Registry) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Login;
+    use kubake_contract::registries::Login;
+
     use super::*;
 
     fn registry(host: &str) -> Registry {

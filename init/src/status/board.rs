@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kubake_contract::status::{Component, ComponentState, Hook, Milestone, Outcome, Phase, Readiness, State, Status};
+use kubake_contract::usage::Usage;
 use tokio::sync::watch;
-
-use super::{Component, ComponentState, Hook, Milestone, Outcome, Phase, Readiness, State, Status};
-use crate::usage::Usage;
 
 /// The only holder of [`Status`]. Clones share it.
 #[derive(Debug, Clone)]

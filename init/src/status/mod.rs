@@ -4,6 +4,3 @@
 mod board;
 
 pub(crate) use board::Board;
-pub(crate) use kubake_contract::status::{
-    Component, ComponentState, Hook, Milestone, Outcome, Phase, Readiness, State, Status,
-};

@@ -1,10 +1,11 @@
 //! Complete evidence, from which each test removes or changes one part.
 
+use kubake_contract::names;
+use serde_json::{Value, json};
+
 use super::*;
 use crate::readiness::known::{Change, learn};
 use crate::role::control_plane::EXPECTED;
-use kubake_contract::names;
-use serde_json::{Value, json};
 
 const BOOT: &str = "2026-11-22T10:00:00.500Z";
 const AFTER: &str = "2026-11-22T10:00:00Z";
