@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde_yaml::{Mapping, Value};
 
+use super::host::{host, quoted};
 use super::mirror::MirrorError;
-use super::{Login, Mirror, Registry, host};
+use super::{Login, Mirror, Registry};
 
 /// The keys of an entry.
 const KEYS: &str = "host, user, password, passwordFile, mirrors, insecure, plainHttp, caFile";
@@ -98,7 +99,7 @@ impl Problems<'_> {
 
     fn top(&mut self, top: &Mapping) -> Vec<Entry> {
         for key in top.keys().filter(|key| key.as_str() != Some("registries")) {
-            self.add(&shown(key), "is unknown; the only key is `registries`");
+            self.add(&key_text(key), "is unknown; the only key is `registries`");
         }
         let list = match top.get("registries") {
             Some(Value::Sequence(list)) => list.as_slice(),
@@ -135,7 +136,7 @@ impl Problems<'_> {
         let mut entry = Entry::default();
         let (mut user, mut password) = (None, None);
         for (key, value) in mapping {
-            let name = shown(key);
+            let name = key_text(key);
             let at = format!("{place}.{name}");
             match name.as_str() {
                 "host" => match self.text(&at, value).map(|text| (host(&text), text)) {
@@ -145,7 +146,7 @@ impl Problems<'_> {
                         format!(
                             "{} cannot be the registry of an image; give a host with a dot or a port, such as \
                              registry.example:5000",
-                            super::shown(&text)
+                            quoted(&text)
                         ),
                     ),
                     None => {}
@@ -233,8 +234,8 @@ impl Problems<'_> {
     }
 }
 
-/// A key, as it can be told.
-fn shown(key: &Value) -> String {
+/// A key as messages show it.
+fn key_text(key: &Value) -> String {
     key.as_str().map_or_else(|| "a key that is no text".to_owned(), |text| text.escape_default().to_string())
 }
 

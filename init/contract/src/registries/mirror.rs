@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use super::is_host;
+use super::host::is_host;
 
 /// The root of the API where nothing else is said (OCI distribution specification, "Endpoints").
 const ROOT: &str = "/v2";

@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::file::{self, Entry};
-use super::{Login, Registry, host, shown};
+use super::host::{host, quoted};
+use super::{Login, Registry};
 use crate::env;
 use crate::pem::{self, NoCertificates};
 
@@ -142,7 +143,7 @@ pub fn from_three(get: impl Fn(&str) -> Option<String>) -> Result<Option<Registr
     };
     let mut errors = Vec::new();
     let host = host(&text).unwrap_or_else(|| {
-        errors.push(RequestError::Host { text: shown(&text) });
+        errors.push(RequestError::Host { text: quoted(&text) });
         String::new()
     });
     if user.contains(':') {
