@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
+use kubake_contract::authorities;
 use kubake_contract::error_chain::chain;
+use kubake_contract::hooks;
 use kubake_contract::proxies::Proxies;
+use kubake_contract::registries::{self, Registry};
 use kubake_contract::{BOOT_TIMEOUT, env, ports};
 use tracing_subscriber::EnvFilter;
 
-use crate::authorities;
-use crate::hooks;
 use crate::kubeconfig::address;
-use crate::registries::{self, Registry};
 
 /// Options of one boot; the default is a boot without any variable.
 #[derive(Debug)]

@@ -7,12 +7,11 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use kubake_contract::env;
+use kubake_contract::proxies;
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
-
-use kubake_contract::env;
-use kubake_contract::proxies;
 
 /// Lines of a program's output that an error shows.
 const TAIL_LINES: usize = 20;

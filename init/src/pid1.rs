@@ -19,14 +19,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use kubake_contract::roles;
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, alarm, getpid, getppid};
-
-use kubake_contract::roles;
 
 /// Seconds between SIGTERM and SIGKILL for processes that outlive the supervisor, and again after SIGKILL. `docker stop`
 /// allows 10 s for everything, of which the supervisor has used its share by then.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use kubake_contract::error_chain::chain;
+use kubake_contract::status::State;
 use kubake_contract::{Node, exit, paths, ports};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,7 +23,7 @@ use crate::launch::Launch;
 use crate::node_runtime::NodeRuntime;
 use crate::phases::Phase;
 use crate::role::control_plane;
-use crate::status::{Board, State};
+use crate::status::Board;
 
 /// Time limit for an orderly stop. `docker stop` kills after 10 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);
