@@ -16,7 +16,6 @@ use kubake_contract::env;
 use crate::files::{SharedFileError, under};
 use crate::host::managed_block;
 
-/// Debian's bundle.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// What is added to it, a certificate a file.
 const LOCAL: &str = "/usr/local/share/ca-certificates";
@@ -26,7 +25,6 @@ const PREFIX: &str = "kubake-extra-";
 /// What [`apply_at`] can fail with.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AuthoritiesError {
-    /// The bundle.
     #[error("cannot make the certificates of {} trusted", env::EXTRA_CA_CERTS)]
     Bundle(#[source] SharedFileError),
     /// The files beside it.
@@ -34,7 +32,6 @@ pub(crate) enum AuthoritiesError {
     Local {
         /// The file or directory.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },

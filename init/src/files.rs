@@ -12,18 +12,14 @@ pub(crate) enum SharedFileError {
     /// The file cannot be read.
     #[error("cannot read {}; mount a readable file there, or none", path.display())]
     Read {
-        /// Its path.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// The file cannot be written or removed.
     #[error("cannot write {}; mount a writable file there, or none", path.display())]
     Write {
-        /// Its path.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },

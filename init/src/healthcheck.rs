@@ -27,30 +27,23 @@ pub struct Verdict {
 /// What can go wrong with asking.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthcheckError {
-    /// Nobody listens.
     #[error("nobody answers on {address}; kubake-init has not started or has ended, see `docker logs`")]
     Connect {
-        /// Where.
         address: SocketAddr,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// No answer.
     #[error("no answer to {target} on {address}")]
     Exchange {
-        /// Where.
         address: SocketAddr,
         /// What was asked.
         target: String,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// An answer that is not HTTP, or not the one to what was asked.
     #[error("a strange answer to {target} on {address}; does something else have the port {}?", address.port())]
     Strange {
-        /// Where.
         address: SocketAddr,
         /// What was asked.
         target: String,
@@ -70,7 +63,6 @@ struct Limits {
     wait: Duration,
     /// For an answer that needs no waiting.
     patience: Duration,
-    /// In all.
     whole: Duration,
 }
 

@@ -37,9 +37,7 @@ pub(crate) enum UsageError {
     /// Processes cannot be listed.
     #[error("cannot list the processes in {}; mount /proc into the container", path.display())]
     Processes {
-        /// The directory.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },

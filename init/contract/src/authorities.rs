@@ -23,16 +23,13 @@ pub enum FileError {
     /// It cannot be read.
     #[error("cannot read `{}`; put a readable file there", path.display())]
     Read {
-        /// Its path.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// It holds something else.
     #[error("`{}`", path.display())]
     Certificates {
-        /// Its path.
         path: PathBuf,
         /// What is wrong with it.
         #[source]

@@ -31,7 +31,7 @@ pub const REGISTRY: &str = "REGISTRY";
 pub const REGISTRY_USER: &str = "REGISTRY_USER";
 /// The password there.
 pub const REGISTRY_PASSWORD: &str = "REGISTRY_PASSWORD";
-/// The path of a file that tells of several registries.
+/// The path of a file with logins, mirrors and CAs of several registries.
 pub const REGISTRIES_FILE: &str = "KUBAKE_REGISTRIES_FILE";
 /// CAs that the container's programs trust beside Debian's: PEM, or the path of a file that holds it.
 pub const EXTRA_CA_CERTS: &str = "KUBAKE_EXTRA_CA_CERTS";

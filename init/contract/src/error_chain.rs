@@ -1,4 +1,4 @@
-//! An error with all its causes, as one line for a person to read.
+//! Formats an error with all its causes.
 
 /// An error with its causes on one line, as people read it.
 #[must_use]

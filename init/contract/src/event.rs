@@ -17,14 +17,12 @@ pub enum Event {
     },
     /// A phase ended well.
     PhaseDone {
-        /// Its name.
         name: String,
         /// How long it took.
         elapsed_ms: u64,
     },
     /// A phase ended the whole.
     PhaseFailed {
-        /// Its name.
         name: String,
         /// How long it took.
         elapsed_ms: u64,
@@ -32,10 +30,7 @@ pub enum Event {
         reason: String,
     },
     /// Something worth a line under the running phase: an image that was imported, a hook's output.
-    Note {
-        /// The line.
-        text: String,
-    },
+    Note { text: String },
     /// Something that went wrong and does not end the bake.
     Warning {
         /// What, for a person to read.

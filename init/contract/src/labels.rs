@@ -6,7 +6,7 @@ pub const CLUSTER: &str = "io.kubake.cluster";
 pub const BUILD: &str = "io.kubake.build";
 /// On containers: `token` when one guards their credentials.
 pub const GUARD: &str = "io.kubake.guard";
-/// On containers: what `kubake up` handed on to them, as a map of JSON from what it is called to what can be told of it.
+/// On containers: what `kubake up` passed to them from the host: JSON of name -> redacted value.
 pub const HOST_CONTEXT: &str = "io.kubake.handed-on";
 /// On images: the version of Kubernetes.
 pub const KUBERNETES_VERSION: &str = "io.kubake.kubernetes-version";

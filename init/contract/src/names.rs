@@ -67,5 +67,5 @@ pub const CONTAINERD_NAMESPACE: &str = "k8s.io";
 pub const BUILD_REPOSITORY: &str = "kubake";
 /// The StorageClass that every cluster has as its default.
 pub const STORAGE_CLASS: &str = "standard";
-/// The control plane's name in `/etc/hosts`, which no other host has.
+/// The control plane's name in `/etc/hosts`, unique to kubake.
 pub const CONTROL_PLANE_HOST: &str = "control-plane.kubake.internal";

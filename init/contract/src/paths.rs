@@ -28,9 +28,7 @@ pub const FROZEN_STORE: &str = "/kubake/store";
 pub const CONTAINERD_ROOT: &str = "/var/lib/containerd";
 /// containerd's state, on a tmpfs.
 pub const CONTAINERD_STATE: &str = "/run/containerd";
-/// containerd's socket.
 pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
-/// dockerd's socket.
 pub const DOCKER_SOCKET: &str = "/run/docker.sock";
 /// Data of the volumes that the default StorageClass provisions; survives a restart.
 pub const VOLUMES: &str = "/var/lib/kubake/volumes";
@@ -52,8 +50,8 @@ pub const PKI: &str = "/etc/kubernetes/pki";
 /// What port 2376 is served with, and what its clients need: `ca.pem`, `server-cert.pem`, `server-key.pem`,
 /// `cert.pem`, `key.pem`. Made at first boot.
 pub const DOCKER_PKI: &str = "/etc/kubake/docker";
-/// Where `kubake up` puts the files that the container was told about, before its first start: in the container's own
-/// layer, so that they are there at every boot, and root's alone.
+/// Where `kubake up` puts files from the host before the first start. They are in the container's own layer, so that every
+/// boot finds them, and only root can read them.
 pub const HOST_CONTEXT: &str = "/etc/kubake/handed-on";
 /// Which identity this container has; made at first boot, and never part of an image.
 pub const IDENTITY: &str = "/etc/kubake/identity.yaml";

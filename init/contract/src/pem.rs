@@ -18,7 +18,6 @@ const CERTIFICATE: &str = "CERTIFICATE";
 pub struct Unreadable {
     /// Its path, if that is what was given.
     pub path: String,
-    /// Why.
     #[source]
     pub source: io::Error,
 }

@@ -48,11 +48,9 @@ const INSIDE: [&str; 8] = [
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{variable}: this is not the URL of a proxy; give one such as http://proxy.example:3128, or leave it out")]
 pub struct ProxyError {
-    /// The variable.
     pub variable: &'static str,
 }
 
-/// Proxies.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxies {
     http: Option<String>,

@@ -141,9 +141,9 @@ pub enum ComponentState {
     Running,
     /// Ended unexpectedly and waits to be started again.
     BackingOff,
-    /// Told to stop.
+    /// Received the signal to stop.
     Stopping,
-    /// Ended as told.
+    /// Ended after the signal to stop.
     Stopped,
     /// Will not be started again.
     Failed,

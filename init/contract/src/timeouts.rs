@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How long one hook of a bake may take, unless told otherwise.
+/// How long one hook of a bake may take by default.
 pub const BAKE_HOOK_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// How long one hook of a boot may take, unless [`env::HOOK_TIMEOUT`] says otherwise.

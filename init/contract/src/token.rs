@@ -26,7 +26,6 @@ pub enum TokenError {
     /// The file cannot be read.
     #[error("cannot read the token file `{}`", .path.display())]
     Read {
-        /// Which.
         path: PathBuf,
         /// The system's reason.
         #[source]
@@ -65,7 +64,6 @@ pub enum Unfit {
     Encoding,
 }
 
-/// A token.
 #[derive(Clone)]
 pub struct Token(String);
 

@@ -25,19 +25,12 @@ pub(crate) enum ApplyError {
     File(#[from] SharedFileError),
     /// A file is not what it should be.
     #[error("{} is no JSON object of the form that it should have; repair or remove it", path.display())]
-    Json {
-        /// The file.
-        path: PathBuf,
-    },
+    Json { path: PathBuf },
     /// A file is there already.
     #[error("{} exists and is not ours; remove it, or do not ask for anything about this registry", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
+    Foreign { path: PathBuf },
 }
 
-/// The note.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 struct Note {

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 pub struct FindError {
     /// The file or directory.
     pub path: PathBuf,
-    /// Why.
     pub source: io::Error,
 }
 

@@ -107,9 +107,9 @@ mod tests {
             (report.timeout, report.failure_at(moments::BEFORE_BOOT)),
             (Duration::from_secs(120), Failure::Report)
         );
-        let told: Vec<String> = of("soon", "maybe").unwrap_err().iter().map(ToString::to_string).collect();
+        let messages: Vec<String> = of("soon", "maybe").unwrap_err().iter().map(ToString::to_string).collect();
         assert_eq!(
-            told,
+            messages,
             [
                 "KUBAKE_HOOK_TIMEOUT is `soon`, which is no duration; set one such as `90s` or `10m`",
                 "KUBAKE_HOOK_FAILURE is `maybe`; set it to `fail` or `report`",

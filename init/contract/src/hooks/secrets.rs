@@ -13,9 +13,7 @@ const SHORTEST_MASKED_LINE: usize = 8;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot take the hooks' secrets from {}; bake again", path.display())]
 pub struct SecretsError {
-    /// The file.
     pub path: PathBuf,
-    /// Why.
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 

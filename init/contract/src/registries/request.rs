@@ -39,10 +39,7 @@ pub enum RequestError {
     File(#[source] FileError),
     /// Asked for twice.
     #[error("{} and {} both say how to log in at {host}; do so once", env::REGISTRY, env::REGISTRIES_FILE)]
-    Twice {
-        /// The registry.
-        host: String,
-    },
+    Twice { host: String },
 }
 
 /// What cannot be used of a file about registries, or of a file that it names.
@@ -51,7 +48,6 @@ pub enum FileError {
     /// Something in it.
     #[error("`{}`{place}: {what}", path.display())]
     Mistake {
-        /// The file.
         path: PathBuf,
         /// Where in it, with a space before.
         place: String,
@@ -63,9 +59,7 @@ pub enum FileError {
     Read {
         /// Where it is named, with a colon after; empty for the file itself.
         origin: String,
-        /// Its path.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -74,7 +68,6 @@ pub enum FileError {
     Certificates {
         /// Where it is named, with a colon after.
         origin: String,
-        /// Its path.
         path: PathBuf,
         /// What is wrong with it.
         #[source]
