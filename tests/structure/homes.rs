@@ -42,7 +42,7 @@ const HOMES: [Home; 10] = [
     Home { scope: "init/src/status/", names: &IO, homes: &[] },
     Home { scope: "init/contract/src/", names: &CONTRACT, homes: &[] },
     // The client of the API server must not need the server of port 10080.
-    Home { scope: "init/src/api/", names: &[Ident("http_server"), Ident("docker_proxy")], homes: &[] },
+    Home { scope: "init/src/api/", names: &[Ident("http"), Ident("docker_proxy")], homes: &[] },
 ];
 
 const IO: [Name; 8] = [

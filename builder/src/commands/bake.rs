@@ -1,4 +1,4 @@
-//! `kubake bake`.
+//! `kubake bake`: resolves its arguments and settings, bakes, and prints what was baked and what to type next.
 
 use super::Error;
 use super::preparation::{find_engine, resolve};

@@ -1,4 +1,4 @@
-//! `kubake bench`.
+//! `kubake bench`: measures images in turn, and prints the report or draws it.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! `kubake completions`.
+//! `kubake completions`: prints the completion script of a shell.
 
 use clap::CommandFactory;
 

@@ -1,4 +1,4 @@
-//! `kubake doctor`.
+//! `kubake doctor`: gathers facts about this machine, judges them and prints the findings.
 
 use super::Error;
 use super::preparation::runner;

@@ -1,4 +1,4 @@
-//! `kubake down`.
+//! `kubake down`: removes a cluster and its context.
 
 use super::Error;
 use super::preparation::{find_engine, resolve};

@@ -1,4 +1,4 @@
-//! `kubake up`.
+//! `kubake up`: resolves settings, token and host context, brings the cluster up, and prints what to type next.
 
 use std::ffi::OsString;
 
