@@ -1,11 +1,11 @@
-//! CAs that the container's programs trust beside Debian's: understood from a variable, then written where containerd,
-//! dockerd and whoever runs a command in here look. Owns our block in Debian's bundle and our files beside it; never
-//! the cluster's own CAs, which are `identity`'s.
+//! CAs that the container's programs trust beside Debian's: written where containerd, dockerd and
+//! commands in the container look. Owns kubake's block in Debian's bundle and kubake's files beside it; never the cluster's
+//! own CAs, which belong to `identity`.
 //!
 //! Go reads the first bundle that there is, and then every file of `/etc/ssl/certs` (`crypto/x509/root_unix.go`), once
 //! in a program's life: so this is done before a daemon starts. OpenSSL and all others read the bundle alone, therefore
 //! that one has the block. Copies lie in `/usr/local/share/ca-certificates`, from where `update-ca-certificates(8)`
-//! makes the bundle anew when somebody installs a package. What it has spread by then is taken back, too.
+//! makes the bundle anew when a package is installed. What it has copied by then is taken back, too.
 
 use std::fs;
 use std::io;
@@ -51,7 +51,7 @@ pub(crate) fn apply_at(root: &Path, certificates: &[String]) -> Result<(), Autho
         (1..=certificates.len()).map(|number| local.join(format!("{PREFIX}{number}.crt"))).collect();
     let there = ours(&local).map_err(failed(&local))?;
     if there.is_empty() && wanted.is_empty() {
-        // Whatever bundle there is, it is none of our business.
+        // A user's own bundle stays as it is.
         return Ok(());
     }
     let bundle = under(root, BUNDLE);
@@ -91,7 +91,7 @@ fn take_back(bundle: &Path, local: &Path, certificate: &str) -> Result<(), Autho
         let path = path.to_owned();
         move |source| AuthoritiesError::Local { path, source }
     };
-    // Without our block, because what stands there is no trace of anybody else's.
+    // Without kubake's block, whose certificates prove nothing about other installers.
     managed_block::apply(bundle, "").map_err(AuthoritiesError::Bundle)?;
     let mut text = fs::read_to_string(bundle).map_err(at(bundle))?;
     // The last one: if Debian has it as well, that one stands before those of the administrator.

@@ -1,5 +1,5 @@
-//! File operations that the standard library has only in parts. Names no path of its own; callers say in their errors
-//! what was to be done, but for files that are somebody else's as much as ours ([`SharedFileError`]).
+//! File operations that the standard library has only in parts. Names no path of its own. Callers describe the failed
+//! operation in their errors, except for files that users may mount ([`SharedFileError`]).
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -104,8 +104,8 @@ mod tests {
     fn a_shared_file_that_is_none_is_told_with_what_to_do() {
         let root = tempfile::tempdir().unwrap();
         assert!(read_shared(&root.path().join("none")).unwrap().is_none());
-        let told = read_shared(root.path()).unwrap_err().to_string();
-        assert_eq!(told, format!("cannot read {}; mount a readable file there, or none", root.path().display()));
+        let reported = read_shared(root.path()).unwrap_err().to_string();
+        assert_eq!(reported, format!("cannot read {}; mount a readable file there, or none", root.path().display()));
     }
 
     #[test]

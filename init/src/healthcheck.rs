@@ -27,7 +27,7 @@ pub struct Verdict {
 /// What can go wrong with asking.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthcheckError {
-    #[error("nobody answers on {address}; kubake-init has not started or has ended, see `docker logs`")]
+    #[error("no answer on {address}; kubake-init has not started or has ended, see `docker logs`")]
     Connect {
         address: SocketAddr,
         #[source]
@@ -84,7 +84,7 @@ fn verdict(address: SocketAddr, limits: Limits) -> Result<Verdict, HealthcheckEr
     let answer = exchange(address, Endpoint::Status.path(), begun + limits.patience)?;
     let strange = || HealthcheckError::Strange { address, target: Endpoint::Status.path().to_owned() };
     let status: Status = serde_json::from_str(&answer.body).map_err(|_| strange())?;
-    // What is no longer booting changes its readiness seldom: the next check will tell.
+    // A cluster that is no longer booting changes its readiness seldom: the next check reports it.
     let wait =
         if status.state == State::Booting { limits.wait.saturating_sub(begun.elapsed()) } else { Duration::ZERO };
     // Asked in any case: what is ready, and how it is said, is decided in one place.
@@ -252,7 +252,7 @@ mod tests {
     fn whoever_does_not_answer_is_not_waited_for() {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let verdict = ask_at(free, SHORT);
-        assert!(!verdict.is_ready && verdict.text.starts_with("nobody answers on 127.0.0.1:"), "{verdict:?}");
+        assert!(!verdict.is_ready && verdict.text.starts_with("no answer on 127.0.0.1:"), "{verdict:?}");
         for says in [&b""[..], b"HTTP/1.1 200 OK\r\n\r\n{"] {
             let begun = Instant::now();
             let verdict = ask_at(scripted(says, false), SHORT);

@@ -118,7 +118,7 @@ fn processes_at(proc: &Path) -> Result<Vec<Process>, UsageError> {
 }
 
 fn process_at(directory: &Path, ticks: u64) -> Option<Process> {
-    // Bytes and not text: the name in it is whatever the program chose.
+    // Bytes and not text: a program may choose any name.
     let stat = fs::read(directory.join("stat")).ok()?;
     let (name, cpu_ticks) = parse_stat(&stat)?;
     let read = |name: &str| fs::read(directory.join(name)).unwrap_or_default();
@@ -126,7 +126,7 @@ fn process_at(directory: &Path, ticks: u64) -> Option<Process> {
     Some(Process {
         name: program(&read("cmdline"), &name),
         cpu: Duration::from_micros(cpu_ticks.saturating_mul(1_000_000) / ticks),
-        // In kB, whatever the unit in the line (`proc(5)`).
+        // Always in kB (`proc(5)`).
         memory: value(&text("status"), "RssAnon:").unwrap_or_default().saturating_mul(1024),
         written: parse_io(&text("io")),
     })

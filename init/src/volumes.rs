@@ -1,4 +1,4 @@
-//! Volumes of the default StorageClass: a pod may write to its own, whatever user it runs as. Kubernetes' host-path
+//! Volumes of the default StorageClass: a pod may write to its own as any user. Kubernetes' host-path
 //! provisioner makes directories for root alone (`pkg/volume/hostpath`: mode 0750), and kubelet changes no owner below
 //! host paths, so that a database as any other user than root would not start. Owns the mode of what is new, nothing else.
 
@@ -65,7 +65,7 @@ fn follow(inotify: &Inotify, directory: &Path) {
 fn open_to_all(path: &Path) -> io::Result<()> {
     match path.symlink_metadata() {
         Ok(metadata) if metadata.is_dir() => std::fs::set_permissions(path, PermissionsExt::from_mode(MODE)),
-        // Somebody's file, or a volume that is gone again.
+        // A user's file, or a volume that was removed meanwhile.
         _ => Ok(()),
     }
 }

@@ -82,7 +82,7 @@ fn everything_that_is_wrong_with_variables_is_told_at_once() {
         // Where these tests run there is no image.
         "; cannot read /etc/kubake/settings.yaml; this program is PID 1 of an image that `kubake bake` made",
     ] {
-        assert!(stderr.contains(reason), "{reason} is not told: {stderr}");
+        assert!(stderr.contains(reason), "{reason} is not reported: {stderr}");
     }
     assert!(!stderr.contains("hunter22"), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");

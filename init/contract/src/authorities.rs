@@ -51,7 +51,7 @@ pub fn from_variable(value: Option<String>) -> Result<Vec<String>, RequestError>
     }
 }
 
-/// Reads a file of PEM for whoever hands it on. Answers with the certificates, a block each.
+/// Reads the certificates of a PEM file, one block each.
 ///
 /// # Errors
 /// [`FileError`].
@@ -78,8 +78,8 @@ mod tests {
             ("/dev/null", "KUBAKE_EXTRA_CA_CERTS: there is no certificate in it"),
             (&key, "KUBAKE_EXTRA_CA_CERTS: there is a `PRIVATE KEY` in it"),
         ] {
-            let told = chain(&from_variable(Some(value.to_owned())).unwrap_err());
-            assert!(told.starts_with(expected), "{told}");
+            let reported = chain(&from_variable(Some(value.to_owned())).unwrap_err());
+            assert!(reported.starts_with(expected), "{reported}");
         }
     }
 
@@ -91,9 +91,12 @@ mod tests {
         fs::write(&path, format!("# ours\n{certificate}")).unwrap();
         assert_eq!(from_file(&path).unwrap(), [certificate]);
         fs::write(&path, key).unwrap();
-        let told = chain(&from_file(&path).unwrap_err());
-        assert_eq!(told, format!("`{}`: there is a `PRIVATE KEY` in it; it takes certificates only", path.display()));
-        let told = chain(&from_file(&directory.path().join("none")).unwrap_err());
-        assert!(told.contains("/none`; put a readable file there: "), "{told}");
+        let reported = chain(&from_file(&path).unwrap_err());
+        assert_eq!(
+            reported,
+            format!("`{}`: there is a `PRIVATE KEY` in it; it takes certificates only", path.display())
+        );
+        let reported = chain(&from_file(&directory.path().join("none")).unwrap_err());
+        assert!(reported.contains("/none`; put a readable file there: "), "{reported}");
     }
 }

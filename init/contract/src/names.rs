@@ -57,8 +57,8 @@ pub const CLUSTER: ClusterName = ClusterName::fixed("kind");
 /// The node that runs the control plane.
 pub const CONTROL_PLANE: NodeName = NodeName::fixed("kind");
 pub const USER: UserName = UserName::fixed("kind");
-/// A name in the API server's certificate that never changes, so that a kubeconfig verifies whatever
-/// address it uses (`tls-server-name`).
+/// A name in the API server's certificate that never changes, so that a kubeconfig can use any address
+/// (`tls-server-name`).
 pub const TLS_SERVER: &str = "kubernetes";
 /// The namespace of containerd in which Kubernetes and Docker share one image store.
 pub const CONTAINERD_NAMESPACE: &str = "k8s.io";

@@ -1,5 +1,5 @@
-//! PEM that somebody hands us: where it is read from, certificates taken out of it, and the form in which it is written.
-//! What the certificates are good for is for those to judge who asked for them. Never tells a text that it read.
+//! PEM from users: reads it from a variable or a file, extracts certificates, and writes them in one form. Does not judge
+//! what the certificates are good for. No error contains the text that was read.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,7 +8,7 @@ use std::path::Path;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// Whoever trusts more than this trusts everybody; Debian's whole bundle is a fifth of it.
+/// Most bytes of a file. Debian's whole bundle is a fifth of this.
 const MOST_BYTES: u64 = 1 << 20;
 const CERTIFICATE: &str = "CERTIFICATE";
 
@@ -50,7 +50,7 @@ pub fn text_or_file(value: &str) -> Result<String, Unreadable> {
     }
     let path = value.trim();
     read(Path::new(path)).map_err(|source| {
-        // A key that somebody gave in another form must not end up in a log.
+        // A key in another form must not end up in a log.
         let path =
             if path.starts_with('/') { path.to_owned() } else { "what is neither PEM nor an absolute path".into() };
         Unreadable { path, source }
@@ -114,12 +114,12 @@ pub(crate) mod tests {
         let (certificate, key) = (ONE, block("PRIVATE KEY", b"not a key"));
         assert_eq!(certificates("").unwrap_err(), NoCertificates::None);
         assert_eq!(certificates("MIIB").unwrap_err(), NoCertificates::None);
-        let told = certificates(&format!("{certificate}{key}")).unwrap_err().to_string();
-        assert!(told.contains("`PRIVATE KEY`"), "{told}");
+        let reported = certificates(&format!("{certificate}{key}")).unwrap_err().to_string();
+        assert!(reported.contains("`PRIVATE KEY`"), "{reported}");
         let cut = &certificate[..certificate.len() / 2];
         for broken in [cut.to_owned(), block(CERTIFICATE, b"nonsense")] {
-            let told = certificates(&format!("{certificate}{broken}")).unwrap_err();
-            assert_eq!(told, NoCertificates::Damaged { number: 2 });
+            let reported = certificates(&format!("{certificate}{broken}")).unwrap_err();
+            assert_eq!(reported, NoCertificates::Damaged { number: 2 });
         }
     }
 
@@ -131,7 +131,7 @@ pub(crate) mod tests {
         let path = directory.path().join("ca.crt");
         std::fs::write(&path, certificate).unwrap();
         assert_eq!(text_or_file(path.to_str().unwrap()).unwrap(), certificate);
-        let told = text_or_file("MIIsecret").unwrap_err().to_string();
-        assert!(told.contains("neither PEM nor an absolute path") && !told.contains("secret"), "{told}");
+        let reported = text_or_file("MIIsecret").unwrap_err().to_string();
+        assert!(reported.contains("neither PEM nor an absolute path") && !reported.contains("secret"), "{reported}");
     }
 }

@@ -1,9 +1,9 @@
-//! Proxies of the container's environment: which variables there are, and what of them whom reaches. Pure. containerd and
-//! dockerd get them, which pull images, and the hooks of a bake; nobody else does: kubeadm would write them into static
-//! pods (`cmd/kubeadm/app/util/env.go`), and what Kubernetes' own programs say to one another is nothing for a proxy.
+//! Proxies of the container's environment: their variables, and which programs receive them. Pure. containerd and dockerd
+//! receive them, because they pull images, and so do the hooks of a bake. No other program does: kubeadm would write them
+//! into static pods (`cmd/kubeadm/app/util/env.go`), and Kubernetes' own programs talk to one another without a proxy.
 //!
-//! What must not go through a proxy is completed, because people know of none of it: the cluster's addresses and names,
-//! and the network that the container is in. Go compares addresses with ranges and names with names, and looks up
+//! The list of addresses that need no proxy is completed with the cluster's addresses and names and with the container's
+//! networks, which users cannot know. Go compares addresses with ranges and names with names, and looks up
 //! nothing (`golang.org/x/net/http/httpproxy`).
 
 use std::ffi::OsString;
@@ -18,7 +18,7 @@ const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const NONE: [&str; 2] = ["NO_PROXY", "no_proxy"];
 /// The variables that are understood, each in its two spellings, of which the first that is set counts.
 pub const UNDERSTOOD: [[&str; 2]; 3] = [HTTP, HTTPS, NONE];
-/// Every variable that tells of proxies: the engine may hand these on from its user's configuration.
+/// Every variable about proxies. The engine may pass these on from its user's configuration.
 pub const VARIABLES: [&str; 10] = [
     "HTTP_PROXY",
     "http_proxy",
@@ -44,7 +44,7 @@ const INSIDE: [&str; 8] = [
     ".cluster.local",
 ];
 
-/// A variable that cannot be used. Does not tell its value: there may be a password in it.
+/// A variable that cannot be used. The message leaves out the value, which may contain a password.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{variable}: this is not the URL of a proxy; give one such as http://proxy.example:3128, or leave it out")]
 pub struct ProxyError {
@@ -107,7 +107,7 @@ impl Proxies {
         Ok((http.is_some() || https.is_some()).then_some(Self { http, https, exceptions }))
     }
 
-    /// The variables for whoever is to use them, in both spellings.
+    /// The variables for a program that uses proxies, in both spellings.
     #[must_use]
     pub fn environment(&self, scope: &ProxyScope) -> Vec<(OsString, OsString)> {
         let exceptions = Some(self.exceptions(scope).join(","));
@@ -148,7 +148,7 @@ impl Proxies {
     }
 }
 
-/// Whether a proxy's URL leads to the loopback of whoever uses it.
+/// Whether a proxy's URL leads to the loopback of the program that uses it.
 #[must_use]
 pub fn is_on_loopback(url: &str) -> bool {
     host(url).is_some_and(|host| {
@@ -232,9 +232,12 @@ mod tests {
     fn what_is_no_proxy_is_told_by_name_and_never_by_value() {
         for value in ["http://", "ftp://proxy:21", "http://me:hunter22@", "http://proxy:port", "a b"] {
             let errors = ask(&[("https_proxy", value), ("HTTP_PROXY", value)]).unwrap_err();
-            let told = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            assert!(told.starts_with("HTTP_PROXY: this is not") && told.contains("; https_proxy: "), "{told}");
-            assert!(!told.contains("hunter22"), "{told}");
+            let reported = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            assert!(
+                reported.starts_with("HTTP_PROXY: this is not") && reported.contains("; https_proxy: "),
+                "{reported}"
+            );
+            assert!(!reported.contains("hunter22"), "{reported}");
         }
         let proxies = ask(&[("HTTP_PROXY", "http://me:hunter22@proxy:3128")]).unwrap().unwrap();
         assert!(!format!("{proxies:?}").contains("hunter22"));

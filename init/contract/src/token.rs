@@ -1,5 +1,5 @@
 //! The token that guards a container's credentials: what one may look like, where it is read from, and its comparison
-//! with what somebody offers. Knows nothing of HTTP, and never prints a token, not even in an error.
+//! with what a caller offers. Knows nothing of HTTP, and never prints a token, not even in an error.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -47,7 +47,7 @@ pub enum Unfit {
     /// There is none.
     #[error("is empty")]
     Empty,
-    /// Anybody could guess it.
+    /// Short tokens can be guessed.
     #[error("is shorter than {SHORTEST} bytes")]
     Short,
     /// No request could carry it.
@@ -125,15 +125,15 @@ impl Token {
             .map_err(|unfit| TokenError::Unfit { origin: format!("`{}`", path.display()), unfit })
     }
 
-    /// Whether somebody offers this very token. Takes the same time whatever is offered: hashes are compared, so that
-    /// not even the length shows.
+    /// Whether `offered` is this token. Always takes the same time: hashes are compared, so that not even the length
+    /// shows.
     #[must_use]
     pub fn is(&self, offered: &[u8]) -> bool {
         let (ours, theirs) = (Sha256::digest(self.0.as_bytes()), Sha256::digest(offered));
         ours.as_slice().ct_eq(theirs.as_slice()).into()
     }
 
-    /// The token itself, for whoever has to hand it on.
+    /// The token itself, for code that passes it on.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
     use crate::error_chain::chain;
 
-    fn told(value: Option<&str>, file: Option<&Path>) -> String {
+    fn reported(value: Option<&str>, file: Option<&Path>) -> String {
         chain(&Token::from_sources(value.map(Into::into), file.map(Into::into)).unwrap_err())
     }
 
@@ -162,12 +162,12 @@ mod tests {
             (" 12345678", "begins or ends with a space"),
         ] {
             let advice = "one is a line of 8 to 4096 bytes";
-            assert_eq!(told(Some(text), None), format!("the token in KUBAKE_TOKEN {end}; {advice}"));
+            assert_eq!(reported(Some(text), None), format!("the token in KUBAKE_TOKEN {end}; {advice}"));
         }
         assert!(
-            told(Some(&"x".repeat(5000)), None).starts_with("the token in KUBAKE_TOKEN is longer than 4096 bytes;")
+            reported(Some(&"x".repeat(5000)), None).starts_with("the token in KUBAKE_TOKEN is longer than 4096 bytes;")
         );
-        let both = told(Some("12345678"), Some(Path::new("x")));
+        let both = reported(Some("12345678"), Some(Path::new("x")));
         assert_eq!(both, "KUBAKE_TOKEN and KUBAKE_TOKEN_FILE are both set; set only one of them");
     }
 
@@ -175,18 +175,18 @@ mod tests {
     fn a_file_may_end_with_line_breaks() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("token");
-        assert!(told(None, Some(&path)).contains("cannot read the token file `"));
+        assert!(reported(None, Some(&path)).contains("cannot read the token file `"));
         for text in ["12345678", "12345678\n", "12345678\r\n"] {
             std::fs::write(&path, text).unwrap();
             assert!(Token::from_sources(None, Some(path.clone().into())).unwrap().unwrap().is(b"12345678"));
         }
         for (text, end) in [("\n", "is empty"), ("1234\n5678", "has a control"), ("short", "is shorter")] {
             std::fs::write(&path, text).unwrap();
-            assert!(told(None, Some(&path)).starts_with(&format!("the token in `{}` {end}", path.display())));
+            assert!(reported(None, Some(&path)).starts_with(&format!("the token in `{}` {end}", path.display())));
         }
         std::fs::write(&path, b"\xff12345678").unwrap();
-        assert!(told(None, Some(&path)).contains("is not UTF-8; "));
-        assert!(told(None, Some(Path::new("/dev/zero"))).contains("is longer than 4096 bytes; "));
+        assert!(reported(None, Some(&path)).contains("is not UTF-8; "));
+        assert!(reported(None, Some(Path::new("/dev/zero"))).contains("is longer than 4096 bytes; "));
     }
 
     proptest! {

@@ -1,5 +1,5 @@
 //! How pods are connected to the network: where CNI's configuration and plug-ins lie, the list of plug-ins ([`ptp`]), and
-//! the interfaces that belong to pods ([`interfaces`]). Data only: `sequence` writes the file before containerd starts, so
+//! the interfaces that belong to pods ([`interfaces`]). Data only: `node_runtime` writes the file before containerd starts, so
 //! the node's network is ready as soon as containerd serves, and nothing has to wait for a CNI daemon. Never changes an
 //! address or a route: that is `net`.
 

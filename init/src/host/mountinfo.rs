@@ -124,7 +124,7 @@ pub(crate) fn current() -> Result<Vec<Mount>, MountInfoError> {
 /// # Errors
 /// [`MountInfoError::Read`] and [`MountInfoError::Malformed`].
 pub(crate) fn load(path: &Path) -> Result<Vec<Mount>, MountInfoError> {
-    // Lossy: kubake makes no mount point that is not UTF-8, and such a one must not hide the others.
+    // Lossy: kubake makes no mount point that is not UTF-8, and one of a user must not hide the others.
     let text = std::fs::read(path).map_err(|source| MountInfoError::Read { path: path.to_owned(), source })?;
     parse(&String::from_utf8_lossy(&text))
 }

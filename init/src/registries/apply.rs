@@ -1,5 +1,5 @@
 //! Writes what a [`Plan`] wants, and takes back what an earlier boot wrote and this one does not want. What was written is
-//! noted, so that nothing is taken that is somebody else's; logins are put among those that are there.
+//! noted, so that files of others stay; logins are added to existing ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -64,13 +64,13 @@ pub(crate) fn apply_at(root: &Path, plan: &Plan) -> Result<(), ApplyError> {
             return Err(ApplyError::Foreign { path });
         }
     }
-    // Noted before it is written, so that whatever becomes of this boot, the next one knows what may be there.
+    // Noted before it is written, so that the next boot knows what may be there even if this one is killed.
     let both = Note { files: &before.files | &wanted.files, logins: &before.logins | &wanted.logins };
     write_note(&note_path, &both)?;
     for name in before.files.difference(&wanted.files) {
         let path = under(root, name);
         remove(&path)?;
-        // Somebody else's files may be in it, too.
+        // Files of others may be in it, too.
         let _ = path.parent().map(fs::remove_dir);
     }
     for (name, content) in &plan.files {
@@ -226,13 +226,16 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
         crate::configuration::write(&under(root, HOSTS.0), "theirs").unwrap();
-        let told = apply_at(root, &plan(&[HOSTS], &[])).unwrap_err().to_string();
-        assert!(told.contains("hosts.toml exists and is not ours"), "{told}");
+        let reported = apply_at(root, &plan(&[HOSTS], &[])).unwrap_err().to_string();
+        assert!(reported.contains("hosts.toml exists and is not ours"), "{reported}");
         assert_eq!(files(root), [HOSTS.0]);
         for broken in ["nonsense", "[]", "{\"auths\": []}"] {
             crate::configuration::write(&under(root, LOGINS[1]), broken).unwrap();
-            let told = apply_at(root, &plan(&[], &[("a.example", "QTpC")])).unwrap_err().to_string();
-            assert!(told.contains(".docker/config.json is no JSON object") && !told.contains("QTpC"), "{told}");
+            let reported = apply_at(root, &plan(&[], &[("a.example", "QTpC")])).unwrap_err().to_string();
+            assert!(
+                reported.contains(".docker/config.json is no JSON object") && !reported.contains("QTpC"),
+                "{reported}"
+            );
             assert_eq!(fs::read_to_string(under(root, LOGINS[1])).unwrap(), broken);
         }
     }

@@ -1,7 +1,7 @@
-//! Registries that a container is told about when it starts: credentials, mirrors, CAs, exceptions from TLS. Understood
-//! from variables and a file (`request`), turned into files ([`plan`]) and written where containerd, kubelet and Docker
-//! look for them ([`apply`]). Never part of an image: a bake is asked for none, and what an earlier boot wrote and this
-//! one does not want is taken back.
+//! Registries that a container gets when it starts: credentials, mirrors, CAs, exceptions from TLS. The contract parses
+//! them from variables and a file, [`plan`] turns them into files, and [`apply`] writes these where containerd, kubelet and
+//! Docker look for them. Never part of an image: a bake has none, and [`apply`] removes what an earlier boot wrote and this
+//! one does not request.
 
 pub(crate) mod apply;
 pub(crate) mod plan;

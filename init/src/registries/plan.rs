@@ -86,14 +86,14 @@ pub(crate) fn for_dockerd(registries: &[Registry]) -> Registries {
             insecure.insert(registry.host.clone());
         }
         if registry.is_insecure {
-            // Docker's own registry is verified whatever is said about it (`registry/config.go`).
+            // Docker's own registry is always verified (`registry/config.go`).
             insecure.extend(docker_hosts(registry).into_iter().filter(|host| *host != DOCKER_HUB).map(str::to_owned));
         }
     }
     Registries { mirrors, insecure: insecure.into_iter().collect() }
 }
 
-/// Mirrors of Docker's own registry that dockerd cannot be told of; pods use them all the same.
+/// Mirrors of Docker's own registry that dockerd cannot use; pods use them.
 pub(crate) fn unknown_to_docker(registries: &[Registry]) -> impl Iterator<Item = &Mirror> {
     let hub = registries.iter().filter(|registry| registry.host == DOCKER_HUB);
     hub.flat_map(|registry| &registry.mirrors).filter(|mirror| mirror.for_docker().is_none())
@@ -237,7 +237,7 @@ override_path = true
         let registries = [hub, Registry { mirrors: mirrors(&["https://m.example/r/v2"]), ..registry("a.example") }];
         let docker = for_dockerd(&registries);
         assert_eq!(docker.mirrors, ["https://harbor.example/proxy-cache", "https://harbor.example/other-cache"]);
-        assert!(docker.insecure.is_empty(), "what dockerd is not told of");
+        assert!(docker.insecure.is_empty(), "dockerd gets none of it");
         let unknown: Vec<String> = unknown_to_docker(&registries).map(Mirror::to_string).collect();
         assert_eq!(unknown, ["http://plain:5000/remote/v2"], "and not those that it would not use anyhow");
     }

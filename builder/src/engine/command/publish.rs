@@ -1,4 +1,4 @@
-//! Published ports.
+//! Ports of containers that the host publishes.
 
 use std::net::IpAddr;
 

@@ -1,7 +1,7 @@
 //! The file with several registries: YAML text to entries, or to everything that is wrong with it and where, and the way
-//! back. Pure; the files that entries name are `request`'s to read. Never tells a value that could be a secret.
+//! back. Pure: `request` reads the files that entries name. No error contains a value that could be a secret.
 //!
-//! The text is read as a tree and not straight into a struct because all mistakes are to be told at once: a derived
+//! The text is read as a tree and not straight into a struct, because all mistakes are reported at once: a derived
 //! deserializer stops at the first.
 
 use std::path::{Path, PathBuf};
@@ -103,7 +103,7 @@ impl Problems<'_> {
         }
         let list = match top.get("registries") {
             Some(Value::Sequence(list)) => list.as_slice(),
-            // A list whose entries somebody commented out.
+            // A list whose entries are commented out.
             Some(Value::Null) => &[],
             Some(_) => {
                 self.add("registries", "must be a list");
@@ -302,7 +302,7 @@ registries:
 - {host: 'https://a.example', password: hunter22}
 - {host: b.example, mirrors: https://m.example, caFile: ca.crt, plainHttp: 1}
 ";
-        let told = problems(text);
+        let reported = problems(text);
         let expected = [
             "registry: is unknown",
             "registries[0].password: must be a text; put it in quotes",
@@ -326,11 +326,11 @@ registries:
             "registries[5].plainHttp: must be true or false",
         ];
         for part in expected {
-            assert!(told.iter().any(|problem| problem.starts_with(part)), "{part} is not among {told:#?}");
+            assert!(reported.iter().any(|problem| problem.starts_with(part)), "{part} is not among {reported:#?}");
         }
-        assert_eq!(told.len(), expected.len(), "{told:#?}");
-        let told = told.join("\n");
-        assert!(!told.contains("hunter22") && !told.contains("12345"), "{told}");
+        assert_eq!(reported.len(), expected.len(), "{reported:#?}");
+        let reported = reported.join("\n");
+        assert!(!reported.contains("hunter22") && !reported.contains("12345"), "{reported}");
     }
 
     #[test]
@@ -364,10 +364,10 @@ registries:
 
     #[test]
     fn what_is_no_yaml_is_told_by_its_place_and_not_by_its_text() {
-        let told = problems("registries:\n- host: a.example\n  password: \"hunter22\n").join("\n");
-        assert!(told.starts_with("line ") && !told.contains("hunter22"), "{told}");
-        let told = problems("registries:\n- host: a.example\n  host: b.example\n").join("\n");
-        assert!(told.contains("duplicate entry"), "{told}");
+        let reported = problems("registries:\n- host: a.example\n  password: \"hunter22\n").join("\n");
+        assert!(reported.starts_with("line ") && !reported.contains("hunter22"), "{reported}");
+        let reported = problems("registries:\n- host: a.example\n  host: b.example\n").join("\n");
+        assert!(reported.contains("duplicate entry"), "{reported}");
         assert_eq!(problems("just a text"), [": must begin with `registries:`"]);
         assert_eq!(problems("{}"), ["registries: is missing"]);
     }

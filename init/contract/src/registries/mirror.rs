@@ -1,5 +1,5 @@
-//! A mirror of a registry: what may be written for one, and how it is told to containerd and to dockerd. Pure; never
-//! tells what was written, as people put logins into URLs.
+//! A mirror of a registry: the accepted forms, and the forms for containerd and dockerd. Pure. No error contains the text,
+//! because people put logins into URLs.
 //!
 //! A path is the root of the mirror's API as it stands, `/v2` and all: so it is with `endpoint` of k3s' `registries.yaml`
 //! and with `override_path` of containerd's `hosts.toml`, without which containerd puts a `/v2` behind it
@@ -20,7 +20,7 @@ pub enum MirrorError {
         "must be a URL without credentials, such as https://mirror.example or https://harbor.example/v2/proxy-cache"
     )]
     Url,
-    /// A path under which no registry has its API. Nobody would see that: containerd goes on to the registry itself.
+    /// A path under which no registry has its API. The mistake would stay hidden: containerd falls back to the registry itself.
     #[error(
         "has a path without /v2 in it; write the whole path of the mirror's API, such as \
          https://harbor.example/v2/proxy-cache"

@@ -1,5 +1,5 @@
-//! Which registries are asked for: three variables for one (bsycorp/kind's), a file for several. Understood before
-//! anything is touched, all mistakes at once. Reads the files that are named; makes nothing.
+//! The requested registries: three variables for one (bsycorp/kind's), a file for several. Reads the named files and
+//! reports all mistakes at once, before anything is changed. Writes nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -215,29 +215,33 @@ mod tests {
 
     #[test]
     fn a_part_of_the_three_is_told_in_one_sentence() {
-        let told = ask(&[("REGISTRY", "ghcr.io"), ("REGISTRY_USER", "ci"), ("REGISTRY_PASSWORD", "")]).unwrap_err();
+        let reported = ask(&[("REGISTRY", "ghcr.io"), ("REGISTRY_USER", "ci"), ("REGISTRY_PASSWORD", "")]).unwrap_err();
         assert_eq!(
-            told,
+            reported,
             "REGISTRY and REGISTRY_USER are set and REGISTRY_PASSWORD is not, or empty; set all three or none"
         );
-        let told = ask(&[("REGISTRY_PASSWORD", "hunter22")]).unwrap_err();
+        let reported = ask(&[("REGISTRY_PASSWORD", "hunter22")]).unwrap_err();
         assert_eq!(
-            told,
+            reported,
             "REGISTRY_PASSWORD is set and REGISTRY and REGISTRY_USER are not, or empty; set all three or none"
         );
-        let told = ask(&[("REGISTRY", "x"), ("REGISTRY_USER", "a:b"), ("REGISTRY_PASSWORD", "hunter22")]).unwrap_err();
+        let reported =
+            ask(&[("REGISTRY", "x"), ("REGISTRY_USER", "a:b"), ("REGISTRY_PASSWORD", "hunter22")]).unwrap_err();
         assert!(
-            told.starts_with("REGISTRY: `x` cannot be the registry") && told.contains("\nREGISTRY_USER: "),
-            "{told}"
+            reported.starts_with("REGISTRY: `x` cannot be the registry") && reported.contains("\nREGISTRY_USER: "),
+            "{reported}"
         );
-        assert!(!told.contains("hunter22"), "{told}");
+        assert!(!reported.contains("hunter22"), "{reported}");
     }
 
     #[test]
     fn a_login_before_a_host_is_not_told() {
         let three = [("REGISTRY", "https://ci:hunter22@ghcr.io"), ("REGISTRY_USER", "u"), ("REGISTRY_PASSWORD", "p")];
-        let told = ask(&three).unwrap_err();
-        assert!(told.contains("something with an @ cannot be the registry") && !told.contains("hunter22"), "{told}");
+        let reported = ask(&three).unwrap_err();
+        assert!(
+            reported.contains("something with an @ cannot be the registry") && !reported.contains("hunter22"),
+            "{reported}"
+        );
     }
 
     #[test]
@@ -265,8 +269,8 @@ mod tests {
         let found = ask(&and("b.example")).unwrap();
         assert_eq!((found.len(), found[1].login.clone()), (2, login("u", "p")));
         assert_eq!(ask(&and("c.example")).unwrap().len(), 3);
-        let told = ask(&and("a.example")).unwrap_err();
-        assert_eq!(told, "REGISTRY and KUBAKE_REGISTRIES_FILE both say how to log in at a.example; do so once");
+        let reported = ask(&and("a.example")).unwrap_err();
+        assert_eq!(reported, "REGISTRY and KUBAKE_REGISTRIES_FILE both say how to log in at a.example; do so once");
     }
 
     #[test]
@@ -274,24 +278,24 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("registries");
         let file = path.display().to_string();
-        let told = ask(&[(env::REGISTRIES_FILE, &file)]).unwrap_err();
-        assert!(told.starts_with("KUBAKE_REGISTRIES_FILE: cannot read `"), "{told}");
+        let reported = ask(&[(env::REGISTRIES_FILE, &file)]).unwrap_err();
+        assert!(reported.starts_with("KUBAKE_REGISTRIES_FILE: cannot read `"), "{reported}");
         let text = "registries:\n- {host: a.example, user: ci, passwordFile: /dev/null, caFile: /nonexistent/ca}\n\
                     - {host: b.example, caFile: /dev/null}\n";
         std::fs::write(&path, text).unwrap();
-        let told = ask(&[(env::REGISTRIES_FILE, &file)]).unwrap_err();
+        let reported = ask(&[(env::REGISTRIES_FILE, &file)]).unwrap_err();
         for part in [
             "KUBAKE_REGISTRIES_FILE: registries[0].passwordFile: cannot read `/dev/null`; put a readable file there: it is empty",
             "KUBAKE_REGISTRIES_FILE: registries[0].caFile: cannot read `/nonexistent/ca`",
             "KUBAKE_REGISTRIES_FILE: registries[1].caFile: `/dev/null`: there is no certificate in it",
         ] {
-            assert!(told.contains(part), "{told}");
+            assert!(reported.contains(part), "{reported}");
         }
         std::fs::write(&path, "registries:\n- {hosts: a.example}\n").unwrap();
-        let told = ask(&[(env::REGISTRIES_FILE, &file)]).unwrap_err();
+        let reported = ask(&[(env::REGISTRIES_FILE, &file)]).unwrap_err();
         assert!(
-            told.starts_with(&format!("KUBAKE_REGISTRIES_FILE: `{file}` registries[0].hosts: is unknown")),
-            "{told}"
+            reported.starts_with(&format!("KUBAKE_REGISTRIES_FILE: `{file}` registries[0].hosts: is unknown")),
+            "{reported}"
         );
     }
 }
