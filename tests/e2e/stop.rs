@@ -13,15 +13,23 @@ pub(crate) const CASES: &[Case] = &[
     ("a second SIGTERM stops at once", at_once),
 ];
 
+/// Stopped one after another, these would take more than the ten seconds of `docker stop`.
+const STUBBORN: u32 = 6;
+
 fn orderly() -> Result<()> {
     let cluster = lab()?.shared()?;
     build_probe(&cluster)?;
     let kubectl = cluster.kubectl()?;
     let namespace = kubectl.namespace("stop")?;
-    // A pod that ignores SIGTERM must not use up the time of other pods.
-    namespace.apply(manifests::pod("stubborn", PROBE, &["stubborn"]))?;
+    // Pods that ignore SIGTERM must not use up the time of other pods, however many they are.
+    let stubborn: Vec<String> = (1..=STUBBORN).map(|number| format!("stubborn-{number}")).collect();
+    for name in &stubborn {
+        namespace.apply(manifests::pod(name, PROBE, &["stubborn"]))?;
+    }
     namespace.apply(manifests::deployment("web", PROBE, "polite", 1))?;
-    namespace.wait_ready("stubborn")?;
+    for name in &stubborn {
+        namespace.wait_ready(name)?;
+    }
     namespace.wait_ready("web")?;
 
     let before = engine::logs(cluster.container())?.len();

@@ -9,6 +9,8 @@ pub(crate) const NAMESPACE: &str = "kube-system";
 pub(crate) enum StopTurn {
     /// Everything that users and add-ons run.
     Workload,
+    /// CoreDNS and kube-proxy, which workloads need while they stop.
+    ClusterService,
     /// The API server and the programs that write through it.
     ControlPlane,
     /// etcd, which holds the data.
@@ -34,6 +36,9 @@ pub(crate) const CONTROL_PLANE: [StaticPod; 4] = [
     StaticPod { name: "kube-scheduler", stop_turn: StopTurn::ControlPlane, mounts_etcd_socket: false },
 ];
 
+/// The containers through which workloads reach each other.
+const CLUSTER_SERVICES: [&str; 2] = ["coredns", "kube-proxy"];
+
 /// The API server's name in [`CONTROL_PLANE`].
 pub(crate) const API_SERVER: &str = "kube-apiserver";
 
@@ -49,7 +54,12 @@ pub(crate) fn stop_turn(namespace: &str, name: &str) -> StopTurn {
     CONTROL_PLANE
         .iter()
         .find(|pod| namespace == NAMESPACE && pod.name == name)
-        .map_or(StopTurn::Workload, |pod| pod.stop_turn)
+        .map_or_else(|| stop_turn_of_pods(namespace, name), |pod| pod.stop_turn)
+}
+
+fn stop_turn_of_pods(namespace: &str, name: &str) -> StopTurn {
+    let is_service = namespace == NAMESPACE && CLUSTER_SERVICES.contains(&name);
+    if is_service { StopTurn::ClusterService } else { StopTurn::Workload }
 }
 
 #[cfg(test)]
@@ -61,7 +71,8 @@ mod tests {
         assert_eq!(stop_turn("kube-system", "etcd"), StopTurn::Data);
         assert_eq!(stop_turn("kube-system", "kube-apiserver"), StopTurn::ControlPlane);
         assert_eq!(stop_turn("default", "etcd"), StopTurn::Workload);
-        assert_eq!(stop_turn("kube-system", "coredns"), StopTurn::Workload);
+        assert_eq!(stop_turn("kube-system", "coredns"), StopTurn::ClusterService);
+        assert_eq!(stop_turn("default", "coredns"), StopTurn::Workload);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Stopping pods in order: workloads first, then what the cluster runs on, etcd last, so that everything a workload
+//! Stopping pods in order: workloads first, then CoreDNS and kube-proxy, then the control plane, etcd last, so that everything a workload
 //! writes while it stops can still be stored. Never stops a daemon: `boot` and `bake` stop those that they started.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ const CONTROL_PLANE_GRACE: Duration = Duration::from_secs(2);
 /// # Errors
 /// When containerd does not answer or a container cannot be stopped.
 pub(crate) async fn stop_pods(grace: Duration) -> Result<(), CriError> {
-    stop_turns(grace, &[StopTurn::Workload, StopTurn::ControlPlane, StopTurn::Data]).await
+    stop_turns(grace, &[StopTurn::Workload, StopTurn::ClusterService, StopTurn::ControlPlane, StopTurn::Data]).await
 }
 
 /// Does all of [`stop_pods`] except the last turn, so that etcd still answers.
@@ -24,19 +24,21 @@ pub(crate) async fn stop_pods(grace: Duration) -> Result<(), CriError> {
 /// # Errors
 /// As [`stop_pods`].
 pub(crate) async fn stop_all_but_etcd(grace: Duration) -> Result<(), CriError> {
-    stop_turns(grace, &[StopTurn::Workload, StopTurn::ControlPlane]).await
+    stop_turns(grace, &[StopTurn::Workload, StopTurn::ClusterService, StopTurn::ControlPlane]).await
 }
 
 async fn stop_turns(grace: Duration, turns: &[StopTurn]) -> Result<(), CriError> {
     let running = cri::running_containers().await?;
+    let mut outcome = Ok(());
     for &turn in turns {
         let ids = ids_of(turn, &running);
         if !ids.is_empty() {
             let grace = if turn == StopTurn::ControlPlane { grace.min(CONTROL_PLANE_GRACE) } else { grace };
-            cri::stop_containers(&ids, grace).await?;
+            // etcd must be stopped in any case, so a failure does not end the turns.
+            outcome = outcome.and(cri::stop_containers(&ids, grace).await);
         }
     }
-    Ok(())
+    outcome
 }
 
 fn ids_of(turn: StopTurn, running: &[Container]) -> Vec<String> {
@@ -61,7 +63,8 @@ mod tests {
             container("d", "kube-system", "coredns"),
         ]))
         .unwrap();
-        assert_eq!(ids_of(StopTurn::Workload, &running), ["c", "d"]);
+        assert_eq!(ids_of(StopTurn::Workload, &running), ["c"]);
+        assert_eq!(ids_of(StopTurn::ClusterService, &running), ["d"]);
         assert_eq!(ids_of(StopTurn::ControlPlane, &running), ["b"]);
         assert_eq!(ids_of(StopTurn::Data, &running), ["a"]);
     }
