@@ -80,8 +80,10 @@ pub(crate) async fn follow(client: Client, settings: &ClusterSettings, node: &No
                 // Answers from before a gap prove nothing after it.
                 evidence.answers.clear();
             }
-            for name in evidence.milestones() {
-                board.milestone(&name);
+            if board.records_milestones() {
+                for name in evidence.milestones() {
+                    board.milestone(&name);
+                }
             }
             let missing = evidence.missing(now);
             let due = match steady.judge(missing.is_empty(), now) {

@@ -7,6 +7,9 @@ use kubake_contract::status::{Component, ComponentState, Hook, Milestone, Outcom
 use kubake_contract::usage::Usage;
 use tokio::sync::watch;
 
+/// Milestones that a boot may record: far more than the pods of any image.
+const MOST_MILESTONES: usize = 1000;
+
 /// The only holder of [`Status`]. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Board {
@@ -124,8 +127,19 @@ impl Board {
         });
     }
 
-    /// Records that `name` became true. Only the first call per name counts.
+    /// Whether milestones are still recorded: they describe the boot, which the first readiness ends. Pods come and go
+    /// for as long as the cluster runs, and the status must not grow with them.
+    #[must_use]
+    pub(crate) fn records_milestones(&self) -> bool {
+        let status = self.sender.borrow();
+        status.ready_after_ms.is_none() && status.milestones.len() < MOST_MILESTONES
+    }
+
+    /// Records that `name` became true. Only the first call per name counts, and none after the first readiness.
     pub(crate) fn milestone(&self, name: &str) {
+        if !self.records_milestones() {
+            return;
+        }
         let at_ms = millis(self.uptime());
         self.sender.send_if_modified(|status| {
             let is_new = !status.milestones.iter().any(|milestone| milestone.name == name);
@@ -198,6 +212,20 @@ mod tests {
         assert_eq!(json["hooks"][0]["outcome"], "failed");
         assert_eq!(json["hooks"][0]["detail"], "no such namespace");
         assert_eq!((&json["state"], &json["kubernetes"]["ready"]), (&"running".into(), &true.into()));
+    }
+
+    #[test]
+    fn milestones_end_with_the_first_readiness() {
+        let board = Board::new();
+        for number in 0..2 * MOST_MILESTONES {
+            board.milestone(&format!("pod {number}"));
+        }
+        assert_eq!(board.snapshot().milestones.len(), MOST_MILESTONES);
+        let board = Board::new();
+        board.milestone("api-ready");
+        board.set_kubernetes(Readiness::from_missing(Vec::new()));
+        board.milestone("pod default/later");
+        assert_eq!(board.snapshot().milestones.len(), 1);
     }
 
     #[test]
