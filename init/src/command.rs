@@ -7,11 +7,11 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use kubake_contract::env;
-use kubake_contract::proxies;
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
+
+use crate::variables;
 
 /// Lines of a program's output that an error shows.
 const TAIL_LINES: usize = 20;
@@ -47,9 +47,7 @@ impl Run {
     pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(program.as_ref());
         command.stdin(Stdio::null()).kill_on_drop(true).process_group(0);
-        for name in env::SECRETS.into_iter().chain(proxies::VARIABLES) {
-            command.env_remove(name);
-        }
+        command.env_clear().envs(variables::of_node());
         Self {
             command,
             shown: program.as_ref().to_string_lossy().into_owned(),
@@ -70,6 +68,14 @@ impl Run {
         for arg in args {
             self = self.arg(arg);
         }
+        self
+    }
+
+    /// Gives the program the variables of hooks instead of those of the node's own programs. Removes those of earlier
+    /// calls of [`Self::env`].
+    #[must_use]
+    pub(crate) fn with_hook_variables(mut self) -> Self {
+        self.command.env_clear().envs(variables::of_hooks());
         self
     }
 
@@ -272,12 +278,15 @@ mod tests {
         assert!(error.contains("cannot run `/nonexistent`"), "{error}");
     }
 
-    #[test]
-    fn secrets_and_proxies_are_not_inherited() {
-        let run = Run::new("sh");
-        for name in ["KUBAKE_TOKEN", "KUBAKE_CA_KEY", "REGISTRY_PASSWORD", "HTTPS_PROXY", "http_proxy"] {
-            assert!(run.command.as_std().get_envs().any(|removed| removed == (OsStr::new(name), None)), "{name}");
-        }
+    #[tokio::test]
+    async fn programs_see_the_nodes_variables_only() {
+        // cargo sets CARGO_MANIFEST_DIR for each test.
+        let variables = Run::new("env").env("MORE", "1").capture().await.unwrap();
+        let names: Vec<&str> = variables.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+        assert!(names.contains(&"PATH") && names.contains(&"HOME") && names.contains(&"MORE"), "{names:?}");
+        assert!(!names.iter().any(|name| name.starts_with("CARGO")), "{names:?}");
+        let variables = Run::new("env").with_hook_variables().capture().await.unwrap();
+        assert!(variables.contains("CARGO_MANIFEST_DIR="), "{variables}");
     }
 
     #[tokio::test]

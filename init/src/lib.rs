@@ -40,4 +40,5 @@ mod store;
 pub mod supervise;
 mod supervisor;
 mod usage;
+mod variables;
 mod volumes;

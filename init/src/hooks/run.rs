@@ -55,6 +55,7 @@ pub(crate) async fn run_in_order(
 async fn run(hook: &Hook, context: &HookContext<'_>, events: Events) -> Result<(), HookError> {
     let mut command = Run::new(hook.program())
         .directory(hook.directory())
+        .with_hook_variables()
         .env(hook_env::MOMENT, context.moment)
         .env(hook_env::KUBERNETES_VERSION, &context.settings.kubernetes_version)
         .env(hook_env::STATIC_IP, context.node.addresses.ipv4.to_string())

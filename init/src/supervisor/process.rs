@@ -6,7 +6,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
-use kubake_contract::{env, proxies};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
@@ -15,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::ServiceError;
 use super::notify::NotifySocket;
 use super::service::Service;
+use crate::variables;
 
 /// A log that is larger when its daemon starts for the first time is renamed to `NAME.log.1`.
 const LOG_ROTATE_BYTES: u64 = 32 << 20;
@@ -70,14 +70,14 @@ impl Runner {
         };
         command
             .args(&service.args)
+            .env_clear()
+            .envs(variables::of_node())
             .env("NOTIFY_SOCKET", self.notify.path())
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(stderr)
             // A terminal's Ctrl-C must reach only the stub: the supervisor decides in which order daemons stop.
             .process_group(0);
-        remove_foreign_variables(&mut command);
-        // Last, because a service may have one of the removed variables of its own.
         command.envs(service.env.iter().map(|(key, value)| (key, value)));
         command.spawn().map_err(|source| ServiceError::Spawn {
             name: service.name,
@@ -118,21 +118,6 @@ impl Runner {
         if tokio::time::timeout(*stop_timeout, child.wait()).await.is_err() {
             tracing::warn!("{name} ignored SIGTERM for {} s and was killed", stop_timeout.as_secs());
             let _ = child.kill().await;
-        }
-    }
-}
-
-/// Removes inherited variables that a daemon must not see: secrets, proxies, and those by which a client would find the
-/// cluster of a pod in which kubake itself runs.
-fn remove_foreign_variables(command: &mut Command) {
-    for name in env::SECRETS.into_iter().chain(proxies::VARIABLES) {
-        command.env_remove(name);
-    }
-    for (key, _) in std::env::vars_os() {
-        let name = key.to_string_lossy();
-        if name == "KUBERNETES_PORT" || name.starts_with("KUBERNETES_PORT_") || name.starts_with("KUBERNETES_SERVICE_")
-        {
-            command.env_remove(&key);
         }
     }
 }
