@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use kubake_e2e::cluster::Cluster;
 use kubake_e2e::lab::lab;
 use kubake_e2e::{engine, manifests, poll};
 
@@ -11,6 +12,7 @@ use crate::{Case, PROBE, build_probe, restart};
 pub(crate) const CASES: &[Case] = &[
     ("docker stop is orderly, ends with 0 and takes less than ten seconds", orderly),
     ("a second SIGTERM stops at once", at_once),
+    ("variables of a CI job reach no program of the node", variables_of_a_job),
 ];
 
 /// Stopped one after another, these would take more than the ten seconds of `docker stop`.
@@ -76,5 +78,25 @@ fn at_once() -> Result<()> {
     restart::boots_again(&cluster)?;
     let kubectl = cluster.kubectl()?;
     kubectl.run(["get", "configmap", "kept", "--namespace", namespace.name()])?;
+    Ok(())
+}
+
+/// Variables that a CI job sets for its own clients.
+const OF_A_JOB: [&str; 6] = [
+    "--env=CONTAINER_RUNTIME_ENDPOINT=unix:///builds/none.sock",
+    "--env=DOCKER_HOST=tcp://docker:2376",
+    "--env=DOCKER_TLS_VERIFY=1",
+    "--env=DOCKER_CERT_PATH=/certs/client",
+    "--env=TMPDIR=/builds/me/tmp",
+    "--env=SSL_CERT_FILE=/builds/none.pem",
+];
+
+fn variables_of_a_job() -> Result<()> {
+    let cluster = Cluster::run(lab()?, "kubake-e2e-job", &OF_A_JOB)?;
+    engine::run(["stop", cluster.container()])?;
+    let code = engine::inspect(cluster.container(), ".State.ExitCode")?;
+    let log = engine::logs(cluster.container())?;
+    ensure!(code == "0", "it ended with {code}:\n{log}");
+    ensure!(!log.contains("not stopped in order"), "crictl was misled:\n{log}");
     Ok(())
 }
