@@ -67,6 +67,11 @@ pub(crate) fn read_images(
             match looked {
                 Ok(archive) => images.archives.push(archive),
                 Err(archive::Fault::Read(error)) => problems.push(problem(unreadable(&error))),
+                Err(archive::Fault::Nameless) => problems.push(problem(
+                    "names no image, so no pod could use one; save it by name and not by id: `docker save --output \
+                     FILE.tar NAME:TAG`"
+                        .to_owned(),
+                )),
                 Err(archive::Fault::Broken(why)) => problems.push(problem(format!(
                     "not an image archive: {why}; create it with `docker save --output FILE.tar IMAGE…`"
                 ))),

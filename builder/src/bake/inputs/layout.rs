@@ -49,6 +49,26 @@ struct Descriptor {
     annotations: Option<BTreeMap<String, String>>,
 }
 
+impl Descriptor {
+    fn name(&self) -> Option<&str> {
+        let annotations = self.annotations.as_ref()?;
+        NAMES.iter().find_map(|key| annotations.get(*key).map(String::as_str).filter(|name| !name.is_empty()))
+    }
+}
+
+impl Index {
+    /// By containerd's rule that distinguishes a whole name from a tag.
+    fn has_whole_name(&self) -> bool {
+        self.manifests.iter().filter_map(Descriptor::name).any(|name| name.contains(['/', ':', '@']))
+    }
+}
+
+/// Whether any image of an `index.json` has a name or at least a tag; none if the text is not an index with images.
+pub(super) fn index_has_name(text: &[u8]) -> Option<bool> {
+    let index: Index = serde_json::from_slice(text).ok()?;
+    (!index.manifests.is_empty()).then(|| index.manifests.iter().any(|descriptor| descriptor.name().is_some()))
+}
+
 /// Whether a directory has one of the files of a layout.
 pub(super) fn looks_like_layout(directory: &Path) -> bool {
     [LAYOUT, INDEX].iter().any(|name| directory.join(name).symlink_metadata().is_ok())
@@ -191,13 +211,7 @@ impl Reader<'_> {
                 self.problem(INDEX, format!("names {shown}, which is not among the blobs; create the layout again"));
             }
         }
-        // containerd's rule that distinguishes a whole name from a tag.
-        let is_named = |descriptor: &Descriptor| {
-            let annotations = descriptor.annotations.as_ref();
-            let name = NAMES.iter().find_map(|key| annotations?.get(*key).filter(|name| !name.is_empty()));
-            name.is_some_and(|name| name.contains(['/', ':', '@']))
-        };
-        if !index.manifests.iter().any(is_named) {
+        if !index.has_whole_name() {
             let what = format!(
                 "names no image; give one a whole name such as `docker.io/me/app:1` in its annotation `{}` \
                  (`skopeo copy … oci:DIRECTORY:docker.io/me/app:1`)",

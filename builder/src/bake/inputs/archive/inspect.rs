@@ -4,10 +4,13 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use serde::Deserialize;
+
+use super::super::layout;
 use super::super::monitor::Monitor;
 use super::packing::{GZIP, Packing, ZSTD, open};
 use super::tape::{Plain, Unpacked};
-use super::walk::{broken, walk};
+use super::walk::{Top, broken, walk};
 
 /// Every compressed archive may unpack to this many bytes.
 const SMALL: u64 = 1 << 30;
@@ -19,6 +22,8 @@ const MOST_RATIO: u64 = 200;
 pub(in super::super) enum Fault {
     /// The file cannot be read.
     Read(io::Error),
+    /// No image in it has a name, so no pod could use one.
+    Nameless,
     /// The content is wrong; completes "not an image archive:".
     Broken(String),
 }
@@ -50,8 +55,26 @@ pub(in super::super) fn inspect(path: &Path, monitor: &Monitor<'_>) -> Result<(P
         (found, unpacked.count)
     };
     match found {
-        Ok(true) => Ok((packing, size)),
-        Ok(false) => Err(Fault::Broken("it has neither `manifest.json` nor `index.json`".to_owned())),
+        Ok(Top { manifest: None, index: None }) => {
+            Err(Fault::Broken("it has neither `manifest.json` nor `index.json`".to_owned()))
+        }
+        Ok(top) if is_nameless(&top) => Err(Fault::Nameless),
+        Ok(_) => Ok((packing, size)),
         Err(what) => Err(Fault::Broken(what)),
     }
+}
+
+/// Whether the lists of images can be parsed and no image in them has a name, as after `docker save IMAGE_ID`.
+fn is_nameless(top: &Top) -> bool {
+    #[derive(Deserialize)]
+    struct Saved {
+        #[serde(rename = "RepoTags", default)]
+        names: Option<Vec<String>>,
+    }
+    let saved = top.manifest.as_deref().and_then(|text| serde_json::from_slice::<Vec<Saved>>(text).ok());
+    let index_has_name = top.index.as_deref().and_then(layout::index_has_name);
+    let saved_has_name =
+        saved.map(|images| images.iter().flat_map(|image| &image.names).any(|names| !names.is_empty()));
+    let known: Vec<bool> = [saved_has_name, index_has_name].into_iter().flatten().collect();
+    !known.is_empty() && !known.contains(&true)
 }

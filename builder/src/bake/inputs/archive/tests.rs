@@ -36,6 +36,7 @@ fn inspected(bytes: &[u8]) -> Result<(Packing, u64), String> {
     std::fs::write(&path, bytes).unwrap();
     inspect(&path, &Monitor::idle()).map_err(|fault| match fault {
         Fault::Broken(what) => what,
+        Fault::Nameless => "nameless".to_owned(),
         Fault::Read(error) => panic!("{error}"),
     })
 }
@@ -53,6 +54,31 @@ fn archives_are_known_by_what_they_hold() {
     assert!(inspected(&[b'x'; 2048]).unwrap_err().contains("not a tar file"));
     assert!(inspected(&zstd(&[b'x'; 2048])).unwrap_err().contains("not a tar file"));
     assert!(inspected(&[]).unwrap_err().contains("empty"));
+}
+
+#[test]
+fn an_archive_without_a_name_is_refused() {
+    let tar_with = |files: &[(&str, &str)]| {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, text) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            header.set_mode(0o644);
+            builder.append_data(&mut header, name, text.as_bytes()).unwrap();
+        }
+        builder.into_inner().unwrap()
+    };
+    let nameless = ("manifest.json", r#"[{"Config":"a","RepoTags":null,"Layers":[]}]"#);
+    let named = ("manifest.json", r#"[{"Config":"a","RepoTags":["a:1"],"Layers":[]}]"#);
+    let index = ("index.json", r#"{"manifests":[{"digest":"sha256:00","size":1}]}"#);
+    let named_index =
+        ("index.json", r#"{"manifests":[{"digest":"sha256:00","annotations":{"io.containerd.image.name":"a:1"}}]}"#);
+    for bytes in [tar_with(&[nameless]), tar_with(&[index, nameless]), gzip(&tar_with(&[index]))] {
+        assert_eq!(inspected(&bytes).unwrap_err(), "nameless");
+    }
+    for bytes in [tar_with(&[named]), tar_with(&[index, named]), tar_with(&[named_index, nameless])] {
+        inspected(&bytes).unwrap();
+    }
 }
 
 #[test]

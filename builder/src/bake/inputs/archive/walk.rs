@@ -10,10 +10,22 @@ const BLOCK: u64 = 512;
 /// Limit of an extended header, which holds names and times. A larger one would only exhaust memory.
 const LONGEST_HEADER: u64 = 1 << 20;
 
-/// Whether the archive has a file that `docker save` or an OCI layout has at the top; the error says what is wrong. Does not
-/// use `tar::Archive`, which allocates as much memory as an extended header says.
-pub(super) fn walk(tape: &mut impl Tape) -> Result<bool, String> {
-    let mut found = false;
+/// Limit of `manifest.json` and `index.json`. A larger one is not read.
+const LONGEST_LIST: u64 = 4 << 20;
+
+/// The files that `docker save` and an OCI layout have at the top.
+#[derive(Debug, Default)]
+pub(super) struct Top {
+    /// The content of `manifest.json`; empty if it is too long to be read.
+    pub(super) manifest: Option<Vec<u8>>,
+    /// The content of `index.json`, likewise.
+    pub(super) index: Option<Vec<u8>>,
+}
+
+/// Returns what the archive has at the top; the error says what is wrong. Does not use `tar::Archive`, which allocates as
+/// much memory as an extended header says.
+pub(super) fn walk(tape: &mut impl Tape) -> Result<Top, String> {
+    let mut top = Top::default();
     let mut is_first = true;
     let mut long_name: Option<Vec<u8>> = None;
     let mut long_size: Option<u64> = None;
@@ -24,7 +36,7 @@ pub(super) fn walk(tape: &mut impl Tape) -> Result<bool, String> {
             read => read,
         };
         if !read.map_err(|error| broken(&error))? || block.iter().all(|byte| *byte == 0) {
-            return if is_first { Err("it is not a tar file".to_owned()) } else { Ok(found) };
+            return if is_first { Err("it is not a tar file".to_owned()) } else { Ok(top) };
         }
         let header = tar::Header::from_byte_slice(&block);
         if header.cksum().ok() != Some(checksum(&block)) {
@@ -61,12 +73,28 @@ pub(super) fn walk(tape: &mut impl Tape) -> Result<bool, String> {
             return Err(format!("it names `{}`, which leads out of the archive", name.escape_debug()));
         }
         let path = path.strip_prefix(".").unwrap_or(path);
-        found |= path == Path::new("manifest.json") || path == Path::new("index.json");
         // Links and directories have no content, even if their headers say so.
         let size = if kind.is_file() || kind.is_contiguous() { long_size.take().unwrap_or(size) } else { size };
         long_size = None;
         let padded = size.checked_next_multiple_of(BLOCK).ok_or("a header in it is damaged")?;
-        tape.skip(padded).map_err(|error| broken(&error))?;
+        let list = if path == Path::new("manifest.json") {
+            Some(&mut top.manifest)
+        } else if path == Path::new("index.json") {
+            Some(&mut top.index)
+        } else {
+            None
+        };
+        let mut read = 0;
+        if let Some(list) = list {
+            let list = list.insert(Vec::new());
+            if size <= LONGEST_LIST {
+                read = tape.by_ref().take(size).read_to_end(list).map_err(|error| broken(&error))? as u64;
+                if read < size {
+                    return Err("it is truncated".to_owned());
+                }
+            }
+        }
+        tape.skip(padded - read).map_err(|error| broken(&error))?;
     }
 }
 
