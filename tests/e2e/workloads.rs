@@ -16,6 +16,7 @@ pub(crate) const CASES: &[Case] = &[
     ("an image built through the inner Docker runs as a pod at once", built_inside),
     ("a deployment answers through its service, by name and on its node port", service),
     ("exec, logs and port-forward reach into a pod", reach_into),
+    ("load balancers may use the only node", load_balancers),
 ];
 
 fn built_inside() -> Result<()> {
@@ -150,5 +151,13 @@ fn reach_into() -> Result<()> {
     let log = namespace.run(["logs", "web"])?;
     ensure!(log.starts_with(&format!("serving on {port}\n")), "the log begins otherwise: {log}");
     ensure!(log.matches("GET /forwarded HTTP/1.1").count() == 3, "the log lacks the requests: {log}");
+    Ok(())
+}
+
+fn load_balancers() -> Result<()> {
+    let cluster = lab()?.shared()?;
+    let labels = cluster.kubectl()?.run(["get", "nodes", "--output", "jsonpath={.items[*].metadata.labels}"])?;
+    ensure!(labels.contains("node-role.kubernetes.io/control-plane"), "{labels}");
+    ensure!(!labels.contains("exclude-from-external-load-balancers"), "{labels}");
     Ok(())
 }

@@ -42,7 +42,7 @@ impl Bake {
         init(&format!("{BEFORE_KUBELET},show-join-command")).await
     }
 
-    /// Installs what kubeadm does not: a default StorageClass, and a CoreDNS for one node.
+    /// Installs what kubeadm does not: a default StorageClass, a CoreDNS for one node, and that node for load balancers.
     pub(super) async fn install_addons(&mut self) -> Result<(), BoxError> {
         let client = api_client(&self.runtime)?;
         client.create("/apis/storage.k8s.io/v1/storageclasses", &kubeadm::objects::storage_class()).await?;
@@ -55,6 +55,10 @@ impl Bake {
             let corefile = corefile.replace("lameduck 5s", "lameduck 0s");
             client.merge_patch(path, &serde_json::json!({ "data": { "Corefile": corefile } })).await?;
         }
+        // kubeadm keeps load balancers such as MetalLB away from control planes, which would leave them no node at all.
+        let path = format!("/api/v1/nodes/{}", self.runtime.node.name);
+        let labels = serde_json::json!({ "node.kubernetes.io/exclude-from-external-load-balancers": null });
+        client.merge_patch(&path, &serde_json::json!({ "metadata": { "labels": labels } })).await?;
         Ok(())
     }
 }
