@@ -148,6 +148,10 @@ fn attend(signals: &SignalFd, supervisor: Pid) -> Result<i32, Pid1Error> {
                 let mut ended = None;
                 let left = reap(|status| {
                     if status.pid() == Some(supervisor) {
+                        if let WaitStatus::Signaled(_, signal, _) = status {
+                            // It had no chance to log its own end, so without this line the log just stops.
+                            tracing::error!("the supervisor was killed by {signal}, so the container ends");
+                        }
                         ended = exit_code(status);
                     }
                 });

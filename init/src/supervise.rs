@@ -154,7 +154,14 @@ async fn perform_boot(mut boot: Boot, stop: &CancellationToken) -> i32 {
 
 /// The first signal stops in order, the second at once. A closed terminal sends SIGHUP, which counts, too.
 fn listen_for_signals(stop: &CancellationToken, stop_now: &CancellationToken) -> std::io::Result<()> {
-    for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit(), SignalKind::hangup()] {
+    // These have no meaning here, but without a handler they would kill the supervisor. tokio keeps a handler for ever.
+    for kind in [SignalKind::user_defined1(), SignalKind::user_defined2(), SignalKind::alarm()] {
+        drop(signal(kind)?);
+    }
+    // LXC and power daemons send SIGPWR to halt a container.
+    let power = SignalKind::from_raw(nix::libc::SIGPWR);
+    let stops = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit(), SignalKind::hangup(), power];
+    for kind in stops {
         let mut stream = signal(kind)?;
         let (stop, stop_now) = (stop.clone(), stop_now.clone());
         tokio::spawn(async move {

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use kubake_contract::Endpoint;
 use kubake_e2e::cluster::Cluster;
 use kubake_e2e::lab::lab;
 use kubake_e2e::{engine, manifests, poll};
@@ -93,7 +94,17 @@ const OF_A_JOB: [&str; 6] = [
 
 fn variables_of_a_job() -> Result<()> {
     let cluster = Cluster::run(lab()?, "kubake-e2e-job", &OF_A_JOB)?;
-    engine::run(["stop", cluster.container()])?;
+    for signal in ["USR1", "USR2", "ALRM"] {
+        engine::run(["kill", "--signal", signal, cluster.container()])?;
+    }
+    cluster.fetch(Endpoint::Status.path()).context("a signal without a meaning ended the supervisor")?;
+    // As LXC halts a container.
+    engine::run(["kill", "--signal", "PWR", cluster.container()])?;
+    poll::until("the container has ended", Duration::from_secs(10), || {
+        let running = engine::inspect(cluster.container(), ".State.Running")?;
+        ensure!(running == "false", "it runs");
+        Ok(())
+    })?;
     let code = engine::inspect(cluster.container(), ".State.ExitCode")?;
     let log = engine::logs(cluster.container())?;
     ensure!(code == "0", "it ended with {code}:\n{log}");
