@@ -121,14 +121,14 @@ fn watch_signals(cancel: &Cancel, ready: &Sender<io::Result<()>>) -> io::Result<
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let ignored = ignored_signals(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
+        let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let listen = |kind: SignalKind| (!is_in(ignored, kind)).then(|| signal(kind)).transpose();
-        let mut interrupt = listen(SignalKind::interrupt())?;
-        let mut hangup = listen(SignalKind::hangup())?;
+        let keeps_running = is_in(ignored, SignalKind::hangup());
+        let mut hangup = if keeps_running { None } else { Some(signal(SignalKind::hangup())?) };
         drop(ready.send(Ok(())));
         loop {
             tokio::select! {
-                _ = received(&mut interrupt) => {}
+                _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
                 _ = received(&mut hangup) => {}
             }
@@ -145,8 +145,9 @@ async fn received(signal: &mut Option<tokio::signal::unix::Signal>) {
     }
 }
 
-/// The mask of signals that this process ignores (proc(5): `SigIgn`). `nohup` and shells in the background start programs
-/// with ignored signals, which must stay ignored: the work has to outlive the terminal.
+/// The mask of signals that this process ignores (proc(5): `SigIgn`). `nohup` starts programs with SIGHUP ignored, which must
+/// stay so: the work has to outlive the terminal. SIGINT counts in any case, although shells start background commands with
+/// it ignored: a signal that asks for an end must end the work in order.
 fn ignored_signals(status: &str) -> u64 {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
