@@ -44,10 +44,11 @@ impl World {
             fs::copy(fixture, checkout.join(file)).unwrap();
         }
         let mut archive = tar::Builder::new(Vec::new());
+        let manifest = r#"[{"Config":"c.json","RepoTags":["docker.io/me/mine:1"],"Layers":[]}]"#;
         let mut header = tar::Header::new_gnu();
-        header.set_size(2);
+        header.set_size(manifest.len() as u64);
         header.set_mode(0o644);
-        archive.append_data(&mut header, "manifest.json", &b"[]"[..]).unwrap();
+        archive.append_data(&mut header, "manifest.json", manifest.as_bytes()).unwrap();
         fs::create_dir_all(checkout.join("images.d")).unwrap();
         fs::write(checkout.join("images.d/mine.tar"), archive.into_inner().unwrap()).unwrap();
         world
