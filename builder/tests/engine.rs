@@ -200,7 +200,7 @@ fn a_failing_hook_is_told_and_leaves_nothing() {
     assert!(text.contains("bake-cluster failed in hooks: hook 10-fail failed\n  | "), "{text}");
     // Notes come over one stream and the log over another: which line is first is the scheduler's choice.
     assert!(text.contains("\n  | a log line\n"), "{text}");
-    assert!(text.contains("hint: keep the build container with `--retain`"), "{text}");
+    assert!(text.contains("hint: keep the build container for inspection with `--retain`"), "{text}");
     assert_eq!(world.leftovers(), "");
     assert_eq!(docker(&["volume", "ls", "-q"]), volumes);
 
