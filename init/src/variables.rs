@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 
 use kubake_contract::{env, proxies};
 
-/// Fixed for programs of the node, whatever a job sets.
+/// Fixed for programs of the node. A job's own values do not count.
 const FIXED: [(&str, &str); 2] =
     [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root")];
 /// What programs of the node inherit.
