@@ -16,12 +16,13 @@ pub(super) fn replace(path: &Path, directory: &Path, content: &[u8]) -> io::Resu
     file.write_all(content)?;
     give(file.as_file(), owner.uid(), owner.gid())?;
     // The new key gives root on this machine, so the file becomes private even if it was readable before.
-    file.as_file().set_permissions(Permissions::from_mode(mode & 0o600))?;
+    let private = Permissions::from_mode(mode & 0o600);
+    file.as_file().set_permissions(private.clone())?;
     file.as_file().sync_all()?;
     match file.persist(path) {
         Ok(_) => Ok(()),
         // A file that is mounted into a container cannot be replaced by a rename, only rewritten.
-        Err(error) if error.error.kind() == io::ErrorKind::ResourceBusy => rewrite(path, content),
+        Err(error) if error.error.kind() == io::ErrorKind::ResourceBusy => rewrite(path, content, private),
         Err(error) => Err(error.error),
     }
 }
@@ -38,7 +39,9 @@ fn give(file: &File, uid: u32, gid: u32) -> io::Result<()> {
     }
 }
 
-fn rewrite(path: &Path, content: &[u8]) -> io::Result<()> {
+/// Makes the file private before it is emptied, so that a refusal loses nothing.
+fn rewrite(path: &Path, content: &[u8], private: Permissions) -> io::Result<()> {
+    fs::set_permissions(path, private)?;
     let mut file = File::create(path)?;
     file.write_all(content)?;
     file.sync_all()

@@ -131,6 +131,7 @@ fn a_mounted_file_is_rewritten_in_place() {
     let directory = tempfile::tempdir().unwrap();
     let (real, mounted) = (directory.path().join("real"), directory.path().join("mounted"));
     fs::write(&real, FOREIGN).unwrap();
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(&mounted, "").unwrap();
     let flags = nix::mount::MsFlags::MS_BIND;
     nix::mount::mount(Some(&real), &mounted, None::<&str>, flags, None::<&str>).unwrap();
@@ -138,6 +139,7 @@ fn a_mounted_file_is_rewritten_in_place() {
     nix::mount::umount(&mounted).unwrap();
     added.unwrap();
     assert!(fs::read_to_string(&real).unwrap().contains("name: kubake"));
+    assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
