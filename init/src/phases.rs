@@ -22,7 +22,7 @@ pub(crate) type Work<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>> + '
 /// A named step of a sequence. `Context` is what the steps of the sequence share.
 pub(crate) struct Phase<Context: 'static> {
     /// The name in `/status`, the log and event lines.
-    pub(crate) name: &'static str,
+    name: &'static str,
     work: for<'a> fn(&'a mut Context) -> Work<'a>,
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use kubake_contract::error_chain::chain;
 use kubake_contract::status::State;
-use kubake_contract::{Node, exit, paths, ports};
+use kubake_contract::{exit, paths, ports};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -61,15 +61,17 @@ async fn supervise(launch: Launch, events: Events, board: Board) -> i32 {
         Ok(listener) => listener,
         Err(error) => return fail(&format!("cannot listen on port {}", ports::HTTP), &error.to_string()),
     };
+    let api_port = boot_options.api_port;
+    let runtime = NodeRuntime::new(settings, board.clone(), facts, boot_options, shutdown.clone());
     let site = Arc::new(http::Site {
-        board: board.clone(),
-        settings: settings.clone(),
-        node: Node::control_plane(&settings),
+        board,
+        settings: runtime.settings.clone(),
+        node: runtime.node.clone(),
         kubeconfig_path: PathBuf::from(paths::ADMIN_KUBECONFIG),
         docker_client_dir: PathBuf::from(paths::DOCKER_PKI),
         logs_dir: PathBuf::from(paths::LOGS),
         root: PathBuf::from("/"),
-        api_port: boot_options.api_port,
+        api_port,
         token,
         journal: http::Journal::default(),
     });
@@ -80,7 +82,6 @@ async fn supervise(launch: Launch, events: Events, board: Board) -> i32 {
         return fail("cannot listen for signals", &error.to_string());
     }
 
-    let runtime = NodeRuntime::new(settings, board.clone(), facts, boot_options, shutdown.clone());
     let code = tokio::select! {
         code = perform(task, runtime, events, identity, &stop) => code,
         () = stop_now.cancelled() => {

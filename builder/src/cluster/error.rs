@@ -22,7 +22,7 @@ pub(crate) enum Error {
     /// It does not become ready.
     #[error(transparent)]
     Wait(#[from] node::Error),
-    /// The user's kubeconfig, before anything was made.
+    /// The user's kubeconfig; its own message says everything.
     #[error(transparent)]
     KubeconfigBefore(kubeconfig::Error),
     /// The user's kubeconfig.

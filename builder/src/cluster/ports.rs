@@ -65,17 +65,22 @@ impl Advice for Error {
     }
 }
 
+/// The ports of every node: setting, wanted host port, the node's own port.
+fn fixed(wanted: &HostPorts) -> [(Key, HostPort, u16); 4] {
+    [
+        (Key::API_PORT, wanted.api, ports::API),
+        (Key::HTTP_PORT, wanted.http, ports::HTTP),
+        (Key::DOCKER_PORT, wanted.docker, ports::DOCKER),
+        (Key::DOCKER_TLS_PORT, wanted.docker_tls, ports::DOCKER_TLS),
+    ]
+}
+
 /// The ports that a node in its host's network listens on itself, where nothing can be published elsewhere.
 ///
 /// # Errors
 /// [`Error::HostNetwork`] if a setting asks for another port.
 pub(super) fn of_host_network(settings: &Settings) -> Result<HostPorts, Error> {
-    let fixed = [
-        (Key::API_PORT, settings.ports.api, ports::API),
-        (Key::HTTP_PORT, settings.ports.http, ports::HTTP),
-        (Key::DOCKER_PORT, settings.ports.docker, ports::DOCKER),
-        (Key::DOCKER_TLS_PORT, settings.ports.docker_tls, ports::DOCKER_TLS),
-    ];
+    let fixed = fixed(&settings.ports);
     let is_default = |key| matches!(settings.origin(key), Origin::Default);
     let moved = fixed.into_iter().find(|(key, wanted, own)| *wanted != HostPort::local(*own) && !is_default(*key));
     if let Some((key, _, own)) = moved {
@@ -123,12 +128,7 @@ enum Held {
 /// # Errors
 /// See [`Error`].
 pub(super) fn choose(wanted: &HostPorts, local: bool) -> Result<Vec<Chosen>, Error> {
-    let fixed = [
-        (Key::API_PORT, wanted.api, ports::API, Protocol::Tcp),
-        (Key::HTTP_PORT, wanted.http, ports::HTTP, Protocol::Tcp),
-        (Key::DOCKER_PORT, wanted.docker, ports::DOCKER, Protocol::Tcp),
-        (Key::DOCKER_TLS_PORT, wanted.docker_tls, ports::DOCKER_TLS, Protocol::Tcp),
-    ];
+    let fixed = fixed(wanted).map(|(key, host, container)| (key, host, container, Protocol::Tcp));
     let extra = wanted.extra.iter().map(|extra| (Key::EXTRA_PORTS, extra.host, extra.container, extra.protocol));
     let mut chosen = Vec::new();
     let mut held = Vec::new();

@@ -59,16 +59,12 @@ pub(super) fn strip(tree: &mut Value, name: &str, engine: &str) -> Result<bool, 
         return Ok(false);
     }
     let root = mapping(tree)?;
-    let recorded = find(root, "contexts", name)?
-        .and_then(|entry| mark(entry, "context"))
-        .and_then(|mark| mark.get("engine"))
-        .and_then(Value::as_str);
-    if let Some(other) = recorded.filter(|recorded| *recorded != engine) {
+    let note = find(root, "contexts", name)?.and_then(|entry| mark(entry, "context"));
+    let noted = |key| note.and_then(|note| note.get(key)).and_then(Value::as_str);
+    if let Some(other) = noted("engine").filter(|noted| *noted != engine) {
         return Err(Wrong::OtherEngine { name: name.to_owned(), engine: other.to_owned() });
     }
-    let previous = find(root, "contexts", name)?
-        .and_then(|entry| mark(entry, "context"))
-        .map(|mark| mark.get("previousContext").and_then(Value::as_str).map(str::to_owned));
+    let previous = note.map(|_| noted("previousContext").map(str::to_owned));
     let mut changed = false;
     for (list, kind) in LISTS {
         let Some(Value::Sequence(entries)) = root.get_mut(list) else { continue };

@@ -16,15 +16,21 @@ const NOT_STRINGS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "fal
 /// [`Wrong::Shape`] for tags and for keys that are no strings, which no kubeconfig has.
 pub(super) fn to_string(tree: &Value) -> Result<String, Wrong> {
     let mut text = String::new();
-    match tree {
-        Value::Mapping(mapping) if !mapping.is_empty() => block(&mut text, tree, 0)?,
-        Value::Sequence(list) if !list.is_empty() => block(&mut text, tree, 0)?,
-        scalar => {
-            text.push_str(&inline(scalar)?);
-            text.push('\n');
-        }
+    if has_lines(tree) {
+        block(&mut text, tree, 0)?;
+    } else {
+        let _ = writeln!(text, "{}", inline(tree)?);
     }
     Ok(text)
+}
+
+/// Whether the value takes lines of its own: a mapping or list with content.
+fn has_lines(value: &Value) -> bool {
+    match value {
+        Value::Mapping(mapping) => !mapping.is_empty(),
+        Value::Sequence(list) => !list.is_empty(),
+        _ => false,
+    }
 }
 
 /// A mapping or list with content, each line with `depth` spaces before it.
@@ -58,12 +64,7 @@ fn block(text: &mut String, value: &Value, depth: usize) -> Result<(), Wrong> {
 
 /// What follows a key's colon or an item's dash.
 fn nested(text: &mut String, value: &Value, depth: usize) -> Result<(), Wrong> {
-    let has_lines = match value {
-        Value::Mapping(mapping) => !mapping.is_empty(),
-        Value::Sequence(list) => !list.is_empty(),
-        _ => false,
-    };
-    if has_lines {
+    if has_lines(value) {
         text.push('\n');
         return block(text, value, depth);
     }

@@ -8,8 +8,8 @@ use super::run::Boot;
 use super::shutdown_step::ShutdownStep;
 use crate::pods::stop;
 
-/// Time limit for the stop of containers of one turn. Three turns and the daemons must fit into the ten seconds that
-/// `docker stop` grants by default.
+/// Time limit for the stop of containers of one turn. The turns and the daemons must fit into the ten seconds that
+/// `docker stop` grants by default; only workloads are expected to use up their limit.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
 impl Boot {
