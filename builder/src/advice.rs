@@ -15,6 +15,11 @@ pub(crate) trait Advice {
         self.cause()?.hint()
     }
 
+    /// What an interruption left behind, printed instead of the assurance that changes were rolled back.
+    fn leftover(&self) -> Option<String> {
+        self.cause()?.leftover()
+    }
+
     /// Whether the command ended because the user interrupted it: the exit code is 130, and no error is printed.
     fn is_interrupted(&self) -> bool {
         self.cause().is_some_and(Advice::is_interrupted)

@@ -46,7 +46,8 @@ pub(crate) fn report(error: &Error, printer: &Printer) -> ExitCode {
     if code == ExitCode::Interrupted {
         // The user knows the reason; `-v` shows the command that was interrupted.
         printer.detail(chain(error));
-        printer.line("interrupted; changes were rolled back");
+        let leftover = error.leftover();
+        printer.line(leftover.as_deref().unwrap_or("interrupted; changes were rolled back"));
         return code;
     }
     if matches!(error, Error::Unhealthy) {

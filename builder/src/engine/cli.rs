@@ -31,6 +31,13 @@ impl Engine {
         Self::with_program(program, runner)
     }
 
+    /// What the client would talk to, asked without the daemon; `None` where there is no client or it does not say.
+    pub(crate) fn endpoint(runner: &Runner) -> Option<String> {
+        let program =
+            find_program(std::env::var_os(ENGINE_VARIABLE).as_deref(), &|name| which::which(name).ok()).ok()?;
+        runner.run_captured(call(&program, &command::ContextInspect)).ok()
+    }
+
     /// The same for a CLI that is already chosen.
     ///
     /// # Errors

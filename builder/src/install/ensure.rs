@@ -80,6 +80,12 @@ fn remedy(error: &EngineError, dockerd_installed: bool, named_elsewhere: bool) -
     }
 }
 
+/// Whether the client's context leads to another engine than the one that the packages bring: Docker Desktop, a virtual
+/// machine, another host.
+fn names_another_socket(endpoint: &str) -> bool {
+    !matches!(endpoint, "" | "unix:///var/run/docker.sock" | "unix:///run/docker.sock")
+}
+
 /// Finds an engine; where none answers and `allowed` says that the user agreed, installs or starts one.
 ///
 /// # Errors
@@ -95,7 +101,8 @@ pub(crate) fn ensure(
     };
     let elsewhere = ["DOCKER_HOST", "DOCKER_CONTEXT", ENGINE_VARIABLE]
         .iter()
-        .any(|variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty()));
+        .any(|variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty()))
+        || names_another_socket(&Engine::endpoint(runner).unwrap_or_default());
     let Some(remedy) = remedy(&error, which::which("dockerd").is_ok(), elsewhere) else { return Err(error.into()) };
     let action = match remedy {
         Remedy::Start => "start dockerd",
@@ -138,5 +145,7 @@ mod tests {
         ] {
             assert_eq!(remedy(&error, dockerd, elsewhere), expected, "{error}");
         }
+        assert!(names_another_socket("unix:///home/u/.docker/desktop/docker.sock"));
+        assert!(!names_another_socket("unix:///var/run/docker.sock") && !names_another_socket(""));
     }
 }

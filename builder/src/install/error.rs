@@ -14,6 +14,9 @@ pub(super) const OLDEST: u32 = 23;
 /// Without this one there is no engine.
 pub(super) const ENGINE_PACKAGE: &str = "docker.io";
 
+/// Marks the command after which packages may be half installed.
+pub(super) const INSTALL_FAILED: &str = "apt-get install failed";
+
 /// Why there still is no engine.
 #[derive(Debug, Error)]
 pub(crate) enum InstallError {
@@ -41,6 +44,13 @@ pub(crate) enum InstallError {
         /// `version …` or `no version`.
         found: String,
     },
+    /// apt would remove packages, which may be the user's own engine.
+    #[error(
+        "apt would remove {} to install {}, and kubake removes no package; start the engine that these belong to or name \
+         it with DOCKER_HOST, or remove them yourself",
+        .removed.join(", "), .packages.join(", ")
+    )]
+    WouldRemove { packages: Vec<String>, removed: Vec<String> },
     /// The newer release's keys are missing.
     #[error("no keyring of Debian's archive in /usr/share/keyrings; install the package debian-archive-keyring")]
     NoKeyring,
@@ -94,6 +104,17 @@ impl Advice for InstallError {
 
     fn hint(&self) -> Option<String> {
         Some("`kubake doctor` checks this machine".to_owned())
+    }
+
+    fn leftover(&self) -> Option<String> {
+        match self {
+            Self::Command { what, .. } if *what == INSTALL_FAILED => Some(
+                "interrupted while apt installed packages; those that are installed stay, and `dpkg --configure -a` \
+                 completes what is half done"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
     }
 
     fn is_interrupted(&self) -> bool {

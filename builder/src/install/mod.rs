@@ -7,6 +7,7 @@ mod ensure;
 mod error;
 mod plan;
 mod processes;
+mod simulation;
 
 #[cfg(test)]
 pub(crate) use ensure::for_tests;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use nix::unistd::Uid;
 
 use super::apt::{self, Mirrors, OsRelease, Source};
-use super::error::{ENGINE_PACKAGE, InstallError, OLDEST};
+use super::error::{ENGINE_PACKAGE, INSTALL_FAILED, InstallError, OLDEST};
+use super::simulation::removals;
 use crate::engine::TempFile;
 use crate::process::{Call, Runner};
 
@@ -93,8 +94,12 @@ fn apt_get(args: &[&str]) -> Call {
         .timeout(APT_TIMEOUT)
 }
 
-fn install_call(plan: &Plan) -> Call {
-    let mut call = apt_get(&["install", "--no-install-recommends"]);
+/// `--no-remove` makes apt itself refuse, should something have changed since the simulation.
+const FOR_REAL: &str = "--no-remove";
+const SIMULATED: &str = "--simulate";
+
+fn install_call(plan: &Plan, mode: &str) -> Call {
+    let mut call = apt_get(&["install", mode, "--no-install-recommends"]);
     if let Some(release) = plan.target_release {
         call = call.args(["-t", release]);
     }
@@ -127,7 +132,40 @@ pub(super) fn plan_here(runner: &Runner) -> Result<Plan, InstallError> {
     plan(&os, &apt::read_sources(root), &policy(runner)?, &keyrings)
 }
 
-/// Installs Debian's engine packages; apt's output goes to `on_line`.
+/// Refuses a plan by which apt would remove packages: `docker-cli` and `docker-ce-cli` exclude each other, for instance,
+/// and the second belongs to an engine of the user's.
+fn refuse_removals(runner: &Runner, plan: &Plan) -> Result<(), InstallError> {
+    let output = runner
+        .run_captured(install_call(plan, SIMULATED))
+        .map_err(|source| InstallError::Command { what: "apt-get cannot install these packages", source })?;
+    let removed = removals(&output);
+    if removed.is_empty() {
+        Ok(())
+    } else {
+        Err(InstallError::WouldRemove { packages: plan.packages.clone(), removed })
+    }
+}
+
+/// Files written for apt; removed again unless the installation follows.
+struct Written(Vec<PathBuf>);
+
+impl Written {
+    fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            if let Err(error) = fs::remove_file(path) {
+                tracing::warn!("file `{}` is left over: {error}; remove it", path.display());
+            }
+        }
+    }
+}
+
+/// Installs Debian's engine packages; apt's output goes to `on_line`. Removes no package.
 ///
 /// # Errors
 /// See [`InstallError`].
@@ -146,15 +184,19 @@ pub(super) fn install(runner: &Runner, mut on_line: impl FnMut(&str)) -> Result<
     };
     stream(apt_get(&["update"]), "apt-get update failed")?;
     let plan = plan_here(runner)?;
+    let mut for_apt = Written(Vec::new());
     for (path, text) in &plan.files {
         let file = TempFile::beside(path);
         let written = fs::write(file.path(), text).and_then(|()| file.persist().map(drop));
         written.map_err(|source| InstallError::File { action: "write", path: path.clone(), source })?;
+        for_apt.0.push(path.clone());
     }
     if !plan.files.is_empty() {
         stream(apt_get(&["update"]), "apt-get update with Debian's newer release failed")?;
     }
-    stream(install_call(&plan), "apt-get install failed")
+    refuse_removals(runner, &plan)?;
+    for_apt.keep();
+    stream(install_call(&plan, FOR_REAL), INSTALL_FAILED)
 }
 
 #[cfg(test)]
@@ -186,9 +228,9 @@ mod tests {
         let plan = plan(&debian(), &sources, &old, &[KEYRINGS[1], KEYRINGS[0]]).unwrap();
         assert_eq!(plan.target_release, Some("trixie"));
         assert_eq!(
-            install_call(&plan).pasteable(),
+            install_call(&plan, FOR_REAL).pasteable(),
             "DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 -o APT::Get::Assume-Yes=true -q install \
-             --no-install-recommends -t trixie docker.io docker-buildx docker-cli iptables mmdebstrap"
+             --no-remove --no-install-recommends -t trixie docker.io docker-buildx docker-cli iptables mmdebstrap"
         );
         assert_eq!(plan.files[0].1, "Package: *\nPin: release n=trixie\nPin-Priority: 100\n");
         assert_eq!(

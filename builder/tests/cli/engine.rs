@@ -36,3 +36,25 @@ fn down_without_a_cluster_says_so_and_succeeds() {
     let down: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((down["container"].as_bool(), down["context"].as_bool()), (Some(false), Some(false)));
 }
+
+#[test]
+#[ignore = "needs root, and Debian or Ubuntu"]
+fn an_installation_that_would_remove_packages_is_refused() {
+    let test = Test::new(&["engine", "install", "--yes"]);
+    let bin = test.path().join("bin");
+    let calls = test.path().join("calls");
+    write_program(
+        &bin.join("docker"),
+        "#!/bin/sh\ncase \"$1\" in context) echo unix:///var/run/docker.sock;; *) echo 'Cannot connect' >&2; exit 1;; esac\n",
+    );
+    let apt = "case \"$*\" in *--simulate*) echo 'Remv docker-ce-cli [5:27]'; echo 'Inst docker-cli (26)';; esac";
+    write_program(&bin.join("apt-get"), &format!("#!/bin/sh\necho \"$*\" >> '{}'\n{apt}\n", calls.display()));
+    write_program(&bin.join("apt-cache"), "#!/bin/sh\nprintf 'docker.io:\\n  Candidate: 26.1.5\\n'\n");
+    // Without the directories of the system: an installed dockerd would be started instead.
+    let test = test.env("KUBAKE_ENGINE", "").env("PATH", &bin.display().to_string());
+    let (code, _, stderr) = test.outcome();
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("apt would remove docker-ce-cli to install docker.io, and kubake removes"), "{stderr}");
+    let calls = test.calls();
+    assert!(calls.lines().all(|call| call.ends_with("update") || call.contains("--simulate")), "{calls}");
+}
