@@ -13,7 +13,7 @@ use kubake_contract::{ClusterSettings, env, paths};
 
 use crate::boot_options::BootOptions;
 use crate::files::under;
-use crate::host::preflight;
+use crate::host::{mountinfo, preflight};
 use crate::identity;
 use crate::invocation::Task;
 
@@ -75,6 +75,11 @@ impl Launch {
         let is_boot = task == Task::Boot;
         let identity = if is_boot {
             let is_made = identity::is_made_at(root);
+            if !is_made {
+                // A mount table that cannot be read is a mistake that `preflight` reports.
+                let mounts = mountinfo::load(&under(root, "/proc/self/mountinfo")).unwrap_or_default();
+                mistakes.0.extend(each(&identity::mounted(&mounts)));
+            }
             mistakes.except(identity::Request::from_variables(text, now, is_made).map_err(|errors| each(&errors)))
         } else {
             Some(identity::Request::default())
@@ -192,6 +197,19 @@ mod tests {
             let count = mistakes.iter().filter(|mistake| mistake.starts_with(beginning)).count();
             assert_eq!(count, 1, "{beginning} in {mistakes:#?}");
         }
+    }
+
+    #[test]
+    fn a_mounted_identity_is_refused_at_the_first_boot_only() {
+        let root = container("{}");
+        let table = under(root.path(), "/proc/self/mountinfo");
+        let mounts = fs::read_to_string(&table).unwrap() + "5 1 0:5 / /etc/kubernetes/pki rw - ext4 /dev/vda rw\n";
+        fs::write(table, mounts).unwrap();
+        let mistakes = gather(Task::Boot, root.path(), &[]).unwrap_err();
+        assert!(mistakes.len() == 1 && mistakes[0].starts_with("/etc/kubernetes/pki is a mount"), "{mistakes:?}");
+        fs::create_dir_all(under(root.path(), "/etc/kubake")).unwrap();
+        fs::write(under(root.path(), paths::IDENTITY), "").unwrap();
+        assert!(gather(Task::Boot, root.path(), &[]).is_ok());
     }
 
     #[test]

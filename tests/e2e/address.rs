@@ -110,15 +110,22 @@ fn published_port() -> Result<()> {
 }
 
 fn host_network() -> Result<()> {
-    let before = OnHost.run(NETWORK_STATE)?;
+    // A run that was killed at this place has left the cluster's address and routes behind.
+    OnHost::remedy()?.apply()?;
     let remedy = OnHost::remedy()?;
+    let before = OnHost.run(NETWORK_STATE)?;
     // Not the port without TLS: here it would be one of the host itself.
     let cluster = Plain::start_on_host(lab()?, &name("host"), &["--env", &format!("{}=off", env::DOCKER_TCP)])?;
     cluster.wait_ready(BOOT_PATIENCE)?;
     let kubeconfig = cluster.fetch(Endpoint::Config.path())?;
     ensure!(kubeconfig.contains("server: https://127.0.0.1:8443\n"), "it names another server");
     one_node(&Kubectl::new(lab()?.kubectl(cluster.name())?, lab()?.directory()?, &kubeconfig)?)?;
-    ensure!(OnHost.run(NETWORK_STATE)? != before, "the cluster is not in the host's network");
+    let during = OnHost.run(NETWORK_STATE)?;
+    ensure!(
+        during.contains(&format!(" {STATIC_IP}/32 ")) && during.contains("10.96.0.0/12 dev lo "),
+        "the cluster is not in the host's network, which was\n{before}\nand now is\n{during}\nits log:\n{}",
+        engine::logs(cluster.name())?
+    );
 
     cluster.stop()?;
     let after = OnHost.run(NETWORK_STATE)?;

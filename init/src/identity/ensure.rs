@@ -21,7 +21,7 @@ use crate::files::{remove, under};
 /// Shortest lifetime of a CA, so that CAs outlive the certificates that they sign.
 const SHORTEST_AUTHORITY: Duration = kubake_contract::CERT_LIFETIME;
 /// All files of an identity. If the bake left one of them, the image would contain a secret.
-const ALL_FILES: &[&str] = &[
+pub(super) const ALL_FILES: &[&str] = &[
     paths::IDENTITY,
     paths::PKI,
     paths::DOCKER_PKI,

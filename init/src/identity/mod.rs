@@ -12,6 +12,7 @@ mod error;
 mod etcd;
 mod files;
 mod machine;
+mod mounted;
 mod record;
 mod request;
 pub(crate) mod slots;
@@ -19,4 +20,5 @@ mod store;
 mod user_ca;
 
 pub(crate) use ensure::{NodeFacts, Outcome, ensure_at, is_made_at, make_for_bake_at, remove_at};
+pub(crate) use mounted::mounted;
 pub(crate) use request::Request;
