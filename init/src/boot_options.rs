@@ -8,7 +8,7 @@ use kubake_contract::error_chain::chain;
 use kubake_contract::hooks;
 use kubake_contract::proxies::Proxies;
 use kubake_contract::registries::{self, Registry};
-use kubake_contract::{BOOT_TIMEOUT, env, ports};
+use kubake_contract::{BOOT_TIMEOUT, STOP_TIMEOUT, env, ports};
 use tracing_subscriber::EnvFilter;
 
 use crate::kubeconfig::address;
@@ -34,6 +34,8 @@ pub(crate) struct BootOptions {
     pub is_static_ip_checked: bool,
     /// Time without readiness after which the boot fails ([`env::BOOT_TIMEOUT`]).
     pub boot_timeout: Duration,
+    /// After how much time the engine kills a container that it stops ([`env::STOP_TIMEOUT`]).
+    pub stop_timeout: Duration,
 }
 
 impl Default for BootOptions {
@@ -48,6 +50,7 @@ impl Default for BootOptions {
             is_docker_tcp_served: true,
             is_static_ip_checked: true,
             boot_timeout: BOOT_TIMEOUT,
+            stop_timeout: STOP_TIMEOUT,
         }
     }
 }
@@ -59,8 +62,8 @@ pub(crate) enum BootOptionError {
     Switch { variable: &'static str, text: String },
     #[error("{}: `{text}` is not a port; set a number from 1 to 65535, or leave it out", env::API_PORT)]
     Port { text: String },
-    #[error("{}: `{text}` is not a number of seconds; set one such as `900`, or leave it out", env::BOOT_TIMEOUT)]
-    Seconds { text: String },
+    #[error("{variable}: `{text}` is not a number of seconds; set one such as `{example}`, or leave it out")]
+    Seconds { variable: &'static str, text: String, example: u64 },
     #[error("{}: `{text}` is not a filter; set one such as `debug`, or leave it out", env::LOG)]
     Filter { text: String },
 }
@@ -104,11 +107,21 @@ impl BootOptions {
             Ok(is_on) => boot_options.is_static_ip_checked = is_on,
             Err(error) => problems.push(error.to_string()),
         }
-        match boot_timeout(get(env::BOOT_TIMEOUT)) {
+        match seconds(env::BOOT_TIMEOUT, get(env::BOOT_TIMEOUT), BOOT_TIMEOUT) {
             Ok(timeout) => boot_options.boot_timeout = timeout,
             Err(error) => problems.push(error.to_string()),
         }
+        match seconds(env::STOP_TIMEOUT, get(env::STOP_TIMEOUT), STOP_TIMEOUT) {
+            Ok(timeout) => boot_options.stop_timeout = timeout,
+            Err(error) => problems.push(error.to_string()),
+        }
         if problems.is_empty() { Ok(boot_options) } else { Err(problems) }
+    }
+
+    /// Time for an orderly stop: a second less than the engine grants, in which what is left is killed and counted.
+    #[must_use]
+    pub(crate) fn orderly_stop(&self) -> Duration {
+        self.stop_timeout.saturating_sub(Duration::from_secs(1))
     }
 
     /// Parses what boots and bakes have in common.
@@ -148,10 +161,14 @@ fn api_port(text: Option<String>) -> Result<u16, BootOptionError> {
     address::port(&text).map_err(|_| BootOptionError::Port { text: shown(&text) })
 }
 
-fn boot_timeout(text: Option<String>) -> Result<Duration, BootOptionError> {
-    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(BOOT_TIMEOUT) };
-    let seconds = text.parse().ok().filter(|seconds| *seconds != 0);
-    seconds.map(Duration::from_secs).ok_or_else(|| BootOptionError::Seconds { text: shown(&text) })
+/// Most seconds that make sense; more would overflow a clock.
+const MOST_SECONDS: u64 = 365 * 24 * 3600;
+
+fn seconds(variable: &'static str, text: Option<String>, default: Duration) -> Result<Duration, BootOptionError> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(default) };
+    let seconds = text.parse().ok().filter(|seconds| (1..=MOST_SECONDS).contains(seconds));
+    let mistake = || BootOptionError::Seconds { variable, text: shown(&text), example: default.as_secs() };
+    seconds.map(Duration::from_secs).ok_or_else(mistake)
 }
 
 /// Only checks the filter: logging has already started, with `info` instead of an invalid filter.
@@ -201,8 +218,9 @@ mod tests {
         }
         assert_eq!(ask(env::API_PORT, "32768").unwrap().api_port, 32768);
         assert_eq!(ask(env::BOOT_TIMEOUT, "60").unwrap().boot_timeout, Duration::from_secs(60));
+        assert_eq!(ask(env::STOP_TIMEOUT, "120").unwrap().orderly_stop(), Duration::from_secs(119));
         assert!(ask(env::LOG, "warn,kubake_init=debug").is_ok());
-        for variable in [env::STATIC_IP_CHECK, env::API_PORT, env::BOOT_TIMEOUT, env::LOG] {
+        for variable in [env::STATIC_IP_CHECK, env::API_PORT, env::BOOT_TIMEOUT, env::STOP_TIMEOUT, env::LOG] {
             let boot_options = ask(variable, "").unwrap();
             assert_eq!(
                 (boot_options.api_port, boot_options.boot_timeout),
@@ -216,6 +234,7 @@ mod tests {
             (env::STATIC_IP_CHECK, &["no", "Off"], "neither `on` (the default) nor `off`; set it to one of them"),
             (env::API_PORT, &["0", "65536", "http", "-1", "+1"], "not a port; set a number from 1 to 65535"),
             (env::BOOT_TIMEOUT, &["0", "15m", "-1"], "not a number of seconds; set one such as `900`"),
+            (env::STOP_TIMEOUT, &["0", "2m", "99999999999"], "not a number of seconds; set one such as `10`"),
             (env::LOG, &["kubake_init=loud"], "not a filter; set one such as `debug`"),
         ] {
             for text in texts {

@@ -20,6 +20,8 @@ const CAPTURE_LIMIT: u64 = 64 << 20;
 
 /// How long to read output after a program ended, because a background process may keep writing.
 const LINGERING: Duration = Duration::from_millis(500);
+/// The longest line that is passed on at once; the rest follows as further lines.
+const LONGEST_LINE: usize = 16 << 10;
 
 /// A program that failed. `command` is the command line.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +133,8 @@ impl Run {
     }
 
     /// Runs the program and passes each line of stdout and stderr to `on_line` at once, with [`Run::masked`] texts replaced.
-    /// Returns when the program ends, even if a background process keeps its output open.
+    /// Returns when the program ends, even if a background process keeps its output open: what that one writes afterwards is
+    /// read and dropped, because a closed pipe would end it.
     ///
     /// # Errors
     /// When the program cannot be started, fails or exceeds the time limit; with its last lines. At the time limit the program
@@ -176,6 +179,8 @@ impl Run {
         let output = last.join("\n");
         if finished.is_ok() {
             group.release();
+            tokio::spawn(drain(out));
+            tokio::spawn(drain(err));
         }
         match finished {
             Ok(Ok(status)) if status.success() => Ok(()),
@@ -200,7 +205,15 @@ async fn read_all(pipe: Option<impl AsyncRead + Unpin>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Lines of a pipe with any bytes. A cancelled read loses nothing.
+/// Reads until no process writes any more.
+async fn drain<R: AsyncRead + Unpin>(pipe: Option<Lines<R>>) {
+    if let Some(mut lines) = pipe {
+        // A broken pipe ends the output.
+        let _ = tokio::io::copy_buf(&mut lines.reader, &mut tokio::io::sink()).await;
+    }
+}
+
+/// Lines of a pipe with any bytes, in bounded memory. A cancelled read loses nothing.
 struct Lines<R> {
     reader: BufReader<R>,
     begun: Vec<u8>,
@@ -211,14 +224,28 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         Self { reader: BufReader::new(pipe), begun: Vec::new() }
     }
 
+    /// The next line, or the next [`LONGEST_LINE`] bytes of a longer one.
     async fn next(&mut self) -> Option<String> {
-        // A broken pipe ends the output, as the program's end does; the exit status decides.
-        let count = self.reader.read_until(b'\n', &mut self.begun).await.unwrap_or_default();
-        if count == 0 && self.begun.is_empty() {
-            return None;
+        loop {
+            // A broken pipe ends the output, as the program's end does; the exit status decides.
+            let available = self.reader.fill_buf().await.unwrap_or_default();
+            if available.is_empty() {
+                return (!self.begun.is_empty()).then(|| self.take());
+            }
+            let room = available.len().min(LONGEST_LINE - self.begun.len());
+            let end = available[..room].iter().position(|byte| *byte == b'\n');
+            let used = end.map_or(room, |end| end + 1);
+            self.begun.extend_from_slice(&available[..used]);
+            self.reader.consume(used);
+            if end.is_some() || self.begun.len() == LONGEST_LINE {
+                return Some(self.take());
+            }
         }
+    }
+
+    fn take(&mut self) -> String {
         let line = std::mem::take(&mut self.begun);
-        Some(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
+        String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()
     }
 }
 
@@ -322,6 +349,27 @@ mod tests {
         let left = Pid::from_raw(lines[0].parse().unwrap());
         // The run leaves the background process to its caller.
         nix::sys::signal::kill(left, nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_background_process_may_write_for_as_long_as_it_runs() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = "(sleep 1; echo later && echo more && touch survived) & echo begun";
+        Run::new("sh").args(["-c", script]).directory(directory.path()).stream(|_| {}).await.unwrap();
+        let survived = directory.path().join("survived");
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        while !survived.exists() {
+            assert!(std::time::Instant::now() < deadline, "its first output ended the background process");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn endless_lines_arrive_in_parts() {
+        let mut lengths = Vec::new();
+        let run = Run::new("sh").args(["-c", "head -c 40000 /dev/zero; echo; echo end"]);
+        run.stream(|line| lengths.push(line.len())).await.unwrap();
+        assert_eq!(lengths, [LONGEST_LINE, LONGEST_LINE, 40000 - 2 * LONGEST_LINE, 3]);
     }
 
     #[tokio::test]

@@ -25,9 +25,6 @@ use crate::phases::Phase;
 use crate::role::control_plane;
 use crate::status::Board;
 
-/// Time limit for an orderly stop. `docker stop` kills after 10 s.
-const STOP_TIMEOUT: Duration = Duration::from_secs(9);
-
 /// Runs one task; returns the exit code.
 #[must_use]
 pub fn run(task: Task, has_events: bool) -> i32 {
@@ -138,9 +135,9 @@ async fn perform_boot(mut boot: Boot, stop: &CancellationToken) -> i32 {
             exit::FAILED
         }
     };
-    let stopped = tokio::time::timeout(STOP_TIMEOUT, boot.shut_down()).await;
-    if stopped.is_err() {
-        tracing::warn!("not everything stopped within {} s; the rest is killed", STOP_TIMEOUT.as_secs());
+    let limit = boot.runtime.boot_options.orderly_stop();
+    if tokio::time::timeout(limit, boot.shut_down()).await.is_err() {
+        tracing::warn!("not everything stopped within {} s; the rest is killed", limit.as_secs());
     }
     boot.runtime.detach_network().await;
     match outcome {

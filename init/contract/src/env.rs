@@ -4,6 +4,8 @@
 pub const API_PORT: &str = "KUBAKE_API_PORT";
 /// Overrides the baked static IP's conflict check: `off` takes the address even if a route leads to it elsewhere.
 pub const STATIC_IP_CHECK: &str = "KUBAKE_STATIC_IP_CHECK";
+/// Seconds that an orderly stop may take, as many as `docker stop --time` grants; [`crate::STOP_TIMEOUT`] by default.
+pub const STOP_TIMEOUT: &str = "KUBAKE_STOP_TIMEOUT";
 /// Seconds without readiness after which a boot is given up; [`crate::BOOT_TIMEOUT`] by default.
 pub const BOOT_TIMEOUT: &str = "KUBAKE_BOOT_TIMEOUT";
 /// More names and addresses for the certificates that a container makes, separated by commas, beside the baked ones.

@@ -36,4 +36,5 @@ pub use image_reference::ImageReference;
 pub use node::{Node, NodeAddresses, NodeRole, PodCidrs};
 pub use timeouts::{
     BAKE_HOOK_TIMEOUT, BOOT_HOOK_TIMEOUT, BOOT_TIMEOUT, CERT_LIFETIME, HEALTHCHECK_LIMIT, HEALTHCHECK_WAIT,
+    STOP_TIMEOUT,
 };

@@ -55,6 +55,8 @@ pub const DOCKER_PKI: &str = "/etc/kubake/docker";
 pub const HOST_CONTEXT: &str = "/etc/kubake/handed-on";
 /// Which identity this container has; made at first boot, and never part of an image.
 pub const IDENTITY: &str = "/etc/kubake/identity.yaml";
+/// Exists as soon as the container was ready once; in no image.
+pub const FIRST_READINESS: &str = "/etc/kubake/was-ready";
 /// Static pod manifests.
 pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// etcd's data directory.

@@ -8,6 +8,9 @@ pub const BAKE_HOOK_TIMEOUT: Duration = Duration::from_secs(1800);
 /// How long one hook of a boot may take, unless [`env::HOOK_TIMEOUT`] says otherwise.
 pub const BOOT_HOOK_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// What `docker stop` grants by default, unless [`env::STOP_TIMEOUT`] says otherwise.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// After how long without readiness `kubake-init` gives a boot up, unless [`env::BOOT_TIMEOUT`] says otherwise.
 pub const BOOT_TIMEOUT: Duration = Duration::from_secs(900);
 

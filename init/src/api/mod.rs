@@ -8,4 +8,5 @@ mod error;
 mod watch;
 
 pub(crate) use client::Client;
+pub(crate) use error::ApiError;
 pub(crate) use watch::WatchKind;

@@ -3,6 +3,7 @@
 
 mod daemons;
 mod error;
+mod first_readiness;
 mod hooks;
 mod phase_work;
 mod run;

@@ -7,6 +7,7 @@ use kubake_contract::paths;
 use kubake_contract::status::State;
 
 use super::daemons::{api_client, start_kubelet};
+use super::first_readiness::FirstReadiness;
 use super::hooks;
 use super::run::Boot;
 use crate::phases::BoxError;
@@ -67,23 +68,30 @@ impl Boot {
             readiness::follow(client, &settings, &node, scope, &board).await;
         }));
         let mut status = self.runtime.board.subscribe();
-        let is_ready = status.wait_for(|status| status.state == State::Running);
-        let timeout = self.runtime.boot_options.boot_timeout;
+        let (board, timeout) = (&self.runtime.board, self.runtime.boot_options.boot_timeout);
+        let first_readiness = FirstReadiness::new(Path::new("/"));
+        let is_ready = async {
+            // An error means that the board is gone, which is the end of the supervisor.
+            while tokio::time::timeout(timeout, status.wait_for(|status| status.state == State::Running)).await.is_err()
+            {
+                let missing = board.snapshot().kubernetes.missing.join("; ");
+                if !(first_readiness.is_reached() && board.has_infrastructure()) {
+                    let tails = crashes::tails(Path::new(crashes::LOGS));
+                    return Err(format!("Kubernetes is not ready after {} s: {missing}\n{tails}", timeout.as_secs()));
+                }
+                // A broken workload is the user's to repair, for which the API server is needed.
+                tracing::warn!("not ready {} s after the last report, and still running: {missing}", timeout.as_secs());
+            }
+            Ok(())
+        };
         tokio::select! {
-            waited = tokio::time::timeout(timeout, is_ready) => match waited {
-                Ok(_) => Ok(()),
-                Err(_) => Err(format!(
-                    "Kubernetes is not ready after {} s: {}\n{}",
-                    timeout.as_secs(),
-                    self.runtime.board.snapshot().kubernetes.missing.join("; "),
-                    crashes::tails(Path::new(crashes::LOGS))
-                )
-                .into()),
-            },
-            error = self.daemons.given_up(expected.daemons) => Err(error.into()),
-            crashing = control_plane_crashing() => Err(crashing.into()),
-            () = follow => Err("readiness ended unexpectedly".into()),
+            ready = is_ready => ready?,
+            error = self.daemons.given_up(expected.daemons) => return Err(error.into()),
+            crashing = control_plane_crashing() => return Err(crashing.into()),
+            () = follow => return Err("readiness ended unexpectedly".into()),
         }
+        first_readiness.record();
+        Ok(())
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Container {
     pub(crate) id: String,
     #[serde(default)]
     labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
 }
 
 impl Container {
@@ -26,6 +28,12 @@ impl Container {
     /// The container's name in its pod; empty for a container that kubelet did not start.
     pub(crate) fn name(&self) -> &str {
         self.label("io.kubernetes.container.name")
+    }
+
+    /// The time that the pod wants for its end (`terminationGracePeriodSeconds`), which kubelet writes into an annotation
+    /// (`pkg/kubelet/kuberuntime/labels.go`).
+    fn grace(&self) -> Option<Duration> {
+        self.annotations.get("io.kubernetes.pod.terminationGracePeriod")?.parse().ok().map(Duration::from_secs)
     }
 
     fn label(&self, key: &str) -> &str {
@@ -66,14 +74,15 @@ pub(crate) async fn find_running(name: &str) -> Result<Option<Container>, CriErr
 /// How many requests to stop a container run at the same time. Each is a process of crictl.
 const STOPS_AT_ONCE: usize = 32;
 
-/// Stops containers, all at the same time; those that still run after `grace` are killed. crictl stops the containers of one
-/// call one after another and ends at the first failure, so each container gets a call of its own.
+/// Stops containers, all at the same time. Each gets the time that its pod wants for its end, and at most `grace`; then it
+/// is killed. crictl stops the containers of one call one after another and ends at the first failure, so each container
+/// gets a call of its own.
 ///
 /// # Errors
 /// The first failure, after all others have been stopped.
-pub(crate) async fn stop_containers(ids: &[String], grace: Duration) -> Result<(), CriError> {
-    let outcomes: Vec<_> =
-        stream::iter(ids).map(|id| stop_container(id, grace)).buffer_unordered(STOPS_AT_ONCE).collect().await;
+pub(crate) async fn stop_containers(containers: &[&Container], grace: Duration) -> Result<(), CriError> {
+    let stops = containers.iter().map(|one| stop_container(&one.id, one.grace().unwrap_or(grace).min(grace)));
+    let outcomes: Vec<_> = stream::iter(stops).buffer_unordered(STOPS_AT_ONCE).collect().await;
     outcomes.into_iter().collect()
 }
 
@@ -121,12 +130,14 @@ mod tests {
     fn containers_are_listed_with_their_pod_and_name() {
         let listing = serde_json::json!({ "containers": [
             { "id": "a", "labels": {
-                "io.kubernetes.pod.namespace": "kube-system", "io.kubernetes.container.name": "etcd" } },
+                "io.kubernetes.pod.namespace": "kube-system", "io.kubernetes.container.name": "etcd" },
+              "annotations": { "io.kubernetes.pod.terminationGracePeriod": "30" } },
             { "id": "b" },
         ] });
         let containers = parse(&listing.to_string()).unwrap();
         assert_eq!(containers[0].id, "a");
         assert_eq!((containers[0].namespace(), containers[0].name()), ("kube-system", "etcd"));
+        assert_eq!((containers[0].grace(), containers[1].grace()), (Some(Duration::from_secs(30)), None));
         assert_eq!((containers[1].namespace(), containers[1].name()), ("", ""));
     }
 

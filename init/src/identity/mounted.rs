@@ -45,7 +45,8 @@ mod tests {
 
     #[test]
     fn mounts_at_an_identity_are_refused_by_name() {
-        let points = ["/etc/kubernetes", "/etc/kubernetes/pki", "/etc/kubernetes/pki/ca.key", "/etc/kubernetes/admin.conf"];
+        let points =
+            ["/etc/kubernetes", "/etc/kubernetes/pki", "/etc/kubernetes/pki/ca.key", "/etc/kubernetes/admin.conf"];
         let errors = found(&points);
         assert_eq!(errors.len(), points.len());
         for (point, error) in points.iter().zip(errors) {

@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::control_plane::{StopTurn, stop_turn};
 use crate::cri::{self, Container, CriError};
 
-/// Time limit for the control plane. The API server sometimes takes more than a minute, for an unknown reason; it holds no
+/// Time limit for what workloads do not need to be waited for: CoreDNS, kube-proxy, the control plane. The API server sometimes takes more than a minute, for an unknown reason; it holds no
 /// state, so killing it loses nothing.
-const CONTROL_PLANE_GRACE: Duration = Duration::from_secs(2);
+const CLUSTER_GRACE: Duration = Duration::from_secs(2);
 
-/// Stops every running container in order, each turn within `grace` (after which its containers are killed).
+/// Stops every running container in order, each turn within `grace` (after which its containers are killed) and each pod
+/// within the time that it wants.
 /// kubelet must be stopped already, or it would start them again.
 ///
 /// # Errors
@@ -31,19 +32,19 @@ async fn stop_turns(grace: Duration, turns: &[StopTurn]) -> Result<(), CriError>
     let running = cri::running_containers().await?;
     let mut outcome = Ok(());
     for &turn in turns {
-        let ids = ids_of(turn, &running);
-        if !ids.is_empty() {
-            let grace = if turn == StopTurn::ControlPlane { grace.min(CONTROL_PLANE_GRACE) } else { grace };
+        let due = due_in(turn, &running);
+        if !due.is_empty() {
+            let is_quick = matches!(turn, StopTurn::ClusterService | StopTurn::ControlPlane);
+            let grace = if is_quick { grace.min(CLUSTER_GRACE) } else { grace };
             // etcd must be stopped in any case, so a failure does not end the turns.
-            outcome = outcome.and(cri::stop_containers(&ids, grace).await);
+            outcome = outcome.and(cri::stop_containers(&due, grace).await);
         }
     }
     outcome
 }
 
-fn ids_of(turn: StopTurn, running: &[Container]) -> Vec<String> {
-    let is_due = |container: &&Container| stop_turn(container.namespace(), container.name()) == turn;
-    running.iter().filter(is_due).map(|container| container.id.clone()).collect()
+fn due_in(turn: StopTurn, running: &[Container]) -> Vec<&Container> {
+    running.iter().filter(|container| stop_turn(container.namespace(), container.name()) == turn).collect()
 }
 
 #[cfg(test)]
@@ -63,6 +64,7 @@ mod tests {
             container("d", "kube-system", "coredns"),
         ]))
         .unwrap();
+        let ids_of = |turn, running| due_in(turn, running).iter().map(|one| one.id.as_str()).collect::<Vec<_>>();
         assert_eq!(ids_of(StopTurn::Workload, &running), ["c"]);
         assert_eq!(ids_of(StopTurn::ClusterService, &running), ["d"]);
         assert_eq!(ids_of(StopTurn::ControlPlane, &running), ["b"]);

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use kubake_contract::names::NodeName;
 use tokio::time::Instant;
 
+use super::clock::Clock;
 use super::expected::{Expected, Scope};
 use super::inventory::{Entry, Inventory};
 use super::known::Known;
@@ -26,12 +27,8 @@ pub(super) const LEASE_PATIENCE: Duration = Duration::from_secs(25);
 /// Everything that is known at one moment.
 #[derive(Debug, Clone)]
 pub(super) struct Evidence {
-    /// When this boot began.
-    boot: SystemTime,
-    /// The same on the monotonic clock.
-    begun: Instant,
-    /// The last time given to [`Evidence::at`], on either clock.
-    now: (Instant, SystemTime),
+    /// Which times are of this boot.
+    clock: Clock,
     /// The objects of the image; without it (during the bake) every object counts.
     inventory: Option<Inventory>,
     expected: &'static Expected,
@@ -47,17 +44,16 @@ pub(super) struct Evidence {
     pub(super) slices: Known<EndpointSlice>,
     /// Daemons of this container that do not run, in words.
     pub(super) daemons: Vec<String>,
+    /// Lists that cannot be read now, by the name of what they list, and why.
+    pub(super) unreadable: BTreeMap<&'static str, String>,
     /// The last answer to each question.
     pub(super) answers: BTreeMap<Question, Result<(), String>>,
 }
 
 impl Evidence {
     pub(super) fn new(scope: &Scope, node: NodeName) -> Self {
-        let (begun, boot) = scope.boot;
         Self {
-            boot,
-            begun,
-            now: (begun, boot),
+            clock: Clock::new(scope.boot),
             inventory: scope.inventory.clone(),
             expected: scope.expected,
             node,
@@ -68,6 +64,7 @@ impl Evidence {
             workloads: BTreeMap::new(),
             slices: None,
             daemons: Vec::new(),
+            unreadable: BTreeMap::new(),
             answers: BTreeMap::new(),
         }
     }
@@ -83,7 +80,7 @@ impl Evidence {
 
     /// Sets the time, before anything else is learned at it.
     pub(super) fn at(&mut self, now: Instant, wall: SystemTime) {
-        self.now = (now, wall);
+        self.clock.at(now, wall);
     }
 
     /// When the lease expires, if nothing is learned before.
@@ -91,8 +88,9 @@ impl Evidence {
         self.lease.as_ref().map(|(_, seen)| *seen + LEASE_PATIENCE)
     }
 
-    /// What is missing among watched objects. Questions are asked only when nothing is.
-    pub(super) fn missing_of_watched(&self, now: Instant) -> Vec<String> {
+    /// What is missing of the node itself: its daemons, the API server with etcd, and kubelet. Without them nothing that a
+    /// user could do through the API would help.
+    pub(super) fn missing_of_infrastructure(&self, now: Instant) -> Vec<String> {
         let mut missing = self.daemons.clone();
         match &self.api {
             Some(Ok(())) => {}
@@ -110,6 +108,16 @@ impl Evidence {
             }
             Some(_) => {}
         }
+        missing
+    }
+
+    /// What is missing among watched objects. Questions are asked only when nothing is.
+    pub(super) fn missing_of_watched(&self, now: Instant) -> Vec<String> {
+        let mut missing = self.missing_of_infrastructure(now);
+        if !self.daemons.is_empty() || self.api != Some(Ok(())) {
+            return missing;
+        }
+        missing.extend(self.unreadable.iter().map(|(what, why)| format!("the {what} cannot be listed: {why}")));
         missing.extend(self.node_lacks());
         let Some(pods) = &self.pods else {
             missing.push("the pods have not been listed in this boot".to_owned());
@@ -220,16 +228,8 @@ impl Evidence {
             .filter(|(service, _)| self.inventory.as_ref().is_none_or(|inventory| inventory.services.contains(service)))
     }
 
-    /// Kubernetes writes container times in whole seconds, rounded down. A time ahead of now is one of the bake, seen
-    /// by a container whose clock is behind the bake's. Where the clock was set since (a machine that slept), a time of
-    /// this boot may be one of the old clock or one of the new.
     fn is_of_this_boot(&self, time: &str) -> bool {
-        let slack = Duration::from_secs(1);
-        let (now, wall) = self.now;
-        let life = now.duration_since(self.begun);
-        let earliest = wall.checked_sub(life).map_or(self.boot, |boot| boot.min(self.boot));
-        let latest = wall.max(self.boot + life);
-        humantime::parse_rfc3339(time).is_ok_and(|time| time + slack > earliest && time < latest + slack)
+        self.clock.has_shown(time)
     }
 }
 

@@ -34,19 +34,20 @@ pub(crate) async fn follow(client: Client, settings: &ClusterSettings, node: &No
     let probes = Probes::new(&client, settings, wanted_destinations);
     let ask = |question| ask_again(question, &probes, ask_wanted.clone(), sender.clone());
     let list = Lists { client: &client, wanted: list_wanted, sender: sender.clone() };
-    let workloads = |kind: WorkloadKind| list.follow(kind.path().to_owned(), move |item| News::Workload(kind, item));
+    let workloads =
+        |kind: WorkloadKind| list.follow(kind.plural(), kind.path().to_owned(), move |item| News::Workload(kind, item));
     let of_node = |path: &str| format!("{path}?fieldSelector=metadata.name={node}");
 
     let collect = async {
         tokio::join!(
             ask_api(&client, &sender),
-            list.follow(of_node(LEASE), News::Lease),
-            list.follow(of_node(NODES), News::Node),
-            list.follow(PODS.to_owned(), News::Pod),
+            list.follow("node leases", of_node(LEASE), News::Lease),
+            list.follow("nodes", of_node(NODES), News::Node),
+            list.follow("pods", PODS.to_owned(), News::Pod),
             workloads(WorkloadKind::Deployment),
             workloads(WorkloadKind::DaemonSet),
             workloads(WorkloadKind::StatefulSet),
-            list.follow(SLICES.to_owned(), News::Slice),
+            list.follow("EndpointSlices", SLICES.to_owned(), News::Slice),
             join_all(scope.expected.questions.iter().map(|question| ask(*question))),
         )
     };
@@ -72,6 +73,7 @@ pub(crate) async fn follow(client: Client, settings: &ClusterSettings, node: &No
             let now = Instant::now();
             evidence.at(now, SystemTime::now());
             api_is_ready.send_if_modified(|ready| replace(ready, evidence.api == Some(Ok(()))));
+            board.set_infrastructure(evidence.missing_of_infrastructure(now).is_empty());
             // Before the question about them.
             destinations.send_if_modified(|known| replace(known, evidence.destinations()));
             let is_watched_complete = evidence.missing_of_watched(now).is_empty();
@@ -120,6 +122,12 @@ fn take(evidence: &mut Evidence, news: News) {
         News::Pod(change) => learn(&mut evidence.pods, change),
         News::Workload(kind, change) => learn(evidence.workloads.entry(kind).or_default(), change),
         News::Slice(change) => learn(&mut evidence.slices, change),
+        News::Unreadable(what, Some(why)) => {
+            evidence.unreadable.insert(what, why);
+        }
+        News::Unreadable(what, None) => {
+            evidence.unreadable.remove(what);
+        }
         News::Answer(question, answer) => {
             evidence.answers.insert(question, answer);
         }

@@ -3,6 +3,7 @@
 //! `steady` when that is reported.
 
 mod asking;
+mod clock;
 mod evidence;
 mod expected;
 mod follow;

@@ -13,5 +13,7 @@ pub(super) enum News {
     Pod(Change<Pod>),
     Workload(WorkloadKind, Change<Workload>),
     Slice(Change<EndpointSlice>),
+    /// What could not be listed and why; without a reason, it can be listed again.
+    Unreadable(&'static str, Option<String>),
     Answer(Question, Result<(), String>),
 }

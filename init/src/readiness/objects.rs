@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+
+/// Go writes an empty time or list as `null`: what a user wrote into one object must not spoil the list of all.
+fn null_is_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(decoder: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(decoder)?.unwrap_or_default())
+}
 
 /// Names, owners and labels of an object.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -12,6 +17,8 @@ pub(super) struct Metadata {
     pub(super) namespace: String,
     pub(super) deletion_timestamp: Option<String>,
     pub(super) resource_version: String,
+    /// Of a list: where its next page begins; empty on the last one.
+    pub(super) r#continue: String,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) annotations: BTreeMap<String, String>,
     pub(super) owner_references: Vec<OwnerReference>,
@@ -117,6 +124,7 @@ pub(super) struct ContainerState {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Running {
+    #[serde(deserialize_with = "null_is_default")]
     pub(super) started_at: String,
 }
 
@@ -191,6 +199,7 @@ pub(super) struct EndpointSlice {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Endpoint {
+    #[serde(deserialize_with = "null_is_default")]
     pub(super) addresses: Vec<String>,
     conditions: EndpointConditions,
     target_ref: Option<TargetRef>,
@@ -337,6 +346,15 @@ mod tests {
         let empty: EndpointSlice =
             serde_json::from_value(json!({ "addressType": "IPv4", "endpoints": null, "ports": null })).unwrap();
         assert_eq!((empty.destinations().count(), empty.service()), (0, None));
+    }
+
+    #[test]
+    fn a_pod_that_claims_to_run_since_never_spoils_no_list() {
+        let statuses = json!([{ "name": "a", "ready": true, "state": { "running": { "startedAt": null } } }]);
+        let pod: Pod = serde_json::from_value(json!({ "status": { "containerStatuses": statuses } })).unwrap();
+        assert_eq!(pod.status.container_statuses[0].state.running.as_ref().unwrap().started_at, "");
+        let slice = json!({ "addressType": "IPv4", "endpoints": [{ "addresses": null }], "ports": [{ "port": 80 }] });
+        assert_eq!(serde_json::from_value::<EndpointSlice>(slice).unwrap().destinations().count(), 0);
     }
 
     #[test]

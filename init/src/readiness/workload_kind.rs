@@ -21,6 +21,15 @@ impl WorkloadKind {
         }
     }
 
+    /// The name of several, for messages.
+    pub(super) fn plural(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployments",
+            Self::DaemonSet => "DaemonSets",
+            Self::StatefulSet => "StatefulSets",
+        }
+    }
+
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Deployment => "/apis/apps/v1/deployments",

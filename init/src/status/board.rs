@@ -1,6 +1,7 @@
 //! The board: each event of a boot changes the document that `/status` serves, and readers receive each change.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kubake_contract::status::{Component, ComponentState, Hook, Milestone, Outcome, Phase, Readiness, State, Status};
@@ -14,6 +15,8 @@ const MOST_MILESTONES: usize = 1000;
 #[derive(Debug, Clone)]
 pub(crate) struct Board {
     started: Instant,
+    /// Whether API server, kubelet and the daemons that they need work; not a part of the document.
+    has_infrastructure: Arc<AtomicBool>,
     sender: Arc<watch::Sender<Status>>,
 }
 
@@ -27,7 +30,11 @@ impl Board {
     /// Creates a board without events. Its clock starts now.
     #[must_use]
     pub(crate) fn new() -> Self {
-        Self { started: Instant::now(), sender: Arc::new(watch::Sender::new(Status::booting())) }
+        Self {
+            started: Instant::now(),
+            has_infrastructure: Arc::default(),
+            sender: Arc::new(watch::Sender::new(Status::booting())),
+        }
     }
 
     /// Returns the time since the supervisor started.
@@ -153,6 +160,17 @@ impl Board {
     /// Records the resources used until the cluster was first ready.
     pub(crate) fn set_usage_at_ready(&self, usage: Usage) {
         self.sender.send_modify(|status| status.usage_at_ready = Some(usage));
+    }
+
+    /// Sets whether the infrastructure works, with or without the image's workloads.
+    pub(crate) fn set_infrastructure(&self, works: bool) {
+        self.has_infrastructure.store(works, Ordering::Relaxed);
+    }
+
+    /// Whether the cluster can be used, although it may lack something for readiness.
+    #[must_use]
+    pub(crate) fn has_infrastructure(&self) -> bool {
+        self.has_infrastructure.load(Ordering::Relaxed)
     }
 
     /// Sets whether the Docker API answers.

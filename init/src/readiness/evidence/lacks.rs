@@ -45,7 +45,9 @@ impl Evidence {
         pods: &BTreeMap<Name, Pod>,
     ) -> Option<String> {
         let metadata = &workload.metadata;
-        if !self.counts(|inventory| &inventory.workloads, kind.name(), metadata) {
+        if metadata.deletion_timestamp.is_some()
+            || !self.counts(|inventory| &inventory.workloads, kind.name(), metadata)
+        {
             return None;
         }
         let wanted = kind.wanted(workload);
