@@ -16,6 +16,7 @@ use crate::Case;
 
 pub(crate) const CASES: &[Case] = &[
     ("a container without --privileged says so and ends with 64", not_privileged),
+    ("keys that are mounted where the container makes its own are refused and stay", mounted_identity),
     ("an archive that is none is reported before anything is baked", no_archive),
     ("an occupied host port is reported, and nothing is left", occupied_port),
     ("an occupied static IP is reported, and nothing is left", occupied_static_ip),
@@ -48,6 +49,19 @@ fn not_privileged() -> Result<()> {
     ensure!(text.lines().count() <= 3, "one sentence is enough: {output}");
     let left: Vec<_> = engine::volumes()?.difference(&volumes).cloned().collect();
     ensure!(left.is_empty(), "volumes were left behind: {left:?}");
+    Ok(())
+}
+
+fn mounted_identity() -> Result<()> {
+    let image = lab()?.image()?;
+    let directory = lab()?.directory()?;
+    let key = directory.path().join("ca.key");
+    lab::write(&key, "the only copy")?;
+    let volume = format!("{}:/etc/kubernetes/pki", directory.path().to_str().context("a path that is no text")?);
+    let arguments = ["run", "--rm", "--privileged", "--volume", &volume, "--label", kubake_e2e::LABEL, image];
+    let text = engine::output(arguments)?.failure(exit::USAGE)?;
+    ensure!(text.contains("/etc/kubernetes/pki is a mount") && text.contains("KUBAKE_CA_KEY"), "{text}");
+    ensure!(std::fs::read_to_string(key)? == "the only copy");
     Ok(())
 }
 

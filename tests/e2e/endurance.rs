@@ -196,7 +196,7 @@ fn seconds(time: Duration) -> String {
 }
 
 /// Prints a line of progress: the full form takes long.
-fn tell(line: &str) {
+pub(crate) fn tell(line: &str) {
     // stderr may be closed; that ends no test.
     let _ = writeln!(io::stderr(), "{line}");
 }

@@ -4,15 +4,38 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use kubake_contract::Endpoint;
 use kubake_contract::status::State;
+use kubake_contract::{Endpoint, env};
 use kubake_e2e::cluster::{BOOT_PATIENCE, Cluster};
 use kubake_e2e::lab::lab;
 use kubake_e2e::{engine, manifests, poll};
 
 use crate::{Case, PROBE, build_probe, storage};
 
-pub(crate) const CASES: &[Case] = &[("docker restart keeps data and does not believe the life before", restart)];
+pub(crate) const CASES: &[Case] = &[
+    ("docker restart keeps data and does not believe the life before", restart),
+    ("a restart without DNS, as its user left it, is not ready and does not end", lacking),
+];
+
+fn lacking() -> Result<()> {
+    let timeout = format!("--env={}=40", env::BOOT_TIMEOUT);
+    let cluster = Cluster::run(lab()?, "kubake-e2e-lacking", &[&timeout])?;
+    let scale = |replicas: &str| {
+        cluster.kubectl()?.run(["scale", "deployment", "coredns", "--namespace=kube-system", "--replicas", replicas])
+    };
+    scale("0")?;
+    engine::run(["restart", cluster.container()])?;
+    poll::until("the boot has waited for longer than its time limit", BOOT_PATIENCE, || {
+        let log = engine::logs(cluster.container())?;
+        ensure!(log.contains("and still running: the cluster's DNS does not answer"), "{log}");
+        Ok(())
+    })?;
+    let answer = cluster.get(Endpoint::KubernetesReady.path())?;
+    ensure!(answer.status == 503 && answer.body.contains("DNS"), "{answer:?}");
+    // It can be repaired from outside.
+    scale("1")?;
+    cluster.wait_ready(BOOT_PATIENCE)
+}
 
 fn restart() -> Result<()> {
     let cluster = lab()?.shared()?;

@@ -8,11 +8,12 @@ use kubake_e2e::cluster::Cluster;
 use kubake_e2e::lab::lab;
 use kubake_e2e::{engine, manifests, poll};
 
-use crate::{Case, PROBE, build_probe, restart};
+use crate::{Case, PROBE, build_probe, restart, storage};
 
 pub(crate) const CASES: &[Case] = &[
     ("docker stop is orderly, ends with 0 and takes less than ten seconds", orderly),
     ("a second SIGTERM stops at once", at_once),
+    ("pods get the time that `KUBAKE_STOP_TIMEOUT` grants", patient),
     ("variables of a CI job reach no program of the node", variables_of_a_job),
 ];
 
@@ -79,6 +80,33 @@ fn at_once() -> Result<()> {
     restart::boots_again(&cluster)?;
     let kubectl = cluster.kubectl()?;
     kubectl.run(["get", "configmap", "kept", "--namespace", namespace.name()])?;
+    Ok(())
+}
+
+fn patient() -> Result<()> {
+    let cluster = Cluster::run(lab()?, "kubake-e2e-patient", &["--env=KUBAKE_STOP_TIMEOUT=60", "--stop-timeout=60"])?;
+    build_probe(&cluster)?;
+    let kubectl = cluster.kubectl()?;
+    let namespace = kubectl.namespace("patient")?;
+    namespace.apply(manifests::claim("data"))?;
+    let arguments = ["farewell", "/data/file", "saved"];
+    namespace.apply(manifests::pod_with_claim("slow", PROBE, &arguments, "data"))?;
+    // Its own grace period ends it, however much time there is.
+    let mut stubborn = manifests::pod("stubborn", PROBE, &["stubborn"]);
+    stubborn["spec"]["terminationGracePeriodSeconds"] = 1.into();
+    namespace.apply(stubborn)?;
+    namespace.wait_ready("slow")?;
+    namespace.wait_ready("stubborn")?;
+
+    let started = Instant::now();
+    engine::run(["stop", cluster.container()])?;
+    let took = started.elapsed();
+    let code = engine::inspect(cluster.container(), ".State.ExitCode")?;
+    ensure!(code == "0" && took < Duration::from_secs(40), "it ended with {code} after {took:?}");
+    engine::run(["start", cluster.container()])?;
+    restart::boots_again(&cluster)?;
+    let read = storage::read(&namespace, "reader", "data")?;
+    ensure!(read == "saved", "the pod was killed before it had written: {read:?}");
     Ok(())
 }
 

@@ -31,15 +31,16 @@ pub(crate) struct Report {
 }
 
 /// Brings `lo` up, gives it the static IP, and routes the cluster's subnets to it. Idempotent. Looks for conflicts before
-/// any change; with `check: false` it reports them in [`Report::ignored`] instead of failing.
+/// any change; with `check: false` it reports them in [`Report::ignored`] instead of failing. Calls `on_change` before the
+/// first change: from there on [`detach`] is needed, even if this fails or is dropped.
 ///
 /// # Errors
 /// [`NetError::Conflicts`] with all conflicts, otherwise the first request that the kernel refused.
-pub(crate) async fn attach(plan: &Plan, check: bool) -> Result<Report, NetError> {
-    tokio::time::timeout(LIMIT, attach_unbounded(plan, check)).await.map_err(|_| NetError::Timeout)?
+pub(crate) async fn attach(plan: &Plan, check: bool, on_change: impl FnOnce()) -> Result<Report, NetError> {
+    tokio::time::timeout(LIMIT, attach_unbounded(plan, check, on_change)).await.map_err(|_| NetError::Timeout)?
 }
 
-async fn attach_unbounded(plan: &Plan, check: bool) -> Result<Report, NetError> {
+async fn attach_unbounded(plan: &Plan, check: bool, on_change: impl FnOnce()) -> Result<Report, NetError> {
     let (connection, handle, _) = rtnetlink::new_connection().map_err(NetError::Connect)?;
     // The task ends when the last handle is dropped.
     tokio::spawn(connection);
@@ -48,6 +49,7 @@ async fn attach_unbounded(plan: &Plan, check: bool) -> Result<Report, NetError> 
     if check && !found.is_empty() {
         return Err(NetError::Conflicts(found));
     }
+    on_change();
     apply(&handle, lo, plan).await?;
     Ok(Report {
         uplink: there.uplink(),

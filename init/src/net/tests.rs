@@ -157,10 +157,10 @@ fn attaching_twice_is_attaching_once() {
     in_namespace(|runtime| {
         run("ip link set lo down");
         outside("192.0.2.7/24", "192.0.2.1");
-        let report = runtime.block_on(attach(&plan(), true)).unwrap();
+        let report = runtime.block_on(attach(&plan(), true, || {})).unwrap();
         let state = || (run("ip -4 addr show dev lo"), run("ip route"));
         let first = state();
-        assert_eq!(runtime.block_on(attach(&plan(), true)).unwrap(), report);
+        assert_eq!(runtime.block_on(attach(&plan(), true, || {})).unwrap(), report);
         assert_eq!(state(), first);
         assert!(first.0.contains("inet 172.30.99.1/32 scope global lo"), "{}", first.0);
         assert!(first.0.contains("UP"), "{}", first.0);
@@ -188,7 +188,7 @@ fn detaching_leaves_what_was_there_before() {
         run("ip route add 10.96.0.0/12 via 192.0.2.1 metric 9000");
         let state = || (run("ip -4 addr show dev lo"), run("ip route"));
         let before = state();
-        runtime.block_on(attach(&plan(), false)).unwrap();
+        runtime.block_on(attach(&plan(), false, || {})).unwrap();
         assert_ne!(state(), before);
         runtime.block_on(detach(&plan())).unwrap();
         assert_eq!(state(), before);
@@ -203,11 +203,14 @@ fn a_conflict_changes_nothing_unless_the_check_is_off() {
     in_namespace(|runtime| {
         outside("172.30.99.5/24", "172.30.99.254");
         let before = (run("ip addr show dev lo"), run("ip route"));
-        let error = runtime.block_on(attach(&plan(), true)).unwrap_err().to_string();
+        let error = runtime.block_on(attach(&plan(), true, || panic!("it changes something"))).unwrap_err().to_string();
         assert!(error.contains("route 172.30.99.0/24 dev eth0"), "{error}");
         assert!(error.contains("kubake bake --static-ip"), "{error}");
         assert_eq!((run("ip addr show dev lo"), run("ip route")), before);
-        let report = runtime.block_on(attach(&plan(), false)).unwrap();
+        // Announced before anything is changed, so that a half-attached network can be taken back.
+        let announced = std::cell::Cell::new(String::new());
+        let report = runtime.block_on(attach(&plan(), false, || announced.set(run("ip addr show dev lo")))).unwrap();
+        assert_eq!(announced.take(), before.0);
         assert_eq!(report.ignored.len(), 1);
         assert!(run("ip addr show dev lo").contains("172.30.99.1/32"));
     });
@@ -217,7 +220,7 @@ fn a_conflict_changes_nothing_unless_the_check_is_off() {
 #[ignore = "needs root"]
 fn without_a_network_there_is_no_uplink() {
     in_namespace(|runtime| {
-        let report = runtime.block_on(attach(&plan(), true)).unwrap();
+        let report = runtime.block_on(attach(&plan(), true, || {})).unwrap();
         assert_eq!((report.uplink, report.addresses), (None, Vec::new()));
     });
 }
@@ -274,7 +277,7 @@ fn services_never_leak_and_dnat_still_works() {
             "without the routes a host outside must answer, or the test proves nothing"
         );
 
-        runtime.block_on(attach(&plan(), true)).unwrap();
+        runtime.block_on(attach(&plan(), true, || {})).unwrap();
         // /proc/sys/net belongs to the namespace of the process that opens it.
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
         run("ip link add cni0 type bridge && ip addr add 10.244.0.1/24 dev cni0 && ip link set cni0 up");

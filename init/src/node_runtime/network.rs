@@ -30,8 +30,8 @@ impl NodeRuntime {
                 _ => None,
             })
             .collect();
-        let report = net::attach(&plan, is_checked).await?;
-        self.attached = Some(plan);
+        // Before the first change, so that a half-attached network is taken back, too.
+        let report = net::attach(&plan, is_checked, || self.attached = Some(plan.clone())).await?;
         for ignored in &report.ignored {
             tracing::warn!("ignored as configured: {ignored}");
         }

@@ -9,14 +9,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, fs, thread};
 
-const HELP: &str = "usage: probe serve PORT TEXT | get HOST:PORT PATH | fetch http://HOST:PORT/PATH FILE | write FILE TEXT | read FILE | remove FILE | say TEXT | copy | idle | stubborn";
+const HELP: &str = "usage: probe serve PORT TEXT | get HOST:PORT PATH | fetch http://HOST:PORT/PATH FILE | write FILE TEXT | read FILE | remove FILE | say TEXT | copy | idle | stubborn | farewell FILE TEXT";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     // PID 1 of a container gets no default action for a signal: without a handler a pod would outlive its grace period.
-    if !matches!(arguments[..], ["stubborn"]) {
+    if !matches!(arguments[..], ["stubborn" | "farewell", ..]) {
         end_on_sigterm();
     }
     let result = match arguments[..] {
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         ["idle" | "stubborn"] => loop {
             thread::park();
         },
+        ["farewell", file, text] => farewell(file, text),
         _ => Err(io::Error::other(HELP)),
     };
     match result {
@@ -41,6 +42,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Waits for SIGTERM, and then takes longer than a hurried stop grants before it has written what it has to write.
+fn farewell(file: &str, text: &str) -> io::Result<()> {
+    let mut set = nix::sys::signal::SigSet::empty();
+    set.add(nix::sys::signal::Signal::SIGTERM);
+    set.thread_block()?;
+    set.wait()?;
+    thread::sleep(Duration::from_secs(5));
+    fs::write(file, text)
 }
 
 fn end_on_sigterm() {
