@@ -323,7 +323,7 @@ ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     container=docker
 # The image store, Kubernetes' and Docker's: overlay directories cannot lie on the container's own overlay.
 VOLUME ["/var/lib/containerd", "/var/lib/docker"]
-EXPOSE 2375 2376 8443 10080
+EXPOSE 2375 2376 8443 10080 10088
 STOPSIGNAL SIGTERM
 
 

@@ -7,13 +7,14 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use kubake_contract::error_chain::chain;
-use kubake_contract::status::{State, Status};
 use kubake_contract::{Endpoint, HEALTHCHECK_LIMIT, HEALTHCHECK_WAIT, ports};
+
+use crate::http::BOOTING;
 
 /// How long the supervisor may take for an answer that needs no waiting. Generous: in a boot it competes with many.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A status with all of its milestones and programs has a few dozen KiB.
-const MOST_BYTES: usize = 1 << 20;
+/// What is read of an answer; the rest of a long list of what is missing is left out.
+const MOST_BYTES: usize = 64 << 10;
 
 /// What came out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,15 +82,14 @@ fn ask_at(address: SocketAddr, limits: Limits) -> Verdict {
 
 fn verdict(address: SocketAddr, limits: Limits) -> Result<Verdict, HealthcheckError> {
     let begun = Instant::now();
-    let answer = exchange(address, Endpoint::Status.path(), begun + limits.patience)?;
-    let strange = || HealthcheckError::Strange { address, target: Endpoint::Status.path().to_owned() };
-    let status: Status = serde_json::from_str(&answer.body).map_err(|_| strange())?;
+    let path = Endpoint::KubernetesReady.path();
+    let mut target = path.to_owned();
+    let mut answer = exchange(address, &target, begun + limits.patience)?;
     // A cluster that is no longer booting changes its readiness seldom: the next check reports it.
-    let wait =
-        if status.state == State::Booting { limits.wait.saturating_sub(begun.elapsed()) } else { Duration::ZERO };
-    // Asked in any case: what is ready, and how it is said, is decided in one place.
-    let target = format!("{}?wait={}ms", Endpoint::KubernetesReady.path(), wait.as_millis());
-    let answer = exchange(address, &target, begun + limits.whole)?;
+    if answer.code == 503 && answer.is_booting {
+        target = format!("{path}?wait={}ms", limits.wait.saturating_sub(begun.elapsed()).as_millis());
+        answer = exchange(address, &target, begun + limits.whole)?;
+    }
     match answer.code {
         200 => Ok(Verdict { is_ready: true, text: answer.body }),
         503 => Ok(Verdict { is_ready: false, text: answer.body }),
@@ -97,10 +97,11 @@ fn verdict(address: SocketAddr, limits: Limits) -> Result<Verdict, HealthcheckEr
     }
 }
 
-/// An answer, its head left out.
+/// The parts of an answer that count.
 #[derive(Debug, PartialEq, Eq)]
 struct Answer {
     code: u16,
+    is_booting: bool,
     body: String,
 }
 
@@ -117,7 +118,7 @@ fn exchange(address: SocketAddr, target: &str, deadline: Instant) -> Result<Answ
     parse(&bytes).ok_or_else(|| HealthcheckError::Strange { address, target: target.to_owned() })
 }
 
-/// Reads to the end, of which there must be one before the deadline and before [`MOST_BYTES`].
+/// Reads to the end, of which there must be one before the deadline, or [`MOST_BYTES`].
 fn read_until(stream: &mut TcpStream, deadline: Instant, bytes: &mut Vec<u8>) -> io::Result<()> {
     let mut buffer = [0; 16 * 1024];
     loop {
@@ -131,8 +132,8 @@ fn read_until(stream: &mut TcpStream, deadline: Instant, bytes: &mut Vec<u8>) ->
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(io::ErrorKind::TimedOut.into()),
             Err(error) => return Err(error),
         }
-        if bytes.len() > MOST_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer has no end"));
+        if bytes.len() >= MOST_BYTES {
+            return Ok(());
         }
     }
 }
@@ -143,13 +144,17 @@ fn left_until(deadline: Instant) -> io::Result<Duration> {
 }
 
 fn parse(bytes: &[u8]) -> Option<Answer> {
-    let text = std::str::from_utf8(bytes).ok()?;
+    let text = String::from_utf8_lossy(bytes);
     let (head, body) = text.split_once("\r\n\r\n")?;
-    let mut words = head.split(' ');
+    let mut lines = head.split("\r\n");
+    let mut words = lines.next()?.split(' ');
     if !words.next()?.starts_with("HTTP/1.") {
         return None;
     }
-    Some(Answer { code: words.next()?.parse().ok()?, body: body.to_owned() })
+    let code = words.next()?.parse().ok()?;
+    let name = |line: &str| line.split_once(':').map(|(name, _)| name.trim().to_ascii_lowercase());
+    let is_booting = lines.any(|line| name(line).as_deref() == Some(BOOTING.as_str()));
+    Some(Answer { code, is_booting, body: body.to_owned() })
 }
 
 #[cfg(test)]
@@ -159,7 +164,7 @@ mod tests {
     use std::sync::Arc;
     use std::thread;
 
-    use kubake_contract::status::Readiness;
+    use kubake_contract::status::{Readiness, State};
     use kubake_contract::{ClusterSettings, Node};
 
     use super::*;
@@ -184,12 +189,13 @@ mod tests {
             logs_dir: PathBuf::new(),
             root: PathBuf::new(),
             api_port: ports::API,
+            own_hosts: crate::own_hosts::OwnHosts::default(),
             token: None,
             journal: crate::http::Journal::default(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, Arc::new(site), std::future::pending()));
+        tokio::spawn(serve(vec![listener], Arc::new(site), std::future::pending()));
         (address, board)
     }
 
@@ -256,25 +262,47 @@ mod tests {
         for says in [&b""[..], b"HTTP/1.1 200 OK\r\n\r\n{"] {
             let begun = Instant::now();
             let verdict = ask_at(scripted(says, false), SHORT);
-            assert!(!verdict.is_ready && verdict.text.contains("no answer to /status on 127.0.0.1:"), "{verdict:?}");
+            assert!(
+                !verdict.is_ready && verdict.text.contains("no answer to /kubernetes-ready on 127.0.0.1:"),
+                "{verdict:?}"
+            );
             assert!(verdict.text.contains("timed out") && begun.elapsed() < Duration::from_secs(5), "{verdict:?}");
         }
     }
 
     #[test]
     fn whoever_is_not_the_supervisor_is_not_believed() {
-        for says in [&b""[..], b"ready\n", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\nready\n", b"\xff\r\n\r\n"] {
+        for says in [&b""[..], b"ready\n", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 404 Not Found\r\n\r\n", b"\xff\r\n\r\n"] {
             let verdict = ask_at(scripted(says, true), SHORT);
-            assert!(!verdict.is_ready && verdict.text.contains("a strange answer to /status on "), "{verdict:?}");
+            assert!(
+                !verdict.is_ready && verdict.text.contains("a strange answer to /kubernetes-ready on "),
+                "{verdict:?}"
+            );
         }
         let endless = ask_at(scripted(vec![b'x'; MOST_BYTES + 100_000], true), Limits::default());
-        assert!(!endless.is_ready && endless.text.contains("the answer has no end"), "{endless:?}");
+        assert!(!endless.is_ready && endless.text.contains("a strange answer to "), "{endless:?}");
+    }
+
+    #[tokio::test]
+    async fn no_document_of_the_supervisor_is_too_long() {
+        let (address, board) = supervisor().await;
+        board.set_kubernetes(Readiness::from_missing(Vec::new()));
+        for pod in 0..20_000 {
+            board.phase_started(&format!("pod-{pod}"));
+        }
+        assert_eq!(asked(address, Limits::default()).await, (true, "ready\n".to_owned()));
+        let missing = (0..20_000).map(|pod| format!("pod-{pod} is not ready")).collect();
+        board.set_kubernetes(Readiness::from_missing(missing));
+        let (is_ready, text) = asked(address, SHORT).await;
+        assert!(!is_ready && text.starts_with("pod-0 is not ready\n") && text.len() <= MOST_BYTES, "{text:.200}");
     }
 
     #[test]
     fn answers_are_taken_apart() {
-        let answer = Answer { code: 503, body: "a\r\n\r\nb".to_owned() };
+        let answer = Answer { code: 503, is_booting: false, body: "a\r\n\r\nb".to_owned() };
         assert_eq!(parse(b"HTTP/1.0 503 Service Unavailable\r\nretry-after: 1\r\n\r\na\r\n\r\nb"), Some(answer));
+        let booting = parse(b"HTTP/1.0 503 x\r\nKubake-Booting: true\r\n\r\nhost").unwrap();
+        assert!(booting.is_booting);
         for broken in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1\r\n\r\n", "HTTP/1.1 x\r\n\r\n", "HTTP/2 200\r\n\r\n"] {
             assert_eq!(parse(broken.as_bytes()), None, "{broken}");
         }

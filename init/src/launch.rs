@@ -90,6 +90,13 @@ impl Launch {
         mistakes.0.extend(garbled.map(|error| chain(&error)));
         let settings = mistakes.except(load_settings(&under(root, paths::SETTINGS)).map_err(|errors| each(&errors)));
         let facts = mistakes.except(preflight::check(root).map_err(|refusals| each(&refusals)));
+        let boot_options = boot_options.map(|mut boot_options| {
+            // A token says that not everyone may have everything, and this port asks for none.
+            if matches!(token, Some(Some(_))) && get(env::DOCKER_TCP).is_none() {
+                boot_options.is_docker_tcp_served = false;
+            }
+            boot_options
+        });
         match (token, identity, boot_options, settings, facts) {
             (Some(token), Some(identity), Some(boot_options), Some(settings), Some(facts)) if mistakes.0.is_empty() => {
                 Ok(Self { task, settings, facts, identity, boot_options, token })
@@ -168,6 +175,21 @@ mod tests {
         assert_eq!((launch.task, launch.settings), (Task::Boot, ClusterSettings::default()));
         assert!(launch.token.unwrap().is(b"open sesame"));
         assert_eq!((launch.boot_options.api_port, launch.boot_options.is_docker_tcp_served), (32768, false));
+    }
+
+    #[test]
+    fn a_token_closes_the_docker_port_that_asks_for_none() {
+        let root = container("{}");
+        let token = (env::TOKEN, "open sesame");
+        for (variables, is_served) in [
+            (&[][..], true),
+            (&[token], false),
+            (&[token, (env::DOCKER_TCP, "on")], true),
+            (&[(env::DOCKER_TCP, "off")], false),
+        ] {
+            let launch = gather(Task::Boot, root.path(), variables).unwrap();
+            assert_eq!(launch.boot_options.is_docker_tcp_served, is_served, "{variables:?}");
+        }
     }
 
     #[test]

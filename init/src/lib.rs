@@ -4,6 +4,7 @@
 //! processes), `role` (what a node of a role does, as lists of phases), `boot` and `bake` (the work of these phases), then
 //! the rooms that they call. `init/README.md` has the map and the invariants.
 
+mod admission;
 mod api;
 mod authorities;
 mod bake;
@@ -26,8 +27,11 @@ pub mod invocation;
 mod kubeadm;
 mod kubeconfig;
 mod launch;
+mod listen;
+pub mod log;
 mod net;
 mod node_runtime;
+mod own_hosts;
 mod phases;
 pub mod pid1;
 mod pods;

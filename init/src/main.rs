@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
-use kubake_contract::{env, exit, roles};
+use kubake_contract::{exit, roles};
 use kubake_init::invocation::{self, Invocation};
+use kubake_init::log::Log;
 use kubake_init::{healthcheck, pid1, supervise};
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let mut args: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -17,9 +17,7 @@ fn main() -> ExitCode {
     }
     let invocation = invocation::parse(&args);
     // The engine runs the health check every few seconds, and shows its output as data.
-    if invocation != Ok(Invocation::Healthcheck) {
-        log_to_stderr();
-    }
+    let log = (invocation != Ok(Invocation::Healthcheck)).then(Log::to_stderr);
     let code = match invocation {
         Ok(Invocation::Run { task, has_events }) if is_supervisor => supervise::run(task, has_events),
         Ok(Invocation::Run { .. }) => match pid1::run(&args) {
@@ -42,19 +40,12 @@ fn main() -> ExitCode {
             exit::USAGE
         }
     };
+    // The reason of a failure is the last line.
+    if let Some(log) = log {
+        log.flush();
+    }
     // Exit codes are bytes; those of kubake-init and 128 + signal fit.
     ExitCode::from(u8::try_from(code).unwrap_or(1))
-}
-
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env(env::LOG).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(false)
-        .without_time()
-        .init();
 }
 
 fn exec(command: &[OsString]) -> i32 {

@@ -1,13 +1,15 @@
 //! The supervisor process: checks its launch, then starts a runtime in which the HTTP server comes first and one task
 //! (a boot or a part of a bake) runs to its end. Turns every outcome into an exit code.
 
+use std::io;
+use std::net::TcpListener as Listener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use kubake_contract::error_chain::chain;
 use kubake_contract::status::State;
-use kubake_contract::{exit, paths, ports};
+use kubake_contract::{Node, exit, paths, ports};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +22,9 @@ use crate::http;
 use crate::identity;
 use crate::invocation::Task;
 use crate::launch::Launch;
+use crate::listen;
 use crate::node_runtime::NodeRuntime;
+use crate::own_hosts::OwnHosts;
 use crate::phases::Phase;
 use crate::role::control_plane;
 use crate::status::Board;
@@ -32,6 +36,8 @@ pub fn run(task: Task, has_events: bool) -> i32 {
     if let Err(error) = nix::sys::prctl::set_name(c"kubake-init") {
         tracing::debug!("this process keeps its name: {error}");
     }
+    // Before everything else: an engine forwards callers to the ports as soon as the container exists.
+    let doors = Doors::open();
     let board = Board::new();
     let launch = match Launch::gather(task, |name| std::env::var_os(name), Path::new("/"), SystemTime::now()) {
         Ok(launch) => launch,
@@ -45,21 +51,47 @@ pub fn run(task: Task, has_events: bool) -> i32 {
         Ok(runtime) => runtime,
         Err(error) => return fail("cannot start the runtime", &error.to_string()),
     };
-    let code = runtime.block_on(supervise(launch, Events::new(has_events), board));
+    let code = runtime.block_on(supervise(launch, doors, Events::new(has_events), board));
     // Blocking tasks (a store being copied) must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
     code
 }
 
-async fn supervise(launch: Launch, events: Events, board: Board) -> i32 {
+/// The ports of the HTTP server, open and not yet served.
+struct Doors {
+    http: io::Result<Listener>,
+    web: io::Result<Listener>,
+}
+
+impl Doors {
+    fn open() -> Self {
+        Self { http: listen::everywhere(ports::HTTP), web: listen::everywhere(ports::WEB) }
+    }
+
+    /// Makes them part of the runtime. Only people need the second, so a boot does without it.
+    fn listeners(self) -> io::Result<Vec<TcpListener>> {
+        let mut listeners = vec![TcpListener::from_std(self.http?)?];
+        match self.web.and_then(TcpListener::from_std) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => tracing::warn!("port {} for browsers is not served: {error}", ports::WEB),
+        }
+        Ok(listeners)
+    }
+}
+
+async fn supervise(launch: Launch, doors: Doors, events: Events, board: Board) -> i32 {
     let Launch { task, settings, facts, identity, boot_options, token } = launch;
     let shutdown = CancellationToken::new();
-    let listener = match TcpListener::bind(("0.0.0.0", ports::HTTP)).await {
-        Ok(listener) => listener,
+    let listeners = match doors.listeners() {
+        Ok(listeners) => listeners,
         Err(error) => return fail(&format!("cannot listen on port {}", ports::HTTP), &error.to_string()),
     };
     let api_port = boot_options.api_port;
-    let runtime = NodeRuntime::new(settings, board.clone(), facts, boot_options, shutdown.clone());
+    let node = Node::control_plane(&settings);
+    let hostname = nix::unistd::gethostname().unwrap_or_default();
+    let names = identity::own_names(&settings, &node, &identity, &hostname.to_string_lossy());
+    let own_hosts = OwnHosts::new(names);
+    let runtime = NodeRuntime::new(settings, board.clone(), facts, boot_options, own_hosts.clone(), shutdown.clone());
     let site = Arc::new(http::Site {
         board,
         settings: runtime.settings.clone(),
@@ -69,10 +101,11 @@ async fn supervise(launch: Launch, events: Events, board: Board) -> i32 {
         logs_dir: PathBuf::from(paths::LOGS),
         root: PathBuf::from("/"),
         api_port,
+        own_hosts,
         token,
         journal: http::Journal::default(),
     });
-    let server = tokio::spawn(http::serve(listener, site, shutdown.clone().cancelled_owned()));
+    let server = tokio::spawn(http::serve(listeners, site, shutdown.clone().cancelled_owned()));
     let stop = CancellationToken::new();
     let stop_now = CancellationToken::new();
     if let Err(error) = listen_for_signals(&stop, &stop_now) {

@@ -1,6 +1,9 @@
 //! The served kubeconfig works as it is from wherever the caller is: beside the cluster, in its network namespace, in a
 //! pod, behind published ports, on the host. CI systems reach a cluster in each of these ways.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use anyhow::{Context, Result, ensure};
 use kubake_contract::{Endpoint, env, names, ports};
 use kubake_e2e::caller::{self, Caller};
@@ -17,6 +20,7 @@ use crate::{Case, probe_program};
 pub(crate) const CASES: &[Case] = &[
     ("a kubeconfig works beside the cluster, inside it, in its network namespace and through published ports", around),
     ("a kubeconfig works under every alias in a network of the engine", aliases),
+    ("a name by which a kubeconfig is asked for is in the API server's certificate, and a stranger's gets nothing", asked_for),
     ("a kubeconfig names the port that `KUBAKE_API_PORT` names", published_port),
     ("a cluster in the host's network works there, and leaves neither address nor route behind", host_network),
 ];
@@ -97,6 +101,34 @@ fn aliases() -> Result<()> {
     let job = Caller::container(&name("job"), &["--network", network.name()])?;
     for alias in names.into_iter().chain([cluster.name()]) {
         job.uses(&format!("http://{alias}:10080/config"), &format!("https://{alias}:8443"))?;
+    }
+    Ok(())
+}
+
+fn asked_for() -> Result<()> {
+    let cluster = Plain::start(lab()?, &name("names"), &["--publish", &format!("127.0.0.1::{}", ports::WEB)])?;
+    cluster.wait_ready(BOOT_PATIENCE)?;
+    // The node's own kubeconfig has no `tls-server-name`, so kubectl checks the address of the server.
+    let ask = || {
+        let server = format!("https://127.0.0.2:{}", ports::API);
+        engine::output(["exec", cluster.name(), "kubectl", "--server", &server, "get", "nodes", "--output", "name"])
+    };
+    let before = ask()?.failure(1)?;
+    ensure!(before.contains("127.0.0.2"), "kubectl accepted the certificate, or failed otherwise: {before}");
+    let kubeconfig = cluster.fetch(&format!("{}?server=127.0.0.2:{}", Endpoint::Config.path(), ports::API))?;
+    // "-----BEGIN EC PRIVATE" in base64: Fabric8 reads no other form.
+    ensure!(kubeconfig.contains("client-key-data: LS0tLS1CRUdJTiBFQyBQUklWQVRF"), "the key is not SEC1");
+    let after = ask()?;
+    ensure!(after.status.success(), "the certificate is not for the address that was asked for: {after}");
+
+    // Port 10088 is the same server.
+    let web = engine::published(cluster.name(), ports::WEB)?;
+    for (host, status) in [("localhost", "200"), ("rebind.example", "421")] {
+        let mut stream = TcpStream::connect(("127.0.0.1", web))?;
+        write!(stream, "GET {} HTTP/1.0\r\nhost: {host}:{web}\r\n\r\n", Endpoint::ClientKey.path())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        ensure!(answer.split(' ').nth(1) == Some(status), "{host}: {}", answer.lines().next().unwrap_or_default());
     }
     Ok(())
 }

@@ -27,7 +27,8 @@ pub(super) fn create(
         kubeconfig::check(path, name).map_err(Error::KubeconfigBefore)?;
     }
     let is_in_host_network = settings.container.network.as_deref() == Some("host");
-    let wanted = if is_in_host_network { ports::of_host_network(settings)? } else { settings.ports.clone() };
+    let wanted =
+        if is_in_host_network { ports::of_host_network(settings)? } else { ports::of_settings(settings, local) };
     ports::choose(&wanted, local)?;
     let there = engine.facts().cpus;
     if let Some(cpus) = settings.container.cpus.filter(|cpus| there > 0 && !cpus.fits(there)) {
@@ -38,6 +39,8 @@ pub(super) fn create(
 
     let phase = printer.phase(format!("run {}", settings.image));
     let chosen = ports::choose(&wanted, local)?;
+    // The setting is the explicit wish for which a node with a token waits.
+    let has_open_docker = token.is_some() && !is_in_host_network && settings.ports.docker != HostPort::Off;
     let api = chosen.iter().find(|port| port.key == Key::API_PORT).and_then(|port| port.host);
     let mut env = certificates(settings);
     env.extend(options.host_context.variables());
@@ -48,6 +51,9 @@ pub(super) fn create(
     if settings.ready_timeout > kubake_contract::BOOT_TIMEOUT {
         // A longer wait than the cluster's own bound has to lengthen that bound, too.
         env.push((kubake_contract::env::BOOT_TIMEOUT.to_owned(), settings.ready_timeout.as_secs().to_string()));
+    }
+    if has_open_docker {
+        env.push((kubake_contract::env::DOCKER_TCP.to_owned(), "on".to_owned()));
     }
     let node = host.pending(name);
     let mut labels = vec![(labels::CLUSTER.to_owned(), name.clone())];

@@ -66,10 +66,11 @@ impl Advice for Error {
 }
 
 /// The ports of every node: setting, wanted host port, the node's own port.
-fn fixed(wanted: &HostPorts) -> [(Key, HostPort, u16); 4] {
+fn fixed(wanted: &HostPorts) -> [(Key, HostPort, u16); 5] {
     [
         (Key::API_PORT, wanted.api, ports::API),
         (Key::HTTP_PORT, wanted.http, ports::HTTP),
+        (Key::WEB_PORT, wanted.web, ports::WEB),
         (Key::DOCKER_PORT, wanted.docker, ports::DOCKER),
         (Key::DOCKER_TLS_PORT, wanted.docker_tls, ports::DOCKER_TLS),
     ]
@@ -89,8 +90,21 @@ pub(super) fn of_host_network(settings: &Settings) -> Result<HostPorts, Error> {
     if !settings.ports.extra.is_empty() && !is_default(Key::EXTRA_PORTS) {
         return Err(Error::HostNetworkExtra { setting: Key::EXTRA_PORTS.path().to_owned() });
     }
-    let [api, http, docker, docker_tls] = fixed.map(|(_, _, own)| HostPort::local(own));
-    Ok(HostPorts { api, http, docker, docker_tls, extra: Vec::new() })
+    let [api, http, web, docker, docker_tls] = fixed.map(|(_, _, own)| HostPort::local(own));
+    Ok(HostPorts { api, http, web, docker, docker_tls, extra: Vec::new() })
+}
+
+/// The ports that the settings want. A port for browsers that no setting names takes a free one where its own is taken or
+/// cannot be looked at (`local` is false): it must not keep a cluster from starting.
+pub(super) fn of_settings(settings: &Settings, local: bool) -> HostPorts {
+    let mut wanted = settings.ports.clone();
+    if let (HostPort::On { ip, port: Some(port) }, Origin::Default) = (wanted.web, settings.origin(Key::WEB_PORT)) {
+        let is_wanted = fixed(&wanted).into_iter().any(|(key, other, _)| key != Key::WEB_PORT && other == wanted.web);
+        if is_wanted || !local || TcpListener::bind((ip, port)).is_err() {
+            wanted.web = HostPort::On { ip, port: None };
+        }
+    }
+    wanted
 }
 
 /// A port as it will be published.
@@ -171,7 +185,7 @@ mod tests {
     use crate::settings::Publish as ExtraPort;
 
     fn wanted(api: HostPort, http: HostPort) -> HostPorts {
-        HostPorts { api, http, docker: HostPort::Off, docker_tls: HostPort::Off, extra: Vec::new() }
+        HostPorts { api, http, web: HostPort::Off, docker: HostPort::Off, docker_tls: HostPort::Off, extra: Vec::new() }
     }
 
     fn auto() -> HostPort {
@@ -207,6 +221,18 @@ mod tests {
     fn an_address_that_this_machine_does_not_have() {
         let error = choose(&wanted(HostPort::parse("192.0.2.1:8443").unwrap(), auto()), true).unwrap_err();
         assert!(matches!(error, Error::NoAddress { .. }), "{error}");
+    }
+
+    #[test]
+    fn the_port_for_browsers_keeps_no_cluster_from_starting() {
+        use crate::cluster::fixtures::settings;
+        let own = TcpListener::bind(("127.0.0.1", ports::WEB));
+        let web = |variables: &[(&str, &str)], local| of_settings(&settings(variables), local).web;
+        assert_eq!(web(&[], true), auto(), "{own:?}");
+        assert_eq!(web(&[], false), auto());
+        assert_eq!(web(&[("KUBAKE_HTTP_PORT", "10088")], true), auto(), "another setting wants it");
+        assert_eq!(web(&[("KUBAKE_WEB_PORT", "10088")], true), HostPort::local(10088));
+        assert_eq!(web(&[("KUBAKE_WEB_PORT", "off")], true), HostPort::Off);
     }
 
     #[test]

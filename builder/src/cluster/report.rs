@@ -33,6 +33,8 @@ pub(crate) struct Cluster {
     pub(crate) ports: Vec<Port>,
     /// Where its HTTP port answers.
     pub(crate) endpoint: String,
+    /// The same for browsers; none where that is not published.
+    pub(crate) page: Option<String>,
     /// Where its API server answers; none where that is not published.
     pub(crate) server: Option<String>,
     /// The kubeconfig that has its context; none where none was to be written.

@@ -89,6 +89,9 @@ pub(crate) fn up(
         }
         _ => None,
     };
+    let page = host
+        .reach(&node, kubake_contract::ports::WEB)
+        .map(|(address, port)| format!("http://{}", Server::new(&address, port).address()));
     Ok(Cluster {
         name: name.clone(),
         container_id: node.id,
@@ -104,6 +107,7 @@ pub(crate) fn up(
             })
             .collect(),
         endpoint: format!("http://{}", reached.http.address()),
+        page,
         server: reached.server,
         context: name.clone(),
         current: options.set_context && kubeconfig.is_some(),

@@ -32,7 +32,8 @@ pub(super) fn run(args: &UpArgs, global: &Global, printer: &Printer) -> Result<(
     if let Some(millis) = cluster.ready_after_ms {
         let name = &cluster.name;
         let took = seconds(std::time::Duration::from_millis(millis));
-        printer.line(format_args!("the cluster `{name}` was ready after {took}; {} shows its state", cluster.endpoint));
+        let page = cluster.page.as_ref().unwrap_or(&cluster.endpoint);
+        printer.line(format_args!("the cluster `{name}` was ready after {took}; {page} shows its state"));
     }
     let has_kubectl = which::which("kubectl").is_ok();
     printer.next(&cluster::next_commands(&cluster, &settings, has_kubectl, token.is_some()));

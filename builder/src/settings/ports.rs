@@ -1,7 +1,7 @@
 //! The settings of the section `hostPorts`: where the container's ports appear on the host. Owns their declarations, their
 //! values and the check that no two want the same port.
 
-use super::entry::Origins;
+use super::entry::{Origin, Origins};
 use super::error::Problem;
 use super::host_port::{HostPort, Publish};
 use super::setting::{Declaration, Key, Setting, store};
@@ -10,6 +10,7 @@ use crate::port::Protocol;
 impl Key {
     pub(crate) const API_PORT: Self = Self::new("hostPorts.api");
     pub(crate) const HTTP_PORT: Self = Self::new("hostPorts.http");
+    pub(crate) const WEB_PORT: Self = Self::new("hostPorts.web");
     pub(crate) const DOCKER_PORT: Self = Self::new("hostPorts.docker");
     pub(crate) const DOCKER_TLS_PORT: Self = Self::new("hostPorts.dockerTls");
     pub(crate) const EXTRA_PORTS: Self = Self::new("hostPorts.extra");
@@ -22,6 +23,8 @@ pub(crate) struct HostPorts {
     pub(crate) api: HostPort,
     /// Readiness, status and kubeconfig.
     pub(crate) http: HostPort,
+    /// The same for browsers, which refuse 10080.
+    pub(crate) web: HostPort,
     /// The Docker API.
     pub(crate) docker: HostPort,
     /// The Docker API with TLS.
@@ -35,6 +38,7 @@ impl Default for HostPorts {
         Self {
             api: HostPort::local(8443),
             http: HostPort::local(10080),
+            web: HostPort::local(10088),
             docker: HostPort::Off,
             docker_tls: HostPort::Off,
             extra: Vec::new(),
@@ -68,6 +72,19 @@ pub(super) const SETTINGS: &[Setting<HostPorts>] = &[
         },
         |ports, text| store(&mut ports.http, HostPort::parse(text)),
         |ports| Some(ports.http.to_string()),
+    ),
+    Setting::one(
+        Declaration {
+            key: Key::WEB_PORT,
+            flag: "--web-port",
+            env: &["KUBAKE_WEB_PORT"],
+            placeholder: "PORT",
+            default: "10088",
+            about: "host port of the same for browsers, which refuse 10080; without this setting another one if it is taken",
+            ..Declaration::BASE
+        },
+        |ports, text| store(&mut ports.web, HostPort::parse(text)),
+        |ports| Some(ports.web.to_string()),
     ),
     Setting::one(
         Declaration {
@@ -113,9 +130,12 @@ pub(super) const SETTINGS: &[Setting<HostPorts>] = &[
 
 /// Reports ports that two settings want, and the HTTP port that is off.
 pub(super) fn problems(ports: &HostPorts, origins: &Origins) -> Vec<Problem> {
+    let is_default = |key| matches!(origins.of(key), Origin::Default);
     let named = [
         (Key::API_PORT, ports.api),
         (Key::HTTP_PORT, ports.http),
+        // Its default gives way.
+        (Key::WEB_PORT, if is_default(Key::WEB_PORT) { HostPort::Off } else { ports.web }),
         (Key::DOCKER_PORT, ports.docker),
         (Key::DOCKER_TLS_PORT, ports.docker_tls),
     ];

@@ -3,6 +3,8 @@
 
 /// Status, readiness and kubeconfig over HTTP.
 pub const HTTP: u16 = 10080;
+/// The same server for browsers, which refuse [`HTTP`]: it is on their list of unsafe ports.
+pub const WEB: u16 = 10088;
 /// The Kubernetes API server.
 pub const API: u16 = 8443;
 /// The Docker API, plain TCP, served by `kubake-init` and passed on to dockerd's unix socket.

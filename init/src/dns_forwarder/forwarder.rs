@@ -9,17 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::message;
 use super::upstream::{Transport, Upstreams, read_framed, write_framed};
+use crate::admission::{Admission, Limits};
 
-/// Queries over UDP at a time; further ones get SERVFAIL at once, after which clients retry.
-const MOST_QUERIES: usize = 512;
+/// Queries over UDP at a time; further ones get SERVFAIL at once, after which clients retry. Most come from CoreDNS.
+const MOST_QUERIES: Limits = Limits { all: 512, each: 384 };
 /// Connections at a time; further ones are closed at once.
-const MOST_CONNECTIONS: usize = 64;
+const MOST_CONNECTIONS: Limits = Limits { all: 64, each: 48 };
 /// How long a connection may be silent, and how long one write may take.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -60,8 +60,8 @@ impl Forwarder {
     pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let mut tasks = JoinSet::new();
-        let queries = Arc::new(Semaphore::new(MOST_QUERIES));
-        let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let queries = Admission::new("dns", "queries", MOST_QUERIES);
+        let connections = Admission::new("dns", "connections", MOST_CONNECTIONS);
         let mut buffer = vec![0; usize::from(u16::MAX)];
         loop {
             tokio::select! {
@@ -70,25 +70,15 @@ impl Forwarder {
                     // The kernel may report the failure of an earlier answer here; the next query is not affected.
                     Err(error) => tracing::debug!(%error, "dns: a query could not be received"),
                 },
-                accepted = self.tcp.accept() => match accepted {
-                    Ok((stream, client)) => match Arc::clone(&connections).try_acquire_owned() {
-                        Ok(place) => {
-                            let upstreams = Arc::clone(&self.upstreams);
-                            tasks.spawn(async move {
-                                if let Err(error) = converse(stream, &upstreams).await {
-                                    tracing::debug!(%client, %error, "dns: a connection broke");
-                                }
-                                drop(place);
-                            });
+                (stream, client, place) = connections.accept(&self.tcp) => {
+                    let upstreams = Arc::clone(&self.upstreams);
+                    tasks.spawn(async move {
+                        if let Err(error) = converse(stream, &upstreams).await {
+                            tracing::debug!(%client, %error, "dns: a connection broke");
                         }
-                        Err(_) => tracing::warn!(%client, "dns: {MOST_CONNECTIONS} connections are open"),
-                    },
-                    Err(error) => {
-                        tracing::warn!(%error, "dns: a connection could not be accepted");
-                        // Without file descriptors, `accept` stays ready and would spin.
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                    }
-                },
+                        drop(place);
+                    });
+                }
                 Some(_) = tasks.join_next() => {}
                 () = &mut shutdown => break,
             }
@@ -97,12 +87,11 @@ impl Forwarder {
     }
 
     /// Starts the exchange for one datagram.
-    fn forward(&self, query: &[u8], client: SocketAddr, queries: &Arc<Semaphore>, tasks: &mut JoinSet<()>) {
+    fn forward(&self, query: &[u8], client: SocketAddr, queries: &Arc<Admission>, tasks: &mut JoinSet<()>) {
         if !message::is_query(query) {
             return;
         }
-        let Ok(place) = Arc::clone(queries).try_acquire_owned() else {
-            tracing::debug!(%client, "dns: {MOST_QUERIES} queries are under way");
+        let Some(place) = queries.admit(client.ip()) else {
             // `send_to` would wait for a full send buffer, and every query with it.
             if let Some(failure) = message::servfail(query) {
                 if let Err(error) = self.udp.try_send_to(&failure, client) {

@@ -1,18 +1,19 @@
-//! The way of one connection to dockerd: the handshake, then bytes in both directions, or an answer that dockerd is not
-//! up. Never listens.
+//! The way of one connection to dockerd: the handshake or a look at the first request, then bytes in both directions, or an
+//! answer that dockerd is not up. Never listens.
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional_with_sizes};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+
+use super::head::Judged;
+use crate::own_hosts::OwnHosts;
 
 /// Size of the buffer for each direction; build contexts and image archives are large.
 const BUFFER: usize = 64 * 1024;
@@ -40,21 +41,22 @@ impl std::fmt::Debug for Acceptor {
 /// Connects callers of all ports with dockerd.
 pub(super) struct Door {
     socket: PathBuf,
-    pub(super) places: Arc<Semaphore>,
+    /// The names under which a caller without a certificate may reach it.
+    hosts: OwnHosts,
     /// Limits the log to one line per change: CI systems poll while dockerd starts.
     was_open: AtomicBool,
 }
 
 impl Door {
-    pub(super) fn new(socket: PathBuf, most_connections: usize) -> Self {
-        Self { socket, places: Arc::new(Semaphore::new(most_connections)), was_open: AtomicBool::new(true) }
+    pub(super) fn new(socket: PathBuf, hosts: OwnHosts) -> Self {
+        Self { socket, hosts, was_open: AtomicBool::new(true) }
     }
 
     pub(super) async fn admit(&self, stream: TcpStream, acceptor: Option<Acceptor>) -> io::Result<()> {
         stream.set_nodelay(true)?;
         setsockopt(&stream, sockopt::KeepAlive, &true)?;
         setsockopt(&stream, sockopt::TcpKeepIdle, &KEEPALIVE_SECONDS)?;
-        let Some(Acceptor(acceptor)) = acceptor else { return self.pass(stream).await };
+        let Some(Acceptor(acceptor)) = acceptor else { return self.judge(stream).await };
         match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream).into_fallible()).await {
             Ok(Ok(stream)) => self.pass(stream).await,
             Ok(Err((error, mut stream))) => {
@@ -63,6 +65,24 @@ impl Door {
                 Err(error)
             }
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "TLS handshake timed out")),
+        }
+    }
+
+    /// Passes a connection on unless it begins with a request that a web page may have made.
+    async fn judge(&self, stream: TcpStream) -> io::Result<()> {
+        let mut client = Judged::new(stream, &self.hosts);
+        match self.pass(&mut client).await {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let mut stream = client.into_inner();
+                let refusal = answer("403 Forbidden", "", &error.to_string());
+                let farewell = async {
+                    stream.write_all(refusal.as_bytes()).await?;
+                    hang_up(&mut stream).await
+                };
+                drop(timeout(FAREWELL_TIMEOUT, farewell).await);
+                Err(error)
+            }
+            passed => passed,
         }
     }
 
@@ -92,20 +112,25 @@ impl Door {
     }
 }
 
-/// Answers in the form of the Docker API, so that `docker` prints the message and not "EOF".
+/// Answers that dockerd is not up.
 async fn turn_away(client: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
-    const BODY: &str = "{\"message\":\"dockerd is not up yet; /docker-ready on port 10080 answers 200 when it is\"}\n";
     // For some clients an answer before the request is a protocol error.
     if client.read(&mut [0; 4096]).await? == 0 {
         return Ok(());
     }
-    let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
-         content-length: {}\r\nconnection: close\r\n\r\n{BODY}",
-        BODY.len()
-    );
-    client.write_all(answer.as_bytes()).await?;
+    let why = "dockerd is not up yet; /docker-ready on port 10080 answers 200 when it is";
+    client.write_all(answer("503 Service Unavailable", "retry-after: 1\r\n", why).as_bytes()).await?;
     hang_up(client).await
+}
+
+/// An answer in the form of the Docker API, so that `docker` prints the message and not "EOF".
+fn answer(status: &str, headers: &str, message: &str) -> String {
+    let body = serde_json::json!({ "message": message }).to_string() + "\n";
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n\
+         {body}",
+        body.len()
+    )
 }
 
 /// Closes the sending half and reads what the caller still sends: bytes that are unread at the close make the kernel

@@ -1,9 +1,10 @@
 //! The Docker API on TCP: passes connections on to dockerd's unix socket, byte for byte, in both directions and each
 //! direction to its own end (`docker attach` closes one half long before the other). Owns the connections, plain ones
-//! and those with TLS, and their number. It does not inspect the bytes, starts nothing and knows no Docker API beyond
-//! [`ping`].
+//! and those with TLS, and their number. Without TLS it looks at the head of the first request (`head`), and at no other byte. It starts
+//! nothing and knows no Docker API beyond [`ping`].
 
 mod door;
+mod head;
 mod ping;
 mod proxy;
 mod tls;

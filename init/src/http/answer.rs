@@ -2,10 +2,14 @@
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
+use kubake_contract::env;
 
 pub(super) type Answer = Response<Full<Bytes>>;
+
+/// In an answer that says "not ready": the boot is still going on.
+pub(crate) const BOOTING: HeaderName = HeaderName::from_static("kubake-booting");
 
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 pub(super) const HTML: &str = "text/html; charset=utf-8";
@@ -21,6 +25,17 @@ pub(super) fn unauthorized() -> Answer {
     );
     answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"kubake\""));
     answer
+}
+
+/// For a request under a name that may be that of any web page.
+pub(super) fn misdirected(host: &str) -> Answer {
+    let why = format!(
+        "credentials and logs are not served under the name `{host}`, since any web page could use it: call this server by \
+         its address or by a name without a dot, add the name to {}, or set a token ({})\n",
+        env::CERT_SANS,
+        env::TOKEN
+    );
+    text(StatusCode::MISDIRECTED_REQUEST, why)
 }
 
 pub(super) fn unavailable(why: impl Into<Bytes>) -> Answer {

@@ -4,9 +4,9 @@
 use std::io;
 use std::path::Path;
 
-use hyper::StatusCode;
 use hyper::header;
 use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
 use kubake_contract::error_chain::chain;
 use kubake_contract::ports;
 use tokio::io::AsyncReadExt;
@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 use super::answer::{Answer, body, text, unavailable};
 use super::query::parameter;
 use super::site::Site;
-use super::{bundle, forwarded};
+use super::{asked_name, bundle, forwarded};
 use crate::kubeconfig::address::{self, Host, Server};
 use crate::kubeconfig::{self, Format, Part};
 
@@ -40,14 +40,24 @@ pub(super) async fn config(request: &Parts, site: &Site) -> Answer {
         let called = server_as_called(request, site);
         Server { port: port.unwrap_or(called.port), ..called }
     });
-    let rendered = match admin_kubeconfig(site).await {
-        Ok(admin) => kubeconfig::render(&admin, &server, format),
+    let admin = match admin_kubeconfig(site).await {
+        Ok(admin) => admin,
         Err(answer) => return answer,
     };
+    let rendered = kubeconfig::render(&admin, &server, format);
+    // Not for a page of another site, which cannot read the answer: it would only use up the room in the certificate.
+    if rendered.is_ok() && request.method == Method::GET && !is_of_another_site(request) {
+        asked_name::serve(&server.host, &admin, site).await;
+    }
     match rendered {
         Ok(rendered) => body(StatusCode::OK, format.content_type(), rendered),
         Err(error) => unusable(&error),
     }
+}
+
+/// Whether a browser sends the request for a page of another site (Fetch Metadata).
+fn is_of_another_site(request: &Parts) -> bool {
+    request.headers.get("sec-fetch-site").is_some_and(|site| site != "none" && site != "same-origin")
 }
 
 /// One certificate or key out of the kubeconfig.

@@ -1,9 +1,37 @@
-//! Whether a request bears the token, and the parts of a status that are shown without it. Pure; answers nothing. The
-//! endpoints that the token guards are in [`kubake_contract::Endpoint`].
+//! Whether a request may have secrets: it bears the token, or there is none and it comes under a name of this container. And
+//! the parts of a status that are shown to others. Pure; answers nothing. The endpoints that are guarded are in
+//! [`kubake_contract::Endpoint`].
 
 use hyper::header::{self, HeaderMap};
+use hyper::http::request::Parts;
 use kubake_contract::status::Status;
 use kubake_contract::token::Token;
+
+use super::forwarded;
+use super::site::Site;
+
+/// Why a request gets no secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// There is a token, and it does not bear it.
+    Token,
+    /// There is no token, and the request came under this name, which may be that of any web page.
+    Host(String),
+}
+
+/// Checks a request for secrets.
+pub(super) fn check(request: &Parts, site: &Site) -> Result<(), Refusal> {
+    match &site.token {
+        // A web page does not know it.
+        Some(token) if bears(&request.headers, token) => Ok(()),
+        Some(_) => Err(Refusal::Token),
+        None => {
+            let forwarded = || forwarded::host(&request.headers).filter(|host| !site.own_hosts.contains(host));
+            let stranger = site.own_hosts.stranger_in(request);
+            stranger.or_else(|| Some(forwarded()?.to_string())).map_or(Ok(()), |host| Err(Refusal::Host(host)))
+        }
+    }
+}
 
 /// Whether a request bears the token: one `Authorization: Bearer TOKEN` (RFC 6750) and no second one, since a proxy in
 /// between may have checked either of two.

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::guard::Refusal;
+
 /// Within this time a repetition is only counted.
 const QUIET: Duration = Duration::from_secs(60);
 /// How many different events are remembered; the oldest makes room for another, which costs one line too many.
@@ -14,7 +16,10 @@ const MOST: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum What {
     Fetched,
+    /// Without the token.
     Refused,
+    /// Under a name that is not the container's.
+    Misdirected,
 }
 
 type Key = (What, &'static str, IpAddr);
@@ -40,9 +45,14 @@ impl Journal {
         }
     }
 
-    /// A caller was refused, because it did not bear the token.
-    pub(super) fn refused(&self, endpoint: &'static str, peer: IpAddr) {
-        if let Some(line) = self.line(What::Refused, endpoint, peer, Instant::now()) {
+    /// A caller was refused.
+    pub(super) fn refused(&self, endpoint: &'static str, peer: IpAddr, refusal: &Refusal) {
+        // The name stays out of the log: it is any text of the caller.
+        let what = match refusal {
+            Refusal::Token => What::Refused,
+            Refusal::Host(_) => What::Misdirected,
+        };
+        if let Some(line) = self.line(what, endpoint, peer, Instant::now()) {
             tracing::warn!("{line}");
         }
     }
@@ -75,9 +85,13 @@ impl Journal {
         logged.insert(key, Logged { at: now, since: 0 });
         let verb = match what {
             What::Fetched => "fetched by",
-            What::Refused => "refused to",
+            What::Refused | What::Misdirected => "refused to",
         };
-        let why = if what == What::Refused { ": no token, or a wrong one" } else { "" };
+        let why = match what {
+            What::Fetched => "",
+            What::Refused => ": no token, or a wrong one",
+            What::Misdirected => ": it called this server by a name that is not in its certificates",
+        };
         let more = if since == 0 { String::new() } else { format!(" ({since} more since the last such line)") };
         Some(format!("http: {endpoint} {verb} {}{why}{more}", key.2))
     }

@@ -11,7 +11,8 @@ use kubake_contract::error_chain::chain;
 use kubake_contract::status::{Readiness, State, Status};
 use kubake_contract::{Endpoint, Guard};
 
-use super::answer::{Answer, HTML, TEXT, body, not_found, text, unauthorized, unavailable};
+use super::answer::{Answer, BOOTING, HTML, TEXT, body, misdirected, not_found, text, unauthorized, unavailable};
+use super::guard::Refusal;
 use super::query::{self, parameter};
 use super::site::Site;
 use super::{credentials, guard, logs, page};
@@ -30,9 +31,14 @@ pub(super) async fn respond(request: &Parts, site: &Site, peer: IpAddr) -> Answe
     }
     // Before the match below, so that no arm of it can forget the guard.
     let guard = endpoint.guard();
-    if guard != Guard::Open && !is_trusted(request, site) {
-        site.journal.refused(endpoint.path(), peer);
-        return unauthorized();
+    if guard != Guard::Open {
+        if let Err(refusal) = guard::check(request, site) {
+            site.journal.refused(endpoint.path(), peer, &refusal);
+            return match refusal {
+                Refusal::Token => unauthorized(),
+                Refusal::Host(host) => misdirected(&host),
+            };
+        }
     }
     let answer = serve(endpoint, request, site).await;
     if guard == Guard::Credentials && answer.status() == StatusCode::OK && request.method == Method::GET {
@@ -41,14 +47,9 @@ pub(super) async fn respond(request: &Parts, site: &Site, peer: IpAddr) -> Answe
     answer
 }
 
-/// Whether the caller may see everything: it bears the token, or there is none.
-fn is_trusted(request: &Parts, site: &Site) -> bool {
-    site.token.as_ref().is_none_or(|token| guard::bears(&request.headers, token))
-}
-
 /// The parts of a status that this caller may see.
 fn visible(status: Status, request: &Parts, site: &Site) -> Status {
-    if is_trusted(request, site) { status } else { guard::without_logs(status) }
+    if guard::check(request, site).is_ok() { status } else { guard::without_logs(status) }
 }
 
 /// Answers at one endpoint, whose guard the caller of this function has checked.
@@ -137,7 +138,11 @@ async fn readiness(request: &Parts, site: &Site, of: fn(&Status) -> &Readiness) 
         missing.push_str(line);
         missing.push('\n');
     }
-    unavailable(missing)
+    let mut answer = unavailable(missing);
+    if status.state == State::Booting {
+        answer.headers_mut().insert(BOOTING, HeaderValue::from_static("true"));
+    }
+    answer
 }
 
 /// Whether a cluster that is not ready now never will be.

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::select_all;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
@@ -14,15 +15,16 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::site::Site;
 use super::{query, routes, stall};
+use crate::admission::{Admission, Limits};
 
-/// Connections at a time; a further one is closed at once and does not wait.
-pub(super) const MOST_CONNECTIONS: usize = 256;
+/// Connections at a time; a further one is closed at once and does not wait. All callers outside may have one address, that
+/// of the engine's gateway.
+pub(super) const MOST_CONNECTIONS: Limits = Limits { all: 256, each: 128 };
 /// How long a caller may take to send a request's head, and how long a connection may lie idle between requests.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a caller may read nothing of its answer.
@@ -35,29 +37,17 @@ const GRACE: Duration = Duration::from_secs(3);
 const MOST_HEADERS: usize = 64;
 const MOST_HEAD_BYTES: usize = 16 * 1024;
 
-/// Serves `site` until `shutdown`, then gives running answers a short time to end.
-pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, shutdown: impl Future<Output = ()>) {
+/// Serves `site` on all listeners until `shutdown`, then gives running answers a short time to end.
+pub(crate) async fn serve(listeners: Vec<TcpListener>, site: Arc<Site>, shutdown: impl Future<Output = ()>) {
     let mut shutdown = pin!(shutdown);
     let stop = CancellationToken::new();
     let connections = TaskTracker::new();
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let admission = Admission::new("http", "connections", MOST_CONNECTIONS);
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let next = select_all(listeners.iter().map(|listener| Box::pin(admission.accept(listener))));
+        let (stream, peer, place) = tokio::select! {
+            (accepted, _, _) = next => accepted,
             () = &mut shutdown => break,
-        };
-        let (stream, peer) = match accepted {
-            Ok(connection) => connection,
-            Err(error) => {
-                tracing::warn!(%error, "http: a connection could not be accepted");
-                // Out of file descriptors, most likely: `accept` stays ready and would spin until one is free.
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            tracing::warn!(%peer, "http: {MOST_CONNECTIONS} connections are open, another is refused");
-            continue;
         };
         let (site, stop) = (Arc::clone(&site), stop.clone());
         connections.spawn(async move {
@@ -69,7 +59,7 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, shutdown: impl
             drop(place);
         });
     }
-    drop(listener);
+    drop(listeners);
     stop.cancel();
     connections.close();
     if tokio::time::timeout(GRACE + Duration::from_secs(1), connections.wait()).await.is_err() {

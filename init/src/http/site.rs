@@ -6,6 +6,7 @@ use kubake_contract::token::Token;
 use kubake_contract::{ClusterSettings, Node};
 
 use super::journal::Journal;
+use crate::own_hosts::OwnHosts;
 use crate::status::Board;
 
 /// The content of the server's answers.
@@ -26,6 +27,8 @@ pub(crate) struct Site {
     pub root: PathBuf,
     /// The port under which callers outside reach the API server ([`kubake_contract::env::API_PORT`]).
     pub api_port: u16,
+    /// Without a token, requests under other names get neither credentials nor logs.
+    pub own_hosts: OwnHosts,
     /// Callers need it for credentials and logs; without one, every caller gets them.
     pub token: Option<Token>,
     /// Log of callers that fetched credentials.

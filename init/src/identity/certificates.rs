@@ -2,6 +2,7 @@
 //! file, and knows nothing of Kubernetes but the purpose of a certificate.
 //!
 //! Keys are ECDSA on P-256, because generating sixteen of them takes about two milliseconds. RSA keys would take seconds.
+//! Keys of CAs are PKCS#8, all others SEC1 ([`super::sec1`]).
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,6 +12,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PublicKeyData, SanType,
 };
+
+use super::sec1;
 
 /// A key or certificate that could not be generated, loaded or issued.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +37,28 @@ pub(super) struct Validity {
 impl Validity {
     /// How long before now certificates become valid, because a client's clock may be slow.
     const BACKDATED: Duration = Duration::from_secs(24 * 3600);
+
+    /// The same for CAs, which stay for good: a clock that was ahead at the first boot must not leave a CA that is not yet
+    /// valid by the right time.
+    const AUTHORITY_BACKDATED: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
+    /// 2026-01-01, in seconds since 1970. A clock that shows less is wrong, since this program is no older. A CA lives from
+    /// then on at least, so that it outlives the correction of the clock.
+    const NO_EARLIER: Duration = Duration::from_secs(1_767_225_600);
+
+    /// Returns the validity of a CA: from many years ago until `lifetime` from now.
+    #[must_use]
+    pub(super) fn of_authority(now: SystemTime, lifetime: Duration) -> Self {
+        let not_before = now.checked_sub(Self::AUTHORITY_BACKDATED).unwrap_or(UNIX_EPOCH).max(UNIX_EPOCH);
+        let now = now.max(UNIX_EPOCH + Self::NO_EARLIER);
+        let not_after = now.checked_add(lifetime).unwrap_or(now);
+        Self { not_before: in_seconds(not_before), not_after: in_seconds(not_after) }
+    }
+
+    /// Returns the validity between two points in time.
+    #[must_use]
+    pub(super) fn between(not_before: SystemTime, not_after: SystemTime) -> Self {
+        Self { not_before: in_seconds(not_before), not_after: in_seconds(not_after) }
+    }
 
     /// Returns the validity from a day ago until `lifetime` from now.
     #[must_use]
@@ -124,7 +149,21 @@ impl Authority {
     /// Issues a certificate with a new key.
     pub(super) fn issue(&self, leaf: &Leaf<'_>, validity: Validity) -> Result<Pair, CertificateError> {
         let failed = |source| CertificateError::Make { name: leaf.common_name.to_owned(), source };
-        let key = KeyPair::generate().map_err(failed)?;
+        let key = PrivateKey(KeyPair::generate().map_err(failed)?);
+        let certificate = self.certify(leaf, &key, validity)?;
+        // The fallback is the same key in the form that most clients read, too.
+        let sec1 = sec1::pem_of(&key.0.serialize_der(), key.0.der_bytes()).unwrap_or_else(|| key.to_pem());
+        Ok(Pair { certificate, key: sec1 })
+    }
+
+    /// Issues a certificate for an existing key.
+    pub(super) fn certify(
+        &self,
+        leaf: &Leaf<'_>,
+        key: &PrivateKey,
+        validity: Validity,
+    ) -> Result<String, CertificateError> {
+        let failed = |source| CertificateError::Make { name: leaf.common_name.to_owned(), source };
         let mut parameters = parameters(leaf.common_name, leaf.organization, validity);
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
         parameters.extended_key_usages = match leaf.usage {
@@ -139,8 +178,7 @@ impl Authority {
                 Err(_) => SanType::DnsName(name.as_str().try_into().map_err(failed)?),
             });
         }
-        let certificate = parameters.signed_by(&key, &self.issuer).map_err(failed)?;
-        Ok(Pair { certificate: certificate.pem(), key: key.serialize_pem() })
+        Ok(parameters.signed_by(&key.0, &self.issuer).map_err(failed)?.pem())
     }
 }
 
@@ -160,7 +198,7 @@ fn parameters(common_name: &str, organization: Option<&str>, validity: Validity)
     parameters
 }
 
-/// A private key that the user provides.
+/// A private key.
 pub(super) struct PrivateKey(KeyPair);
 
 impl PrivateKey {
@@ -225,6 +263,18 @@ pub(crate) mod tests {
         let sans = certificate.subject_alternative_name().unwrap().unwrap();
         assert_eq!(sans.value.general_names.len(), 4);
         assert!(!format!("{:?}", pair).contains("PRIVATE"), "keys stay out of logs");
+        assert!(pair.key.starts_with("-----BEGIN EC PRIVATE KEY-----\n"), "not every client reads PKCS#8");
+        assert!(authority.pair.key.starts_with("-----BEGIN PRIVATE KEY-----"));
+    }
+
+    #[test]
+    fn a_ca_is_valid_after_the_clock_was_corrected() {
+        let year = Duration::from_secs(365 * 24 * 3600);
+        let right = UNIX_EPOCH + 57 * year;
+        for wrong in [UNIX_EPOCH, right - 30 * year, right - year, right, right + year, right + 15 * year] {
+            let validity = Validity::of_authority(wrong, 10 * year);
+            assert!(validity.not_before() <= right && right + 5 * year < validity.not_after(), "{validity:?}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::error::IdentityError;
 use super::files::{self, Authorities};
 use super::record::{self, Record, seconds};
 use super::request::Request;
-use super::store::{link_kubelets_certificate, read, write_all};
+use super::store::{self, Store};
 use super::{etcd, machine};
 use crate::files::{remove, under};
 
@@ -73,19 +73,21 @@ pub(crate) fn ensure_at(
     request: &Request,
     facts: &NodeFacts,
 ) -> Result<Outcome, IdentityError> {
+    let _change = store::lock();
+    let store = Store::new(root, settings.etcd_sync);
     for shared in machine::apply_at(root) {
         tracing::warn!("{}", chain(&shared));
     }
     let served = files::served(settings, &facts.node, &request.names, &facts.addresses, &facts.hostname);
-    let (mut record, outcome) = match record::read(root)? {
-        None => (make(root, facts, request, &served)?, Outcome::Made),
+    let (mut record, outcome) = match record::read(&store)? {
+        None => (make(&store, facts, request, &served)?, Outcome::Made),
         Some(record) if record.is_current(&served, facts.now) => (record, Outcome::Kept),
-        Some(record) => (renew(root, facts, request, served, record)?, Outcome::Renewed),
+        Some(record) => (renew(&store, facts, request, served, record)?, Outcome::Renewed),
     };
     if !record.is_in_etcd {
-        etcd::fill(root, &facts.node)?;
+        etcd::fill(&store, &facts.node)?;
         record.is_in_etcd = true;
-        record::write(root, &record)?;
+        record::write(&store, &record)?;
     }
     Ok(outcome)
 }
@@ -101,7 +103,7 @@ pub(crate) fn make_for_bake_at(
 ) -> Result<(), IdentityError> {
     let request = Request::default();
     let served = files::served(settings, &facts.node, &[], &facts.addresses, &facts.hostname);
-    make(root, facts, &request, &served).map(drop)
+    make(&Store::new(root, false), facts, &request, &served).map(drop)
 }
 
 /// Removes all files of [`make_for_bake_at`] and those that kubeadm derived from them.
@@ -116,51 +118,58 @@ pub(crate) fn remove_at(root: &Path) -> Result<(), IdentityError> {
     Ok(())
 }
 
-fn make(root: &Path, facts: &NodeFacts, request: &Request, served: &BTreeSet<String>) -> Result<Record, IdentityError> {
+fn make(
+    store: &Store<'_>,
+    facts: &NodeFacts,
+    request: &Request,
+    served: &BTreeSet<String>,
+) -> Result<Record, IdentityError> {
     // A boot that was killed earlier may have left some files.
-    remove_at(root)?;
+    remove_at(store.root)?;
     let validity = Validity::new(facts.now, request.lifetime);
     let authorities = Authorities::make(
         request.authority.clone(),
-        Validity::new(facts.now, request.lifetime.max(SHORTEST_AUTHORITY)),
+        Validity::of_authority(facts.now, request.lifetime.max(SHORTEST_AUTHORITY)),
     )?;
-    write_all(root, authorities.files()?)?;
-    write_all(root, authorities.leaves(&facts.node, served, validity)?)?;
-    link_kubelets_certificate(root)?;
+    let asked = BTreeSet::new();
+    store.write_all(authorities.files()?)?;
+    store.write_all(authorities.leaves(&facts.node, served, &asked, validity)?)?;
+    store.link_kubelets_certificate()?;
     let record = Record {
         fingerprint: hex::encode(&Sha256::digest(&authorities.cluster.pair.certificate)),
         is_in_etcd: false,
         served: served.clone(),
+        asked,
         not_before: seconds(validity.not_before()),
         not_after: seconds(validity.not_after()),
     };
-    record::write(root, &record)?;
+    record::write(store, &record)?;
     Ok(record)
 }
 
 fn renew(
-    root: &Path,
+    store: &Store<'_>,
     facts: &NodeFacts,
     request: &Request,
     served: BTreeSet<String>,
     record: Record,
 ) -> Result<Record, IdentityError> {
     let validity = Validity::new(facts.now, request.lifetime);
-    let authorities = Authorities::load(|path| read(&under(root, path)))?;
-    write_all(root, authorities.leaves(&facts.node, &served, validity)?)?;
-    link_kubelets_certificate(root)?;
+    let authorities = Authorities::load(|path| store.read(path))?;
+    store.write_all(authorities.leaves(&facts.node, &served, &record.asked, validity)?)?;
+    store.link_kubelets_certificate()?;
     let record = Record {
         served,
         not_before: seconds(validity.not_before()),
         not_after: seconds(validity.not_after()),
         ..record
     };
-    record::write(root, &record)?;
+    record::write(store, &record)?;
     Ok(record)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use std::fs;
@@ -172,14 +181,13 @@ mod tests {
     use super::super::etcd::DATABASE;
     use super::super::files::{CLUSTER_CA, FRONT_PROXY_CA};
     use super::super::slots::{self, Slot};
-    use super::super::store::write;
     use super::*;
     use crate::services::kubelet;
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
     /// A container as a bake leaves it, as far as this room reads it.
-    fn container() -> tempfile::TempDir {
+    pub(in crate::identity) fn container() -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         let object = json!({
             "data": { "ca.crt": Slot::ClusterCa.placeholder(), "proxy": Slot::FrontProxyCa.placeholder() },
@@ -191,7 +199,7 @@ mod tests {
         root
     }
 
-    fn facts(now: SystemTime) -> NodeFacts {
+    pub(in crate::identity) fn facts(now: SystemTime) -> NodeFacts {
         NodeFacts {
             node: Node::control_plane(&ClusterSettings::default()),
             addresses: vec!["172.17.0.2".parse().unwrap()],
@@ -200,7 +208,7 @@ mod tests {
         }
     }
 
-    fn ensure(root: &Path, request: &Request, facts: &NodeFacts) -> Outcome {
+    pub(in crate::identity) fn ensure(root: &Path, request: &Request, facts: &NodeFacts) -> Outcome {
         ensure_at(root, &ClusterSettings::default(), request, facts).unwrap()
     }
 
@@ -268,15 +276,16 @@ mod tests {
     fn an_interrupted_first_boot_is_continued() {
         let (root, now) = (container(), SystemTime::now());
         let root = root.path();
+        let store = Store::new(root, false);
         // A boot was killed while it wrote files.
-        write(&under(root, CLUSTER_CA.0), b"half", false).unwrap();
+        crate::files::write(&under(root, CLUSTER_CA.0), b"half", 0o644).unwrap();
         assert_eq!(ensure(root, &Request::default(), &facts(now)), Outcome::Made);
         let authority = content(root, CLUSTER_CA.0);
         // A boot was killed after it filled etcd and before it wrote the record.
-        let record = record::read(root).unwrap().unwrap();
-        record::write(root, &Record { is_in_etcd: false, ..record.clone() }).unwrap();
+        let record = record::read(&store).unwrap().unwrap();
+        record::write(&store, &Record { is_in_etcd: false, ..record.clone() }).unwrap();
         assert_eq!(ensure(root, &Request::default(), &facts(now)), Outcome::Kept);
-        assert_eq!(record::read(root).unwrap().unwrap(), record);
+        assert_eq!(record::read(&store).unwrap().unwrap(), record);
         assert_eq!(content(root, CLUSTER_CA.0), authority);
     }
 

@@ -31,6 +31,8 @@ pub(crate) enum IdentityError {
         #[source]
         source: serde_yaml::Error,
     },
+    #[error("the key in {path} is damaged; start a new container")]
+    Key { path: PathBuf },
     /// etcd's database has no slots, or they are damaged.
     #[error("cannot write this container's certificates into {path}")]
     Slots {

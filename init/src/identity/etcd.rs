@@ -1,26 +1,23 @@
 //! Puts the container's CAs into the frozen database of etcd, before etcd starts.
 
 use std::fs;
-use std::path::Path;
 
 use kubake_contract::Node;
 
 use super::error::IdentityError;
 use super::files::{self, CLUSTER_CA, FRONT_PROXY_CA};
 use super::slots::{self, Slot, SlotError};
-use super::store::{read, write};
-use crate::files::under;
+use super::store::Store;
 
 /// etcd's database, in which the bake left slots for the CAs.
 pub(super) const DATABASE: &str = "/var/lib/etcd/member/snap/db";
 
 /// Fills the slots. Writes a new file instead of changing the old one in place, so that the database is never half filled.
 /// The first write to a file of the image would copy all of it anyway.
-pub(super) fn fill(root: &Path, node: &Node) -> Result<(), IdentityError> {
-    let path = under(root, DATABASE);
-    let fresh = path.with_extension("identity");
-    let cluster_ca = read(&under(root, CLUSTER_CA.0))?;
-    let front_proxy_ca = read(&under(root, FRONT_PROXY_CA.0))?;
+pub(super) fn fill(store: &Store<'_>, node: &Node) -> Result<(), IdentityError> {
+    let path = store.path(DATABASE);
+    let cluster_ca = store.read(CLUSTER_CA.0)?;
+    let front_proxy_ca = store.read(FRONT_PROXY_CA.0)?;
     let cluster_info = files::cluster_info(node, &cluster_ca);
     let mut database = fs::read(&path).map_err(|source| IdentityError::Read { path: path.clone(), source })?;
     slots::fill(&mut database, |slot| match slot {
@@ -33,8 +30,7 @@ pub(super) fn fill(root: &Path, node: &Node) -> Result<(), IdentityError> {
         SlotError::None if holds(&database, &cluster_ca) => Ok(0),
         source => Err(IdentityError::Slots { path: path.clone(), source }),
     })?;
-    write(&fresh, &database, true)?;
-    fs::rename(&fresh, &path).map_err(|source| IdentityError::Write { path, source })
+    store.replace(DATABASE, &database, true)
 }
 
 /// Whether a database holds a CA in the form of a filled slot.

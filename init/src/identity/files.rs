@@ -45,6 +45,8 @@ pub(super) struct Authorities {
 
 /// Paths of the CAs' certificates and keys.
 pub(super) const CLUSTER_CA: (&str, &str) = ("/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/ca.key");
+/// Paths of the API server's certificate and key.
+pub(super) const API_SERVER: (&str, &str) = ("/etc/kubernetes/pki/apiserver.crt", "/etc/kubernetes/pki/apiserver.key");
 pub(super) const FRONT_PROXY_CA: (&str, &str) =
     ("/etc/kubernetes/pki/front-proxy-ca.crt", "/etc/kubernetes/pki/front-proxy-ca.key");
 pub(super) const ETCD_CA: (&str, &str) = ("/etc/kubernetes/pki/etcd/ca.crt", "/etc/kubernetes/pki/etcd/ca.key");
@@ -95,11 +97,13 @@ impl Authorities {
         Ok(files)
     }
 
-    /// Issues all certificates and returns their files. `served` are the names and addresses of the container.
+    /// Issues all certificates and returns their files. `served` are the names and addresses of the container, `asked` more
+    /// names of the API server.
     pub(super) fn leaves(
         &self,
         node: &Node,
         served: &BTreeSet<String>,
+        asked: &BTreeSet<String>,
         validity: Validity,
     ) -> Result<Vec<File>, CertificateError> {
         let none = BTreeSet::new();
@@ -117,7 +121,6 @@ impl Authorities {
             Ok::<_, CertificateError>(())
         };
         let (cluster, etcd) = (&self.cluster, &self.etcd);
-        issue(cluster, "apiserver", "kube-apiserver", None, served, Usage::Server)?;
         let client = "kube-apiserver-kubelet-client";
         issue(cluster, "apiserver-kubelet-client", client, Some(ADMINS), &none, Usage::Client)?;
         issue(&self.front_proxy, "front-proxy-client", "front-proxy-client", None, &none, Usage::Client)?;
@@ -125,6 +128,10 @@ impl Authorities {
         issue(etcd, "etcd/peer", node_name, None, &local, Usage::Both)?;
         issue(etcd, "etcd/healthcheck-client", "kube-etcd-healthcheck-client", None, &none, Usage::Client)?;
         issue(etcd, "apiserver-etcd-client", "kube-apiserver-etcd-client", None, &none, Usage::Client)?;
+
+        let pair = cluster.issue(&api_server(&served.union(asked).cloned().collect()), validity)?;
+        files.push(public(API_SERVER.0, &pair.certificate));
+        files.push(secret(API_SERVER.1, &pair.key));
 
         let client = |common_name, organization| {
             let leaf = Leaf { common_name, organization, names: &none, usage: Usage::Client };
@@ -179,6 +186,11 @@ impl Authorities {
             "users": [{ "name": user, "user": user_data }],
         }))
     }
+}
+
+/// The content of the API server's certificate.
+pub(super) fn api_server(served: &BTreeSet<String>) -> Leaf<'_> {
+    Leaf { common_name: "kube-apiserver", organization: None, names: served, usage: Usage::Server }
 }
 
 /// The kubeconfig in the public ConfigMap `kube-public/cluster-info` (kubeadm's `phases/bootstraptoken/clusterinfo`).
@@ -266,7 +278,7 @@ mod tests {
             assert!(served.contains(name), "{name}");
         }
         let mut files = authorities.files().unwrap();
-        files.extend(authorities.leaves(&node, &served, validity).unwrap());
+        files.extend(authorities.leaves(&node, &served, &BTreeSet::new(), validity).unwrap());
         let paths: BTreeSet<_> = files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths.len(), files.len(), "no file is written twice");
         for file in &files {
@@ -281,7 +293,15 @@ mod tests {
         let admin = Kubeconfig::parse(&admin.content).unwrap();
         let (cluster, user) = admin.current().unwrap();
         assert_eq!(cluster.server, "https://172.30.99.1:8443");
-        assert!(STANDARD.decode(&user.client_key_data).unwrap().starts_with(b"-----BEGIN PRIVATE KEY-----"));
+        assert!(STANDARD.decode(&user.client_key_data).unwrap().starts_with(b"-----BEGIN EC PRIVATE KEY-----"));
+        // Only CAs and the key that signs tokens, which no client gets, have the other form.
+        for file in files.iter().filter(|file| file.content.contains("BEGIN PRIVATE KEY")) {
+            assert!(
+                file.path.contains("ca.key") || file.path.contains("ca-key") || file.path.ends_with("sa.key"),
+                "{}",
+                file.path
+            );
+        }
         assert!(
             cluster_info(&node, &authorities.cluster.pair.certificate).contains(&cluster.certificate_authority_data)
         );

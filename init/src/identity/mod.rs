@@ -6,6 +6,7 @@
 //! interrupted boot leaves a state from which the next boot starts again or continues. Never starts a program and never
 //! uses the network.
 
+mod asked;
 pub(crate) mod certificates;
 mod ensure;
 mod error;
@@ -13,12 +14,16 @@ mod etcd;
 mod files;
 mod machine;
 mod mounted;
+mod names;
 mod record;
 mod request;
+mod sec1;
 pub(crate) mod slots;
 mod store;
 mod user_ca;
 
+pub(crate) use asked::{Added, serve_also_at};
 pub(crate) use ensure::{NodeFacts, Outcome, ensure_at, is_made_at, make_for_bake_at, remove_at};
 pub(crate) use mounted::mounted;
+pub(crate) use names::{covers, own as own_names};
 pub(crate) use request::Request;

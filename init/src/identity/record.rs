@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kubake_contract::paths;
 use serde::{Deserialize, Serialize};
 
 use super::error::IdentityError;
-use super::store;
-use crate::files::under;
+use super::store::Store;
 
 /// The content of the record's file. Its existence means that all files of the identity exist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +21,9 @@ pub(super) struct Record {
     pub(super) is_in_etcd: bool,
     /// Names and addresses in the serving certificates.
     pub(super) served: BTreeSet<String>,
+    /// More names in the API server's, by which callers reached it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) asked: BTreeSet<String>,
     /// Begin of the certificates' validity, in seconds since 1970.
     pub(super) not_before: u64,
     /// End of the certificates' validity, in seconds since 1970.
@@ -39,8 +40,8 @@ impl Record {
     }
 }
 
-pub(super) fn read(root: &Path) -> Result<Option<Record>, IdentityError> {
-    let path = under(root, paths::IDENTITY);
+pub(super) fn read(store: &Store<'_>) -> Result<Option<Record>, IdentityError> {
+    let path = store.path(paths::IDENTITY);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -50,12 +51,14 @@ pub(super) fn read(root: &Path) -> Result<Option<Record>, IdentityError> {
 }
 
 /// Writes the record in one step, because half a record would fail every later boot.
-pub(super) fn write(root: &Path, record: &Record) -> Result<(), IdentityError> {
-    let path = under(root, paths::IDENTITY);
-    let fresh = path.with_extension("fresh");
-    let text = serde_yaml::to_string(record).map_err(|source| IdentityError::Record { path: path.clone(), source })?;
-    store::write(&fresh, text.as_bytes(), false)?;
-    fs::rename(&fresh, &path).map_err(|source| IdentityError::Write { path, source })
+pub(super) fn write(store: &Store<'_>, record: &Record) -> Result<(), IdentityError> {
+    let failed = |source| IdentityError::Record { path: store.path(paths::IDENTITY), source };
+    let text = serde_yaml::to_string(record).map_err(failed)?;
+    store.replace(paths::IDENTITY, text.as_bytes(), false)
+}
+
+pub(super) fn time(seconds: u64) -> SystemTime {
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(UNIX_EPOCH)
 }
 
 pub(super) fn seconds(time: SystemTime) -> u64 {

@@ -31,6 +31,14 @@ impl Default for Request {
     }
 }
 
+#[cfg(test)]
+impl Request {
+    /// Asks for these names and nothing else.
+    pub(crate) fn from_names(names: &[&str]) -> Self {
+        Self { names: names.iter().map(|&name| name.to_owned()).collect(), ..Self::default() }
+    }
+}
+
 /// A variable with a value that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {

@@ -9,6 +9,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate, parse_x509_pem};
 
 use super::certificates::{Pair, PrivateKey};
+use super::sec1::P256;
 
 /// Longest allowed PEM certificate, in bytes: its copies in etcd have no room for more (`slots`).
 const MOST_BYTES: usize = 4096;
@@ -76,7 +77,8 @@ pub(super) fn check(certificate: &str, key: &str, now: SystemTime) -> Result<Pai
     Ok(Pair { certificate, key: key.to_pem() })
 }
 
-fn read_key(pem: &str) -> Result<PrivateKey, UserCaError> {
+/// Reads a private key in any form.
+pub(super) fn read_key(pem: &str) -> Result<PrivateKey, UserCaError> {
     let wrong = |reason: &str| UserCaError::Key { reason: reason.to_owned() };
     if pem.contains("ENCRYPTED") {
         return Err(wrong("the key is encrypted; remove its passphrase"));
@@ -100,7 +102,6 @@ fn read_key(pem: &str) -> Result<PrivateKey, UserCaError> {
 /// Object identifiers of RFC 8017 and RFC 5480.
 const RSA: &[u64] = &[1, 2, 840, 113_549, 1, 1, 1];
 const ELLIPTIC: &[u64] = &[1, 2, 840, 10045, 2, 1];
-const P256: &[u64] = &[1, 2, 840, 10045, 3, 1, 7];
 const P384: &[u64] = &[1, 3, 132, 0, 34];
 
 /// Wraps a key in an older form in PKCS#8 (RFC 5958).
@@ -141,21 +142,15 @@ mod tests {
 
     #[test]
     fn keys_in_older_forms_are_accepted() {
-        // `openssl ecparam -genkey` writes SEC1, which is the inner part of PKCS#8.
-        let pair = authority().pair;
-        let PrivateKeyDer::Pkcs8(der) = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap() else { panic!() };
-        let inner = yasna::parse_der(der.secret_pkcs8_der(), |reader| {
-            reader.read_sequence(|reader| {
-                reader.next().read_u8()?;
-                reader.next().read_der()?;
-                let key = reader.next().read_bytes()?;
-                while reader.read_optional(|reader| reader.read_der())?.is_some() {}
-                Ok(key)
-            })
-        })
-        .unwrap();
-        let sec1 = pem::block("EC PRIVATE KEY", &inner);
-        assert!(check(&pair.certificate, &sec1, SystemTime::now()).is_ok());
+        // `openssl ecparam -genkey` writes SEC1.
+        let validity = Validity::new(SystemTime::now(), Duration::from_secs(3600));
+        let names = std::collections::BTreeSet::new();
+        let leaf = Leaf { common_name: "leaf", organization: None, names: &names, usage: Usage::Client };
+        let pair = authority().issue(&leaf, validity).unwrap();
+        assert!(pair.key.contains("BEGIN EC PRIVATE KEY"));
+        let (_, block) = parse_x509_pem(pair.certificate.as_bytes()).unwrap();
+        let (_, certificate) = X509Certificate::from_der(&block.contents).unwrap();
+        assert_eq!(read_key(&pair.key).unwrap().public_key_info(), certificate.public_key().raw);
     }
 
     #[test]

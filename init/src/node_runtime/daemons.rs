@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kubake_contract::{paths, ports};
+use kubake_contract::{env, paths, ports};
 
 use super::NodeRuntime;
 use super::docker_status::follow_docker;
@@ -58,7 +58,7 @@ impl NodeRuntime {
         configuration::write(Path::new(dockerd::CONFIG), &dockerd::config(&registries))?;
         let handle = self.supervisor.start(dockerd::service(self.mtu, self.proxy_variables()))?;
         let everywhere = |port| SocketAddr::from(([0, 0, 0, 0], port));
-        let mut proxy = docker_proxy::Proxy::new(PathBuf::from(paths::DOCKER_SOCKET));
+        let mut proxy = docker_proxy::Proxy::new(PathBuf::from(paths::DOCKER_SOCKET), self.own_hosts.clone());
         match docker_proxy::acceptor_at(Path::new(paths::DOCKER_PKI))? {
             Some(acceptor) => proxy.listen_with_tls(everywhere(ports::DOCKER_TLS), acceptor).await?,
             // During a bake: each container makes its own identity at its first boot.
@@ -66,6 +66,8 @@ impl NodeRuntime {
         }
         if self.boot_options.is_docker_tcp_served {
             proxy.listen(everywhere(ports::DOCKER)).await?;
+        } else {
+            tracing::info!("nothing listens on port {}: a token is set, or {} is off", ports::DOCKER, env::DOCKER_TCP);
         }
         tokio::spawn(proxy.run(self.shutdown.clone().cancelled_owned()));
         tokio::spawn(follow_docker(self.board.clone(), self.shutdown.clone()));

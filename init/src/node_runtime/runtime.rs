@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::boot_options::BootOptions;
 use crate::host::preflight::Facts;
 use crate::net;
+use crate::own_hosts::OwnHosts;
 use crate::status::Board;
 use crate::supervisor::Supervisor;
 
@@ -23,6 +24,8 @@ pub(crate) struct NodeRuntime {
     pub supervisor: Supervisor,
     pub facts: Facts,
     pub boot_options: BootOptions,
+    /// The names under which callers without credentials may reach this container.
+    pub own_hosts: OwnHosts,
     /// MTU of the interface that leads out of the container.
     pub mtu: u32,
     /// The container's own addresses; known once the network is attached.
@@ -43,6 +46,7 @@ impl NodeRuntime {
         board: Board,
         facts: Facts,
         boot_options: BootOptions,
+        own_hosts: OwnHosts,
         shutdown: CancellationToken,
     ) -> Self {
         let supervisor = Supervisor::new(board.clone(), PathBuf::from(paths::LOGS), PathBuf::from(paths::RUN));
@@ -54,6 +58,7 @@ impl NodeRuntime {
             supervisor,
             facts,
             boot_options,
+            own_hosts,
             mtu: 1500,
             networks: Vec::new(),
             addresses: Vec::new(),

@@ -83,7 +83,7 @@ async fn start() -> Running {
     let socket = directory.path().join("docker.sock");
     let authority = Authority::new();
     authority.write(directory.path());
-    let mut proxy = Proxy::new(socket.clone());
+    let mut proxy = Proxy::new(socket.clone(), OwnHosts::default());
     let anywhere = ([127, 0, 0, 1], 0).into();
     proxy.listen(anywhere).await.unwrap();
     proxy.listen_with_tls(anywhere, acceptor_at(directory.path()).unwrap().unwrap()).await.unwrap();
@@ -373,7 +373,7 @@ async fn the_connection_limit_frees_itself() {
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
     let mut held = Vec::new();
-    for _ in unknown.len()..MOST_CONNECTIONS {
+    for _ in unknown.len()..MOST_CONNECTIONS.each {
         let (stream, length) = knock().await;
         assert_eq!(length, 1);
         held.push(stream);
@@ -386,6 +386,38 @@ async fn the_connection_limit_frees_itself() {
         }
     };
     timeout(SOON, freed).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_web_page_reaches_nothing_and_a_client_does() {
+    let running = start().await;
+    let dockerd = UnixListener::bind(&running.socket).unwrap();
+    let served = tokio::spawn(async move {
+        let mut requests = Vec::new();
+        for _ in 0..3 {
+            let (mut stream, _) = dockerd.accept().await.unwrap();
+            let mut request = vec![0; 1000];
+            let length = stream.read(&mut request).await.unwrap();
+            requests.push(String::from_utf8_lossy(&request[..length]).into_owned());
+            // As dockerd does, for which the proxy is gone in the case of a refusal.
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        }
+        requests
+    });
+    let ask = |request: &'static str| async {
+        let mut stream = TcpStream::connect(running.plain).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        timeout(SOON, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        answer
+    };
+    let page = ask("POST /containers/create HTTP/1.1\r\nhost: localhost\r\norigin: http://a.example\r\n\r\n").await;
+    assert!(page.starts_with("HTTP/1.1 403") && page.contains("does not answer web pages"), "{page}");
+    let rebound = ask("GET /info HTTP/1.1\r\nhost: rebind.example:2375\r\n\r\n").await;
+    assert!(rebound.starts_with("HTTP/1.1 403") && rebound.contains("KUBAKE_CERT_SANS"), "{rebound}");
+    assert!(ask("GET /info HTTP/1.1\r\nhost: docker:2375\r\n\r\n").await.starts_with("HTTP/1.1 200"));
+    let closing = "GET /info HTTP/1.1\r\nConnection: close\r\nhost: docker:2375\r\n\r\n";
+    assert_eq!(served.await.unwrap(), ["", "", closing]);
 }
 
 #[test]

@@ -20,7 +20,6 @@ async fn the_kubeconfig_names_the_server_as_the_caller_does() {
         ("/config", &["[::1]:10080"], "https://[::1]:32768"),
         ("/config", &["172.30.99.1:10080"], "https://172.30.99.1:8443"),
         ("/config", &[], "https://172.30.99.1:8443"),
-        ("/config", &["a\"b"], "https://172.30.99.1:8443"),
         ("/config", &["a", "b"], "https://172.30.99.1:8443"),
         ("/config?server=kube", &["docker"], "https://kube:32768"),
         ("/config?server=https%3A%2F%2Fkube%3A1", &["docker"], "https://kube:1"),
@@ -119,4 +118,35 @@ async fn the_docker_clients_archive_can_be_unpacked_into_its_directory() {
         found.push((name, entry.header().mode().unwrap()));
     }
     assert_eq!(found, [("ca.pem".into(), 0o644), ("cert.pem".into(), 0o644), ("key.pem".into(), 0o600)]);
+}
+
+#[tokio::test]
+async fn secrets_are_not_served_under_names_of_strangers() {
+    let (_directory, site) = site();
+    std::fs::write(&site.kubeconfig_path, ADMIN).unwrap();
+    write_docker_client(&site);
+    let secrets = ["/config", "/client.crt", "/client.key", "/docker-client.tar", "/logs/", "/logs/kubelet"];
+    let host = ("host", "docker:10080");
+    for target in secrets {
+        for headers in [
+            &[("host", "rebind.test:10080")][..],
+            &[("host", "a\"b")],
+            &[host, ("host", "rebind.test")],
+            &[host, ("x-forwarded-host", "rebind.test")],
+            &[host, ("forwarded", "host=rebind.test;proto=http")],
+        ] {
+            let (code, _, body) = get(&site, target, headers).await;
+            assert_eq!(code, StatusCode::MISDIRECTED_REQUEST, "{target} {headers:?}");
+            assert!(body.contains("KUBAKE_CERT_SANS") && body.lines().count() == 1, "{body}");
+        }
+        for headers in [&[host][..], &[("host", "own.example")], &[("host", "10.1.2.3:10080"), ("forwarded", "host=a")]]
+        {
+            assert_eq!(get(&site, target, headers).await.0, StatusCode::OK, "{target} {headers:?}");
+        }
+    }
+    for target in ["/", "/status", "/healthz", "/ca.crt", "/kubernetes-version"] {
+        assert_eq!(get(&site, target, &[("host", "rebind.test")]).await.0, StatusCode::OK, "{target}");
+    }
+    let logged = site.journal.logged();
+    assert_eq!(logged.get("Misdirected /config 172.17.0.1"), Some(&4), "{logged:?}");
 }

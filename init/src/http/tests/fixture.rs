@@ -9,6 +9,7 @@ use kubake_contract::{ClusterSettings, Node};
 use tempfile::TempDir;
 
 use crate::http::{Journal, Site, routes};
+use crate::own_hosts::OwnHosts;
 use crate::status::Board;
 
 pub(super) const ADMIN: &str = "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
@@ -33,6 +34,7 @@ pub(super) fn site() -> (TempDir, Site) {
         logs_dir,
         root: directory.path().join("root"),
         api_port: 32768,
+        own_hosts: OwnHosts::new(["*.example".to_owned()].into()),
         token: None,
         journal: Journal::default(),
     };

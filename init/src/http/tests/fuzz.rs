@@ -53,6 +53,7 @@ fn site() -> (TempDir, Arc<Site>) {
         logs_dir: path("logs"),
         root: path("root"),
         api_port: 8443,
+        own_hosts: crate::own_hosts::OwnHosts::default(),
         token: Some(Token::parse(TOKEN).unwrap()),
         journal: Journal::default(),
     };

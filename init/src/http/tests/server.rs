@@ -19,6 +19,8 @@ use crate::status::Board;
 struct Running {
     _directory: TempDir,
     address: SocketAddr,
+    /// Of the second listener.
+    web: SocketAddr,
     board: Board,
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
@@ -29,11 +31,13 @@ async fn start() -> Running {
     let board = site.board.clone();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let web = other.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let server = tokio::spawn(serve(listener, Arc::new(site), async move {
+    let server = tokio::spawn(serve(vec![listener, other], Arc::new(site), async move {
         let _ = stopped.await;
     }));
-    Running { _directory: directory, address, board, stop, server }
+    Running { _directory: directory, address, web, board, stop, server }
 }
 
 impl Running {
@@ -67,6 +71,13 @@ async fn over_a_socket_requests_are_answered_and_head_has_no_body() {
     assert!(answer.contains("connection: close\r\n") && answer.matches("HTTP/1.1 ").count() == 1, "{answer}");
     let answer = running.send(b"\x16\x03\x01\x02\x00\x01\x00 nonsense\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 400") || answer.is_empty(), "{answer}");
+}
+
+#[tokio::test]
+async fn each_listener_serves_the_same() {
+    let running = start().await;
+    let other = Running { address: running.web, ..running };
+    assert!(other.send(b"GET /healthz HTTP/1.0\r\n\r\n").await.ends_with("ok\n"));
 }
 
 #[tokio::test]
@@ -122,7 +133,7 @@ async fn slow_and_idle_clients_are_cut_off() {
 async fn the_connection_limit_frees_itself() {
     let running = start().await;
     let mut held = Vec::new();
-    for _ in 0..MOST_CONNECTIONS {
+    for _ in 0..MOST_CONNECTIONS.each {
         held.push(TcpStream::connect(running.address).await.unwrap());
     }
     assert_eq!(running.send(b"GET /healthz HTTP/1.0\r\n\r\n").await, "");
