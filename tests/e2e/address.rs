@@ -20,7 +20,10 @@ use crate::{Case, probe_program};
 pub(crate) const CASES: &[Case] = &[
     ("a kubeconfig works beside the cluster, inside it, in its network namespace and through published ports", around),
     ("a kubeconfig works under every alias in a network of the engine", aliases),
-    ("a name by which a kubeconfig is asked for is in the API server's certificate, and a stranger's gets nothing", asked_for),
+    (
+        "a name by which a kubeconfig is asked for is in the API server's certificate, and a stranger's gets nothing",
+        asked_for,
+    ),
     ("a kubeconfig names the port that `KUBAKE_API_PORT` names", published_port),
     ("a cluster in the host's network works there, and leaves neither address nor route behind", host_network),
 ];

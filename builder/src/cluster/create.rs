@@ -1,6 +1,8 @@
 //! The options of a new cluster's container: ports, variables, labels and limits.
 
-use kubake_contract::{labels, names};
+use std::net::IpAddr;
+
+use kubake_contract::{is_certificate_name, labels, names};
 
 use super::error::Error;
 use super::image::{compare, ensure_image};
@@ -42,7 +44,7 @@ pub(super) fn create(
     // The setting is the explicit wish for which a node with a token waits.
     let has_open_docker = token.is_some() && !is_in_host_network && settings.ports.docker != HostPort::Off;
     let api = chosen.iter().find(|port| port.key == Key::API_PORT).and_then(|port| port.host);
-    let mut env = certificates(settings);
+    let mut env = certificates(settings, &engine.published_host());
     env.extend(options.host_context.variables());
     env.extend(capacity(settings));
     if let Some(port) = api.filter(|port| *port != kubake_contract::ports::API) {
@@ -87,11 +89,17 @@ fn capacity(settings: &Settings) -> Option<(String, String)> {
     is_limited.then(|| (kubake_contract::env::ENFORCE_CAPACITY.to_owned(), "on".to_owned()))
 }
 
-/// What the container is to know about the certificates that it makes at its first boot.
-pub(super) fn certificates(settings: &Settings) -> Vec<(String, String)> {
+/// What the container is to know about the certificates that it makes at its first boot. `host` is where its ports are
+/// reached: a node serves credentials only under names that it knows.
+pub(super) fn certificates(settings: &Settings, host: &str) -> Vec<(String, String)> {
     let mut env = Vec::new();
-    if !settings.cluster.cert_sans.is_empty() {
-        env.push((kubake_contract::env::CERT_SANS.to_owned(), settings.cluster.cert_sans.join(",")));
+    let mut names = settings.cluster.cert_sans.clone();
+    let is_foreign_name = host.contains('.') && host.parse::<IpAddr>().is_err() && is_certificate_name(host);
+    if is_foreign_name && !names.iter().any(|name| name == host) {
+        names.push(host.to_owned());
+    }
+    if !names.is_empty() {
+        env.push((kubake_contract::env::CERT_SANS.to_owned(), names.join(",")));
     }
     if settings.cert_validity != DEFAULT_VALIDITY {
         env.push((kubake_contract::env::CERT_VALIDITY.to_owned(), print_validity(settings.cert_validity)));
@@ -103,6 +111,19 @@ pub(super) fn certificates(settings: &Settings) -> Vec<(String, String)> {
 mod tests {
     use super::*;
     use crate::cluster::fixtures::settings;
+
+    #[test]
+    fn a_node_of_a_remote_engine_knows_the_name_by_which_it_is_reached() {
+        let sans = |variables: &[(&str, &str)], host: &str| certificates(&settings(variables), host).pop();
+        for known in ["127.0.0.1", "::1", "localhost", "docker"] {
+            assert_eq!(sans(&[], known), None, "{known}");
+        }
+        let expected = |value: &str| Some((kubake_contract::env::CERT_SANS.to_owned(), value.to_owned()));
+        assert_eq!(sans(&[], "docker.ci.example"), expected("docker.ci.example"));
+        let variable = ("KUBAKE_CERT_SANS", "mine.example");
+        assert_eq!(sans(&[variable], "docker.ci.example"), expected("mine.example,docker.ci.example"));
+        assert_eq!(sans(&[variable], "mine.example"), expected("mine.example"));
+    }
 
     #[test]
     fn limits_make_the_node_no_larger_than_they_are() {

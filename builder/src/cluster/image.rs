@@ -69,10 +69,10 @@ mod tests {
         compare(&wanted, &image).unwrap();
         assert!(compare(&settings(&[("KUBAKE_POD_SUBNET", "10.1.0.0/16")]), &image).is_err());
         assert!(matches!(compare(&wanted, &BTreeMap::new()), Err(Error::NotBaked { .. })), "any other image");
-        let env = certificates(&wanted);
+        let env = certificates(&wanted, "127.0.0.1");
         let env: Vec<String> = env.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(env, ["KUBAKE_CERT_SANS=a.example,10.0.0.1", "KUBAKE_CERT_VALIDITY=2d"]);
-        assert!(certificates(&settings(&[])).is_empty());
+        assert!(certificates(&settings(&[]), "127.0.0.1").is_empty());
     }
 
     #[test]
