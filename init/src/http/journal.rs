@@ -6,8 +6,6 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::guard::Refusal;
-
 /// Within this time a repetition is only counted.
 const QUIET: Duration = Duration::from_secs(60);
 /// How many different events are remembered; the oldest makes room for another, which costs one line too many.
@@ -45,13 +43,17 @@ impl Journal {
         }
     }
 
-    /// A caller was refused.
-    pub(super) fn refused(&self, endpoint: &'static str, peer: IpAddr, refusal: &Refusal) {
-        // The name stays out of the log: it is any text of the caller.
-        let what = match refusal {
-            Refusal::Token => What::Refused,
-            Refusal::Host(_) => What::Misdirected,
-        };
+    /// A caller was refused, because it did not bear the token.
+    pub(super) fn refused(&self, endpoint: &'static str, peer: IpAddr) {
+        self.warn(What::Refused, endpoint, peer);
+    }
+
+    /// A caller was refused, because of the name by which it called. The name is no part of the log: it is any text.
+    pub(super) fn misdirected(&self, endpoint: &'static str, peer: IpAddr) {
+        self.warn(What::Misdirected, endpoint, peer);
+    }
+
+    fn warn(&self, what: What, endpoint: &'static str, peer: IpAddr) {
         if let Some(line) = self.line(what, endpoint, peer, Instant::now()) {
             tracing::warn!("{line}");
         }

@@ -33,10 +33,15 @@ pub(super) async fn respond(request: &Parts, site: &Site, peer: IpAddr) -> Answe
     let guard = endpoint.guard();
     if guard != Guard::Open {
         if let Err(refusal) = guard::check(request, site) {
-            site.journal.refused(endpoint.path(), peer, &refusal);
             return match refusal {
-                Refusal::Token => unauthorized(),
-                Refusal::Host(host) => misdirected(&host),
+                Refusal::Token => {
+                    site.journal.refused(endpoint.path(), peer);
+                    unauthorized()
+                }
+                Refusal::Host(host) => {
+                    site.journal.misdirected(endpoint.path(), peer);
+                    misdirected(&host)
+                }
             };
         }
     }
