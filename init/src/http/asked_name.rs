@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::site::Site;
 use crate::api::Client;
-use crate::identity::{self, Added};
+use crate::identity::{self, Asked};
 use crate::kubeconfig::address::{Host, Server};
 use crate::kubeconfig::{Kubeconfig, KubeconfigError};
 
@@ -28,9 +28,9 @@ pub(super) async fn serve(host: &Host, admin: &str, site: &Site) {
     let root = site.root.clone();
     let add = move || identity::serve_also_at(&root, &name);
     match tokio::task::spawn_blocking(add).await {
-        Ok(Ok(Added::Unchanged)) => return,
-        Ok(Ok(Added::Added)) => tracing::info!("the API server's certificate is for {host} too now"),
-        Ok(Ok(Added::Full)) => {
+        Ok(Ok(Asked::Unchanged)) => return,
+        Ok(Ok(Asked::Added)) => tracing::info!("the API server's certificate is for {host} too now"),
+        Ok(Ok(Asked::Full)) => {
             tracing::debug!("the API server's certificate is not for {host}: callers have added enough names");
             return;
         }

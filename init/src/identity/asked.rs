@@ -19,7 +19,7 @@ const MOST: usize = 32;
 
 /// The outcome of [`serve_also_at`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Added {
+pub(crate) enum Asked {
     /// The certificate has the name now.
     Added,
     /// The certificate had it already, or there is none yet.
@@ -33,17 +33,17 @@ pub(crate) enum Added {
 ///
 /// # Errors
 /// [`IdentityError`]; the certificate is then the old one.
-pub(crate) fn serve_also_at(root: &Path, name: &str) -> Result<Added, IdentityError> {
+pub(crate) fn serve_also_at(root: &Path, name: &str) -> Result<Asked, IdentityError> {
     // A boot may be renewing the certificates at this moment.
     let _change = store::lock();
     let store = Store::new(root, false);
-    let Some(mut record) = record::read(&store)? else { return Ok(Added::Unchanged) };
+    let Some(mut record) = record::read(&store)? else { return Ok(Asked::Unchanged) };
     let is_served = covers(&record.served, name) || covers(&record.asked, name);
     if is_served || !is_certificate_name(name) || name.contains('*') {
-        return Ok(Added::Unchanged);
+        return Ok(Asked::Unchanged);
     }
     if record.asked.len() >= MOST {
-        return Ok(Added::Full);
+        return Ok(Asked::Full);
     }
     record.asked.insert(name.to_owned());
     let cluster = Pair { certificate: store.read(CLUSTER_CA.0)?, key: store.read(CLUSTER_CA.1)? };
@@ -55,7 +55,7 @@ pub(crate) fn serve_also_at(root: &Path, name: &str) -> Result<Added, IdentityEr
     let certificate = authority.certify(&api_server(&served), &key, validity)?;
     store.replace(API_SERVER.0, certificate.as_bytes(), false)?;
     record::write(&store, &record)?;
-    Ok(Added::Added)
+    Ok(Asked::Added)
 }
 
 #[cfg(test)]
@@ -82,16 +82,16 @@ mod tests {
     fn a_name_is_added_once_and_stays() {
         let (root, now) = (container(), SystemTime::now());
         let root = root.path();
-        assert_eq!(serve_also_at(root, "ci.example").unwrap(), Added::Unchanged, "there is no identity yet");
+        assert_eq!(serve_also_at(root, "ci.example").unwrap(), Asked::Unchanged, "there is no identity yet");
         let request = Request::from_names(&["*.mine.example"]);
         ensure(root, &request, &facts(now));
         let (count, key) = served(root);
         for known in ["kubernetes", "KIND", "172.30.99.1", "a.mine.example", "*.example", "a b", ""] {
-            assert_eq!(serve_also_at(root, known).unwrap(), Added::Unchanged, "{known}");
+            assert_eq!(serve_also_at(root, known).unwrap(), Asked::Unchanged, "{known}");
         }
         for new in ["ci.example", "127.0.0.2", "reg.example.com__ns__kind", "a.b.mine.example", "fd00::7"] {
-            assert_eq!(serve_also_at(root, new).unwrap(), Added::Added, "{new}");
-            assert_eq!(serve_also_at(root, new).unwrap(), Added::Unchanged, "{new}");
+            assert_eq!(serve_also_at(root, new).unwrap(), Asked::Added, "{new}");
+            assert_eq!(serve_also_at(root, new).unwrap(), Asked::Unchanged, "{new}");
         }
         assert_eq!(served(root), (count + 5, key), "the key stays, so no reader sees half a pair");
         // The next boot keeps them, and so does one that renews.
@@ -106,10 +106,10 @@ mod tests {
         let root = container();
         ensure(root.path(), &Request::default(), &facts(SystemTime::now()));
         for number in 0..MOST {
-            assert_eq!(serve_also_at(root.path(), &format!("n{number}.example")).unwrap(), Added::Added);
+            assert_eq!(serve_also_at(root.path(), &format!("n{number}.example")).unwrap(), Asked::Added);
         }
-        assert_eq!(serve_also_at(root.path(), "more.example").unwrap(), Added::Full);
-        assert_eq!(serve_also_at(root.path(), "n1.example").unwrap(), Added::Unchanged);
+        assert_eq!(serve_also_at(root.path(), "more.example").unwrap(), Asked::Full);
+        assert_eq!(serve_also_at(root.path(), "n1.example").unwrap(), Asked::Unchanged);
         let settings = ClusterSettings::default();
         assert!(served(root.path()).0 < MOST + 30 + settings.cert_sans.len());
     }

@@ -22,7 +22,7 @@ pub(crate) mod slots;
 mod store;
 mod user_ca;
 
-pub(crate) use asked::{Added, serve_also_at};
+pub(crate) use asked::{Asked, serve_also_at};
 pub(crate) use ensure::{NodeFacts, Outcome, ensure_at, is_made_at, make_for_bake_at, remove_at};
 pub(crate) use mounted::mounted;
 pub(crate) use names::{covers, own as own_names};

@@ -396,7 +396,7 @@ async fn a_web_page_reaches_nothing_and_a_client_does() {
         let mut requests = Vec::new();
         for _ in 0..3 {
             let (mut stream, _) = dockerd.accept().await.unwrap();
-            let mut request = vec![0; 1000];
+            let mut request = [0; 1000];
             let length = stream.read(&mut request).await.unwrap();
             requests.push(String::from_utf8_lossy(&request[..length]).into_owned());
             // As dockerd does, for which the proxy is gone in the case of a refusal.
