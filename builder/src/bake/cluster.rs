@@ -21,7 +21,7 @@ pub(super) fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<S
         ControlFlow::Break(remark) => return Ok(remark),
         ControlFlow::Continue(before) => before,
     };
-    let (from, addons) = (context.images_name.clone(), settings.bake.addons.join(","));
+    let (from, addons) = (context.images_id.clone(), settings.bake.addons.join(","));
     let image = BootableImage {
         from: &from,
         role: roles::BAKE_CLUSTER,
@@ -39,7 +39,9 @@ pub(super) fn bake_cluster(context: &mut Context<'_>, phase: &Phase) -> Result<S
 pub(super) fn tag(context: &mut Context<'_>, _: &Phase) -> Result<String, Error> {
     let tags = further_tags(context.settings);
     for name in &tags {
-        let command = Tag { image: context.settings.image.clone(), name: name.clone() };
+        // By id, because another bake may take the name meanwhile.
+        let image = context.baked.clone().unwrap_or_else(|| context.settings.image.clone());
+        let command = Tag { image, name: name.clone() };
         context.engine.run(&command).map_err(failed_to(format!("tag the image as `{name}`")))?;
     }
     let all: Vec<&str> =

@@ -32,7 +32,7 @@ pub(super) fn build(context: &mut Context<'_>, phase: &Phase) -> Result<String, 
             command: ["config", "images", "list", "--kubernetes-version", &version].map(str::to_owned).to_vec(),
             network: Some("none".to_owned()),
             pull: Some("never".to_owned()),
-            ..ContainerSpec::new(&appliance.name)
+            ..ContainerSpec::new(&appliance.id)
         },
         detach: false,
         remove: true,

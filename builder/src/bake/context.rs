@@ -1,5 +1,6 @@
 //! State that the steps of a bake share.
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use super::addons::Addons;
@@ -32,6 +33,10 @@ pub(super) struct Context<'a> {
     pub(super) control_plane: Vec<Built>,
     /// Name of the image with the frozen store; known before the image exists.
     pub(super) images_name: String,
+    /// Id of the image with the frozen store.
+    pub(super) images_id: String,
+    /// Digest of the source, if one can be computed.
+    pub(super) source_digest: OnceCell<Option<String>>,
     /// Digest of all inputs of the image with the frozen store.
     pub(super) images_inputs: String,
     /// Digest of all inputs of the image that boots.
@@ -74,6 +79,8 @@ impl<'a> Context<'a> {
             appliance: None,
             control_plane: Vec::new(),
             images_name: String::new(),
+            images_id: String::new(),
+            source_digest: OnceCell::new(),
             images_inputs: String::new(),
             inputs: String::new(),
             baked: None,

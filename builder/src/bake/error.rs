@@ -62,9 +62,11 @@ pub(crate) enum Error {
     },
     #[error(transparent)]
     Hooks { source: FindError },
-    /// The user interrupted the check of the inputs.
-    #[error("interrupted while checking the inputs of the bake")]
+    /// The user interrupted the check of the inputs, or the wait for another bake.
+    #[error("interrupted before the bake began")]
     Interrupted,
+    #[error("another bake of `{image}` does not end and holds `{}`; `fuser -v` with that path shows it", .path.display())]
+    Locked { image: String, path: PathBuf },
     /// An engine command failed; `action` completes "failed to".
     #[error("failed to {action}")]
     Run {

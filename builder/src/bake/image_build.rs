@@ -13,6 +13,9 @@ use super::built::Built;
 use super::context::{Context, find_image};
 use super::error::Error;
 use super::image_cleanup::remove_replaced_image;
+use super::source_digest;
+use crate::digest;
+use crate::engine::Image;
 use crate::engine::command::{Build, EngineCommand};
 use crate::printer::Phase;
 
@@ -51,8 +54,15 @@ impl EngineCommand for WithoutAttestations {
 
 /// Builds the image of a target with this name, and removes the image that had the name before.
 pub(super) fn build_one(context: &Context<'_>, phase: &Phase, target: &str, name: String) -> Result<Built, Error> {
-    let command = Build { tags: vec![name.clone()], ..command(context, target)? };
+    let mut command = Build { tags: vec![name.clone()], ..command(context, target)? };
     let before = find_image(context.engine, &name)?;
+    if let Some(inputs) = inputs(context, target)? {
+        let is_same = |image: &&Image| image.labels.get(labels::INPUTS) == Some(&inputs);
+        if let Some(image) = before.as_ref().filter(is_same).filter(|_| !context.options.force) {
+            return Ok(Built { name, id: image.id.clone() });
+        }
+        command.labels.push((labels::INPUTS.to_owned(), inputs));
+    }
     run(context, phase, target, command)?;
     let id = find_image(context.engine, &name)?.map(|image| image.id).unwrap_or_default();
     if let Some(before) = before.filter(|before| before.id != id) {
@@ -83,6 +93,7 @@ fn command(context: &Context<'_>, target: &str) -> Result<Build, Error> {
             .collect(),
         secrets: ca_bundle().map(|path| ("ca".to_owned(), path)).into_iter().collect(),
         labels: labels_of(target, version),
+        instance: context.engine.builder_instance(),
         ..Build::new(context.engine.builder()?, context.source()?.root().to_owned())
     })
 }
@@ -103,7 +114,17 @@ fn run(context: &Context<'_>, phase: &Phase, target: &str, command: Build) -> Re
         .map_err(|source| Error::Build { target: target.to_owned(), source })
 }
 
-/// Labels of a target. Only the appliance has any: kubake never looks for the images of the cluster, which stay as upstream.
+/// Digest of what a target is built from. Equal digests mean that the engine would build the same image again, from its
+/// cache if it still has one, and else for an hour.
+fn inputs(context: &Context<'_>, target: &str) -> Result<Option<String>, Error> {
+    let root = context.source()?.root().to_owned();
+    let Some(source) = context.source_digest.get_or_init(|| source_digest::of_checkout(&root)) else { return Ok(None) };
+    let base = find_image(context.engine, &context.base)?.map(|image| image.id).unwrap_or_default();
+    let version = &context.settings.cluster.kubernetes_version;
+    Ok(Some(digest::of_parts(&[source, &base, target, version, &context.engine.facts().arch])))
+}
+
+/// Labels of a target. Only the appliance has any beside its inputs: kubake never looks for the images of the cluster.
 fn labels_of(target: &str, version: String) -> Vec<(String, String)> {
     if target != APPLIANCE {
         return Vec::new();

@@ -8,16 +8,13 @@ use std::time::Duration;
 use kubake_contract::ImageReference;
 
 use super::context::find_image;
-use super::engine_archive::save;
+use super::engine_archive::{Saved, own_repository, save};
 use super::error::{Error, failed_to};
 use super::inputs::{self, Listed, Platform, Problem};
 use crate::advice::Advice;
-use crate::engine::command::{Pull, Tag};
-use crate::engine::{Engine, Image, ImageGuard};
+use crate::engine::command::Pull;
+use crate::engine::{Engine, Image};
 use crate::printer::{Phase, chain};
-
-/// Repository of temporary names, for images that a list names by digest.
-const BY_DIGEST_REPOSITORY: &str = "kubake/by-digest";
 
 /// Why the engine's image cannot serve for a listed one; `None` if it can, or if it is going to be pulled.
 pub(super) fn unusable(listed: &Listed, image: Option<&Image>, platform: &Platform) -> Option<Problem> {
@@ -35,30 +32,32 @@ pub(super) fn unusable(listed: &Listed, image: Option<&Image>, platform: &Platfo
     }
 }
 
-/// Saves listed images into one archive. An archive holds no names by digest, so such an image gets a temporary name.
-/// Returns the final name by temporary name.
+/// Saves listed images into one archive, each under a name of this bake: an archive holds no names by digest, and engines
+/// disagree on the registry of a name without one. Returns the final name by temporary name.
 pub(super) fn save_listed(
     engine: &Engine,
     output: &Path,
     listed: &[Listed],
 ) -> Result<BTreeMap<String, String>, Error> {
-    let (mut images, mut names, mut guards) = (Vec::new(), BTreeMap::new(), Vec::new());
-    for Listed { reference, .. } in listed {
-        let Some(name) = ImageReference::parse(reference).and_then(|parsed| parsed.by_digest()) else {
-            images.push(reference.clone());
-            continue;
+    let (mut images, mut names) = (Vec::new(), BTreeMap::new());
+    let repository = own_repository();
+    for (number, Listed { reference, .. }) in listed.iter().enumerate() {
+        let Some(image) = find_image(engine, reference)? else {
+            return Err(inputs::Error::Problems(vec![gone(&listed[number])]).into());
         };
-        let ours = format!("{BY_DIGEST_REPOSITORY}:{}-{}", std::process::id(), names.len());
-        // The guard comes before the tag, so that the tag never stays behind.
-        guards.push(ImageGuard::new(engine, &ours));
-        engine
-            .run(&Tag { image: reference.clone(), name: ours.clone() })
-            .map_err(failed_to(format!("tag the image `{reference}`")))?;
-        images.push(ours.clone());
+        let parsed = ImageReference::parse(reference);
+        let name =
+            parsed.map_or_else(|| reference.clone(), |name| name.by_digest().unwrap_or_else(|| name.canonical()));
+        let ours = format!("{repository}:{number}");
+        images.push(Saved { id: image.id, name: ours.clone() });
         names.insert(ours, name);
     }
-    save(engine, output, images)?;
+    save(engine, output, &images)?;
     Ok(names)
+}
+
+fn gone(listed: &Listed) -> Problem {
+    listed.problem(format!("the engine no longer has `{}`; does another program remove images?", listed.reference))
 }
 
 /// Pulls listed images that the engine lacks. Returns `NAME ID` of all as inputs, or one problem for each failed pull.

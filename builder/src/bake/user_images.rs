@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use kubake_contract::ImageReference;
+
+use super::built::Built;
 use super::context::Context;
-use super::engine_archive::{save, saved};
+use super::engine_archive::{Saved, own_repository, save, saved};
 use super::error::Error;
 use super::inputs::Archive;
 use super::listed::{pull_listed, save_listed};
@@ -28,16 +31,28 @@ pub(super) fn users_images(context: &Context<'_>, phase: &Phase) -> Result<Users
     if !context.addons.images.is_empty() {
         phase.message("saving the images of add-ons");
         let path = context.directory.path().join(ADDONS_ARCHIVE);
-        save(context.engine, &path, context.addons.images.iter().map(|built| built.name.clone()).collect())?;
+        let repository = own_repository();
+        let own =
+            |(number, built): (usize, &Built)| Saved { id: built.id.clone(), name: format!("{repository}:{number}") };
+        let images: Vec<Saved> = context.addons.images.iter().enumerate().map(own).collect();
+        save(context.engine, &path, &images)?;
+        names.extend(
+            images.into_iter().zip(&context.addons.images).map(|(image, built)| (image.name, full(&built.name))),
+        );
         archives.push((saved(path, ADDONS_ARCHIVE)?, ADDONS_ARCHIVE.to_owned()));
     }
     if !context.images.listed.is_empty() {
         phase.message("saving the listed images");
         let listed = context.directory.path().join(LISTED_ARCHIVE);
-        names = save_listed(context.engine, &listed, &context.images.listed)?;
+        names.extend(save_listed(context.engine, &listed, &context.images.listed)?);
         archives.push((saved(listed, LISTED_ARCHIVE)?, LISTED_ARCHIVE.to_owned()));
     }
     Ok(UsersImages { archives, names })
+}
+
+/// The name under which kubelet looks for an image.
+fn full(name: &str) -> String {
+    ImageReference::parse(name).map_or_else(|| name.to_owned(), |reference| reference.canonical())
 }
 
 /// Inputs of user and add-on images: if one changes, the image is built anew.

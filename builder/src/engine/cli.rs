@@ -35,7 +35,8 @@ impl Engine {
     pub(crate) fn endpoint(runner: &Runner) -> Option<String> {
         let program =
             find_program(std::env::var_os(ENGINE_VARIABLE).as_deref(), &|name| which::which(name).ok()).ok()?;
-        runner.run_captured(call(&program, &command::ContextInspect)).ok()
+        let answer = runner.run_captured(call(&program, &command::ContextInspect)).ok()?;
+        answer.split_whitespace().next().map(str::to_owned)
     }
 
     /// The same for a CLI that is already chosen.
@@ -58,7 +59,10 @@ impl Engine {
         }
         if facts.flavour == Flavour::Docker {
             // Only the CLI knows which engine it talks to; this does not need the daemon.
-            facts.endpoint = runner.run_captured(call(&program, &command::ContextInspect)).unwrap_or_default();
+            let answer = runner.run_captured(call(&program, &command::ContextInspect)).unwrap_or_default();
+            let mut words = answer.split_whitespace().map(str::to_owned);
+            facts.endpoint = words.next().unwrap_or_default();
+            facts.context = words.next().unwrap_or_default();
         }
         facts.location = facts::location(&facts.endpoint, &facts.kernel, &running_kernel());
         Ok(Self { program, facts, runner })
@@ -100,6 +104,21 @@ impl Engine {
     /// [`EngineError::NoBuilder`].
     pub(crate) fn builder(&self) -> Result<Builder, EngineError> {
         self.facts.builder().ok_or(EngineError::NoBuilder)
+    }
+
+    /// A name of an image as it was given: podman puts `localhost/` before names without a registry.
+    #[must_use]
+    pub(crate) fn name_as_given<'a>(&self, name: &'a str) -> &'a str {
+        match self.facts.flavour {
+            Flavour::Docker => name,
+            Flavour::Podman => name.strip_prefix("localhost/").unwrap_or(name),
+        }
+    }
+
+    /// The instance of buildx that belongs to the engine; none where the CLI does not name its context.
+    #[must_use]
+    pub(crate) fn builder_instance(&self) -> Option<String> {
+        Some(self.facts.context.clone()).filter(|name| !name.is_empty())
     }
 
     /// A command as a [`Call`].

@@ -89,6 +89,8 @@ pub(crate) struct EngineFacts {
     pub(crate) buildx: Option<String>,
     /// What the CLI talks to, such as `unix:///var/run/docker.sock`; empty where it does not say.
     pub(crate) endpoint: String,
+    /// The CLI's context, which is also the name of the instance of buildx that belongs to the engine.
+    pub(crate) context: String,
     /// Where that is.
     pub(crate) location: Location,
     /// What the engine itself warns of.
@@ -217,6 +219,7 @@ impl From<DockerInfo> for EngineFacts {
                 .find(|plugin| plugin.name == "buildx" && plugin.err.is_none())
                 .map(|plugin| plugin.version),
             endpoint: String::new(),
+            context: String::new(),
             location: Location::Here,
             warnings: info.warnings.unwrap_or_default(),
             server_errors: info.server_errors.unwrap_or_default(),
@@ -310,6 +313,7 @@ impl From<PodmanInfo> for EngineFacts {
             memory: host.mem_total,
             buildx: None,
             endpoint: if host.service_is_remote { host.remote_socket.path } else { String::new() },
+            context: String::new(),
             location: Location::Here,
             warnings: Vec::new(),
             server_errors: Vec::new(),

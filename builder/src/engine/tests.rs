@@ -91,7 +91,8 @@ fn argument_vectors() {
             changes: vec!["CMD [\"bash\"]".into()],
             message: Some("m".into()),
         }),
-        line(&Save { output: "a.tar".into(), images: vec!["a".into(), "b".into()] }),
+        line(&Save::new(Flavour::Docker, "a.tar", vec!["a".into(), "b".into()])),
+        line(&Save::new(Flavour::Podman, "a.tar", vec!["a".into(), "b".into()])),
         line(&Pull { image: "a".into(), timeout: None }),
         line(&build),
         line(&builtin),
@@ -129,13 +130,14 @@ fn argument_vectors() {
     ];
     insta::assert_snapshot!(lines.join("\n"), @r#"
     docker info --format '{{json .}}'
-    docker context inspect --format '{{.Endpoints.docker.Host}}'
+    docker context inspect --format '{{.Endpoints.docker.Host}} {{.Name}}'
     docker image inspect a b
     docker image ls --quiet --no-trunc --filter label=io.kubake.stage=baked
     docker tag a b
     docker image rm --force a
     docker import --change 'CMD ["bash"]' --message m - a
     docker save --output a.tar a b
+    docker save --multi-image-archive --output a.tar a b
     docker pull --quiet a
     docker buildx build --load --progress plain --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --build-arg GOPROXY --secret id=ca,src=/etc/ca.pem /src
     DOCKER_BUILDKIT=1 docker build --progress plain --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --build-arg GOPROXY --secret id=ca,src=/etc/ca.pem /src
@@ -325,7 +327,7 @@ fn a_container_from_import_to_commit() {
     assert_eq!((committed.labels["a"].as_str(), committed.entrypoint.len()), ("b", 1));
     let archive = tempfile::tempdir().unwrap();
     let output = TempFile::beside(&archive.path().join("image.tar"));
-    engine.run(&Save { output: output.path().into(), images: vec![image.name().into()] }).unwrap();
+    engine.run(&Save::new(engine.facts().flavour, output.path(), vec![image.name().into()])).unwrap();
     assert!(fs::metadata(output.persist().unwrap()).unwrap().len() > 1_000_000);
 
     let second = ContainerGuard::create(&engine, ContainerSpec::new(image.name())).unwrap();

@@ -65,8 +65,11 @@ impl From<Container> for HostedNode {
     fn from(container: Container) -> Self {
         let state = match container.state.status.as_str() {
             "paused" => NodeState::Paused,
+            // Podman's words for a container that never ran are `configured` and `initialized`.
             _ if container.state.running => NodeState::Running,
-            "exited" | "created" => NodeState::Stopped { exit_code: container.state.exit_code },
+            "exited" | "created" | "configured" | "initialized" => {
+                NodeState::Stopped { exit_code: container.state.exit_code }
+            }
             other => NodeState::Other(other.to_owned()),
         };
         let mounts = container.mounts.into_iter();

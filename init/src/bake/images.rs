@@ -105,9 +105,8 @@ pub(super) async fn pin_all() -> Result<(), BoxError> {
 /// Gives `docker.io/kubake/NAME:TAG`, as built on the host, the name that kubeadm expects.
 async fn name_control_plane(expected: &[String]) -> Result<(), BoxError> {
     let present = image_names().await?;
-    let built = format!("docker.io/{}/", names::BUILD_REPOSITORY);
     for image in &present {
-        let Some(image_built) = ImageReference::parse(image).filter(|_| image.starts_with(&built)) else { continue };
+        let Some(image_built) = ImageReference::parse(image).filter(|_| is_built(image)) else { continue };
         let is_wanted = |name: &&String| {
             ImageReference::parse(name).is_some_and(|wanted| {
                 (wanted.base_name(), wanted.tag()) == (image_built.base_name(), image_built.tag())
@@ -126,6 +125,13 @@ async fn name_control_plane(expected: &[String]) -> Result<(), BoxError> {
     } else {
         Err(format!("no archive holds the control-plane image {}; build them again", absent.join(", ")).into())
     }
+}
+
+/// Whether the host built an image: docker saves its names without a registry, and podman puts `localhost/` before them.
+fn is_built(image: &str) -> bool {
+    ["docker.io", "localhost"]
+        .iter()
+        .any(|registry| image.starts_with(&format!("{registry}/{}/", names::BUILD_REPOSITORY)))
 }
 
 /// Returns the tag of an image whose archive gives no other name, from the import's output.
@@ -197,6 +203,12 @@ fn archives(inbox: &Path) -> Result<Vec<PathBuf>, BoxError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn images_that_docker_or_podman_built_are_recognized() {
+        assert!(is_built("docker.io/kubake/bake-1-ab/etcd:3.6.8-0") && is_built("localhost/kubake/etcd:3.6.8-0"));
+        assert!(!is_built("registry.k8s.io/etcd:3.6.8-0") && !is_built("docker.io/kubakes/etcd:1"));
+    }
 
     #[test]
     fn images_get_the_names_that_pods_use() {

@@ -17,6 +17,7 @@ use super::follower::Follower;
 use super::image_config::changes;
 use super::recipe::Recipe;
 use crate::engine::command::{Commit, ContainerSpec, CopyInto, Start, Tag};
+use crate::engine::guard::unique_name;
 use crate::engine::{ContainerGuard, Engine, ImageGuard};
 use crate::printer::Phase;
 use crate::process::{Input, RunError, Stream};
@@ -54,7 +55,7 @@ impl<'a> BuildContainer<'a> {
     fn create(context: &'a Context<'a>, phase: &'a Phase, recipe: &'a Recipe<'a>) -> Result<Self, Error> {
         let process = std::process::id().to_string();
         let spec = ContainerSpec {
-            name: Some(format!("kubake-{}-{process}", recipe.role)),
+            name: Some(unique_name(&format!("kubake-{}", recipe.role))),
             privileged: true,
             // An argument instead of a variable, which a commit would keep.
             command: vec![recipe.role.to_owned(), "--events=json".to_owned()],
@@ -160,7 +161,7 @@ impl<'a> BuildContainer<'a> {
         self.phase.message(format_args!("committing {}", recipe.name));
         // Ctrl-C ends the command but not the work of the engine: the image would appear a moment later. So the commit runs
         // to its end under a temporary name, and the image gets its final name only if the user has not interrupted.
-        let unfinished = ImageGuard::new(engine, &format!("{UNFINISHED}:{}", std::process::id()));
+        let unfinished = ImageGuard::new(engine, &format!("{}:1", unique_name(UNFINISHED)));
         let id = engine
             .for_cleanup()
             .run_captured(&Commit {
@@ -173,7 +174,7 @@ impl<'a> BuildContainer<'a> {
             })
             .map_err(failed_to(format!("commit the build container as `{}`", recipe.name)))?;
         engine
-            .run(&Tag { image: unfinished.name().to_owned(), name: recipe.name.to_owned() })
+            .run(&Tag { image: id.clone(), name: recipe.name.to_owned() })
             .map_err(failed_to(format!("tag the image as `{}`", recipe.name)))?;
         if let Some(guard) = self.guard {
             guard.remove().map_err(failed_to("remove the build container"))?;

@@ -21,6 +21,8 @@ pub(crate) enum Builder {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Build {
     pub(crate) builder: Builder,
+    /// The instance of buildx. The one of the engine itself sees the engine's images, one in a container does not.
+    pub(crate) instance: Option<String>,
     /// The context directory.
     pub(crate) context: PathBuf,
     /// The Dockerfile, if it is not the context's.
@@ -56,6 +58,7 @@ impl Build {
     pub(crate) fn new(builder: Builder, context: impl Into<PathBuf>) -> Self {
         Self {
             builder,
+            instance: None,
             context: context.into(),
             dockerfile: None,
             target: None,
@@ -94,6 +97,7 @@ impl EngineCommand for Build {
             value
         });
         start
+            .option("--builder", self.instance.as_ref().filter(|_| self.builder == Builder::Buildx))
             .option("--output", tree)
             .option("--progress", progress)
             .option("--file", self.dockerfile.as_ref())

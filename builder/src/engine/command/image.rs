@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::super::facts::Flavour;
 use super::args::Args;
 use super::engine_command::{EngineCommand, SLOW};
 use super::filter::Filter;
@@ -94,13 +95,27 @@ impl EngineCommand for Import {
 /// `save`: images into an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Save {
-    pub(crate) output: PathBuf,
-    pub(crate) images: Vec<String>,
+    output: PathBuf,
+    images: Vec<String>,
+    /// Podman takes all names after the first for further names of the first image unless it is asked not to.
+    multi_image: bool,
+}
+
+impl Save {
+    #[must_use]
+    pub(crate) fn new(flavour: Flavour, output: impl Into<PathBuf>, images: Vec<String>) -> Self {
+        Self { output: output.into(), images, multi_image: flavour == Flavour::Podman }
+    }
 }
 
 impl EngineCommand for Save {
     fn args(&self) -> Vec<OsString> {
-        Args::of(&["save", "--output"]).word(&self.output).words(&self.images).0
+        Args::of(&["save"])
+            .flag("--multi-image-archive", self.multi_image)
+            .word("--output")
+            .word(&self.output)
+            .words(&self.images)
+            .0
     }
 
     fn timeout(&self) -> Option<Duration> {

@@ -21,12 +21,12 @@ impl EngineCommand for Info {
     }
 }
 
-/// `context inspect`: which engine the CLI talks to.
+/// `context inspect`: which engine the CLI talks to, and the context's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ContextInspect;
 
 impl EngineCommand for ContextInspect {
     fn args(&self) -> Vec<OsString> {
-        Args::of(&["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]).0
+        Args::of(&["context", "inspect", "--format", "{{.Endpoints.docker.Host}} {{.Name}}"]).0
     }
 }
