@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{Error, failed_to};
 use super::inputs::{self, Archive};
-use crate::engine::command::{Save, Tag};
+use crate::engine::command::Tag;
 use crate::engine::guard::unique_name;
 use crate::engine::{Engine, ImageGuard};
 
@@ -32,7 +32,7 @@ pub(super) fn save(engine: &Engine, output: &Path, images: &[Saved]) -> Result<(
     }
     let what = format!("save {} images into `{}`", images.len(), output.display());
     let names = images.iter().map(|image| image.name.clone()).collect();
-    engine.run(&Save::new(engine.facts().flavour, output, names)).map_err(failed_to(what))
+    engine.save(output, names).map_err(failed_to(what))
 }
 
 /// An archive that [`save`] wrote, ready to be copied under a name.

@@ -9,7 +9,7 @@ use kubake_contract::ImageReference;
 
 use super::context::find_image;
 use super::engine_archive::{Saved, own_repository, save};
-use super::error::{Error, failed_to};
+use super::error::Error;
 use super::inputs::{self, Listed, Platform, Problem};
 use crate::advice::Advice;
 use crate::engine::command::Pull;

@@ -55,7 +55,7 @@ impl Boot {
             labels: vec![(labels::CLUSTER.to_owned(), name.to_owned())],
             // The engine chooses the port: no port has to be free, and clusters can run side by side.
             ports: vec![Publish {
-                host_ip: Some([127, 0, 0, 1].into()),
+                host_ip: Some(host.engine().facts().own_gateway.unwrap_or([127, 0, 0, 1].into())),
                 host_port: None,
                 container_port: kubake_contract::ports::HTTP,
                 protocol: Protocol::Tcp,

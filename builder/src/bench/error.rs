@@ -10,6 +10,11 @@ use crate::process::RunError;
 /// Why a measurement failed.
 #[derive(Debug, Error)]
 pub(crate) enum Error {
+    /// The port of a container would be on another machine's loopback address.
+    #[error(
+        "the engine is on `{machine}`, and `kubake bench` measures on this machine only; unset DOCKER_HOST or the context"
+    )]
+    OtherMachine { machine: String },
     /// All images that cannot be measured, each with the reason.
     #[error("nothing was measured, because these images cannot be measured:{}", lines(.0))]
     Images(Vec<String>),
@@ -47,7 +52,7 @@ fn lines(problems: &[String]) -> String {
 impl Advice for Error {
     fn cause(&self) -> Option<&dyn Advice> {
         match self {
-            Self::Images(_) => None,
+            Self::Images(_) | Self::OtherMachine { .. } => None,
             Self::Look { source, .. } => Some(source),
             Self::Run { source, .. } | Self::Parallel { source, .. } => Some(&**source),
         }
@@ -56,7 +61,7 @@ impl Advice for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Images(_) => Some("bake an image with `kubake bake -t NAME`, or pull one".to_owned()),
-            Self::Look { .. } => None,
+            Self::Look { .. } | Self::OtherMachine { .. } => None,
             Self::Run { source, .. } | Self::Parallel { source, .. } if source.is_interrupted() => None,
             Self::Run { source, .. } if is_late(source) => {
                 Some("give it more time with `--ready-timeout 10m`; `kubake doctor` checks this machine".to_owned())

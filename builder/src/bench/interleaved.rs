@@ -8,7 +8,7 @@ use super::parallel::boot_in_parallel;
 use super::report::{self, Machine, Measurements, Plan, Report};
 use super::run;
 use super::subjects::subjects;
-use crate::engine::Engine;
+use crate::engine::{Engine, Location};
 use crate::printer::Printer;
 
 /// The plan of a measurement.
@@ -29,14 +29,18 @@ pub(crate) struct Options {
 /// # Errors
 /// See [`Error`]; all containers are removed.
 pub(crate) fn bench(engine: &Engine, options: &Options, printer: &Printer) -> Result<Report, Error> {
+    if engine.facts().location == Location::Remote {
+        return Err(Error::OtherMachine { machine: engine.published_host() });
+    }
     let date = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let machine = Machine::new(engine.facts(), sysinfo::System::load_average().one);
     let subjects = subjects(engine, &options.images)?;
 
     let mut measured: Vec<Vec<Measured>> = subjects.iter().map(|_| Vec::new()).collect();
-    // Run 1 of each image, then run 2 of each, so that other load on the machine affects all images alike.
+    // Run 1 of each image, then run 2 of each, so that other load on the machine affects all images alike. Every other round
+    // goes backwards, so that no image always follows the same other one.
     for number in 1..=options.runs {
-        for (subject, runs) in subjects.iter().zip(&mut measured) {
+        for (subject, runs) in turns(subjects.iter().zip(&mut measured).collect(), number) {
             let phase = printer.phase(format!("run {number} of {}, {}", options.runs, subject.name));
             let run = run::measure(engine, &subject.image.id, &options.course, &phase)
                 .map_err(|source| Error::Run { number, image: subject.name.clone(), source: Box::new(source) })?;
@@ -68,6 +72,14 @@ pub(crate) fn bench(engine: &Engine, options: &Options, printer: &Printer) -> Re
     Ok(Report { date, machine, plan, images, parallel })
 }
 
+/// The images of a round, counted from 1, in their order.
+fn turns<T>(mut all: Vec<T>, round: usize) -> Vec<T> {
+    if round % 2 == 0 {
+        all.reverse();
+    }
+    all
+}
+
 /// The main figures of a run, for its progress line.
 fn headline(run: &Measured) -> String {
     let exact = |seconds: f64| format!("{seconds:.2}s");
@@ -80,4 +92,14 @@ fn headline(run: &Measured) -> String {
         parts.push(format!("ready again {}", exact(restart)));
     }
     parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_alternate() {
+        assert_eq!([1, 2, 3].map(|round| turns(vec!["a", "b", "c"], round).concat()), ["abc", "cba", "abc"]);
+    }
 }

@@ -4,10 +4,12 @@ use std::net::IpAddr;
 
 use kubake_contract::{is_certificate_name, labels, names};
 
+use super::differences::container_marks;
 use super::error::Error;
 use super::image::{compare, ensure_image};
 use super::options::Options;
 use super::ports::{self, Chosen};
+use super::reachable::reachable;
 use crate::engine::Location;
 use crate::engine::command::ContainerSpec;
 use crate::host::{Host, PendingNode};
@@ -23,14 +25,18 @@ pub(super) fn create(
 ) -> Result<PendingNode, Error> {
     let engine = host.engine();
     let (name, token) = (&settings.name, options.token);
-    let local = engine.facts().location == Location::Here;
+    let local = engine.facts().location == Location::Here && engine.facts().own_gateway.is_none();
     // Before a bake of an hour, and once more after it.
     if let Some(path) = settings.kubeconfig.as_ref().filter(|_| settings.ports.api != HostPort::Off) {
         kubeconfig::check(path, name).map_err(Error::KubeconfigBefore)?;
     }
+    let machine = engine.published_host();
     let is_in_host_network = settings.container.network.as_deref() == Some("host");
-    let wanted =
-        if is_in_host_network { ports::of_host_network(settings)? } else { ports::of_settings(settings, local) };
+    let wanted = if is_in_host_network {
+        ports::of_host_network(settings)?
+    } else {
+        reachable(&ports::of_settings(settings, local), engine.facts(), &machine)?
+    };
     ports::choose(&wanted, local)?;
     let there = engine.facts().cpus;
     if let Some(cpus) = settings.container.cpus.filter(|cpus| there > 0 && !cpus.fits(there)) {
@@ -44,7 +50,7 @@ pub(super) fn create(
     // The setting is the explicit wish for which a node with a token waits.
     let has_open_docker = token.is_some() && !is_in_host_network && settings.ports.docker != HostPort::Off;
     let api = chosen.iter().find(|port| port.key == Key::API_PORT).and_then(|port| port.host);
-    let mut env = certificates(settings, &engine.published_host());
+    let mut env = certificates(settings, &machine);
     env.extend(options.host_context.variables());
     env.extend(capacity(settings));
     if let Some(port) = api.filter(|port| *port != kubake_contract::ports::API) {
@@ -60,7 +66,8 @@ pub(super) fn create(
     let node = host.pending(name);
     let mut labels = vec![(labels::CLUSTER.to_owned(), name.clone())];
     labels.extend(token.map(|_| (labels::GUARD.to_owned(), "token".to_owned())));
-    let marks = options.host_context.marks(settings);
+    let mut marks = options.host_context.marks(settings);
+    marks.extend(container_marks(settings));
     if !marks.is_empty() {
         labels.push((labels::HOST_CONTEXT.to_owned(), serde_json::to_string(&marks).unwrap_or_default()));
     }

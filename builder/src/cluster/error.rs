@@ -72,6 +72,13 @@ pub(crate) enum Error {
         /// What differs: key, wanted, baked.
         different: Vec<(String, String, String)>,
     },
+    /// A cluster that is there cannot become another one.
+    #[error("the cluster `{name}` is there with other settings:{}", bake::differences_text(.different))]
+    OtherCluster {
+        name: String,
+        /// What differs: key, wanted, present.
+        different: Vec<(String, String, String)>,
+    },
     /// The engine does not say where the status port is.
     #[error("the engine does not report where port {port} of `{name}` is published")]
     NotPublished { name: String, port: u16 },
@@ -111,10 +118,22 @@ impl Advice for Error {
                     .to_owned(),
             ),
             Self::TooManyCpus { .. } => Some("ask for less with `--cpus`, or leave it out".to_owned()),
+            Self::OtherCluster { .. } => Some(
+                "`kubake down` and `kubake up` begin anew with them; `--name` gives a second cluster a name of its own"
+                    .to_owned(),
+            ),
             Self::OtherSettings { .. } => {
                 Some("`kubake bake` with the same settings bakes it again; `--image NAME` keeps both".to_owned())
             }
             _ => self.cause()?.hint(),
         }
+    }
+}
+
+impl Error {
+    /// Whether settings are wrong, so that nothing was changed.
+    #[must_use]
+    pub(crate) fn is_usage(&self) -> bool {
+        matches!(self, Self::Ports(error) if error.is_usage())
     }
 }

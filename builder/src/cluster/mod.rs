@@ -11,6 +11,7 @@ mod image;
 mod next_commands;
 mod options;
 mod ports;
+mod reachable;
 mod report;
 mod up;
 

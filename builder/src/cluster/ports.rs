@@ -30,6 +30,15 @@ pub(crate) enum Error {
         /// Which setting wants it.
         setting: String,
     },
+    /// The engine would publish where only its own machine gets to.
+    #[error(
+        "the engine is on `{machine}`, and {} on its loopback address, which this machine cannot reach", are(.settings)
+    )]
+    OtherMachine {
+        machine: String,
+        /// Settings that name a loopback address.
+        settings: Vec<Key>,
+    },
     #[error("`{setting}` has no effect in the host's network: the node listens on {port} itself")]
     HostNetwork { setting: String, port: u16 },
     #[error("`{setting}` has no effect in the host's network: every port of the node is the host's")]
@@ -60,9 +69,27 @@ impl Advice for Error {
             Self::HostNetwork { .. } | Self::HostNetworkExtra { .. } => {
                 Some("leave the setting out, or use another network than `host`".to_owned())
             }
+            Self::OtherMachine { .. } => Some(
+                "name an address of that machine: `--api-port 0.0.0.0:8443 --http-port 0.0.0.0:10080`, and a token with \
+                 `--token-file`, because everyone who reaches these ports without one is root there"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
+}
+
+impl Error {
+    /// Whether settings are wrong, and not the state of this machine.
+    pub(super) fn is_usage(&self) -> bool {
+        matches!(self, Self::OtherMachine { .. } | Self::HostNetwork { .. } | Self::HostNetworkExtra { .. })
+    }
+}
+
+/// `a is`, or `a and b are`.
+fn are(settings: &[Key]) -> String {
+    let names: Vec<&str> = settings.iter().map(|key| key.path()).collect();
+    format!("{} {}", names.join(" and "), if names.len() == 1 { "is" } else { "are" })
 }
 
 /// The ports of every node: setting, wanted host port, the node's own port.

@@ -7,9 +7,10 @@ use kubake_contract::token::Token;
 use kubake_contract::{Endpoint, labels};
 
 use super::create::create;
-use super::differences::warn_if_other;
+use super::differences::{refuse_if_another, warn_if_other};
 use super::error::Error;
 use super::options::Options;
+use super::ports;
 use super::report::{Cluster, Port};
 use crate::advice::Advice;
 use crate::engine::Engine;
@@ -18,7 +19,7 @@ use crate::kubeconfig::{self, Entries};
 use crate::node::http::Server;
 use crate::node::{NodeRef, Show, wait_until_ready};
 use crate::printer::Printer;
-use crate::settings::Settings;
+use crate::settings::{Key, Settings};
 
 /// How long an answer may take that the cluster has ready.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -45,10 +46,12 @@ pub(crate) fn up(
         Some(node) => match &node.state {
             NodeState::Running => {
                 printer.line(format_args!("the cluster `{name}` is already running"));
+                refuse_if_another(engine, settings, node)?;
                 warn_if_other(engine, settings, node, options, printer);
                 true
             }
             NodeState::Stopped { .. } => {
+                refuse_if_another(engine, settings, node)?;
                 warn_if_other(engine, settings, node, options, printer);
                 let phase = printer.phase(format!("start the stopped cluster `{name}`"));
                 host.start(&node.id, name)?;
@@ -143,6 +146,10 @@ fn reach_when_ready(
     let phase = printer.phase(if already_running { "ready" } else { "boot" });
     let gone = || Error::State { name: name.clone(), status: "gone".to_owned() };
     let node = host.find(id)?.ok_or_else(gone)?;
+    if host.is_out_of_reach(&node, kubake_contract::ports::HTTP) {
+        let machine = host.engine().published_host();
+        return Err(ports::Error::OtherMachine { machine, settings: vec![Key::HTTP_PORT] }.into());
+    }
     let http = match host.reach(&node, kubake_contract::ports::HTTP) {
         Some((address, port)) => Server::new(&address, port),
         // A container that has ended has no ports; report its end instead.

@@ -4,6 +4,7 @@ use super::Error;
 use super::preparation::{find_engine, resolve};
 use crate::bake;
 use crate::cli::{BakeArgs, Global};
+use crate::doctor;
 use crate::host_context::HostContext;
 use crate::printer::Printer;
 use crate::settings::{Key, Origin};
@@ -21,6 +22,7 @@ pub(super) fn run(args: &BakeArgs, global: &Global, printer: &Printer) -> Result
     let host_context = HostContext::for_bake(&settings, |name| std::env::var(name).ok())?;
     host_context.warn(printer);
     let engine = find_engine(printer, args.yes)?;
+    doctor::obstacles(&engine)?;
     let options =
         bake::Options { force: args.force, retain: args.retain, secrets, from: args.from.clone(), host_context };
     if args.all_versions {

@@ -30,6 +30,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Install(#[from] InstallError),
     #[error(transparent)]
+    Obstacles(#[from] crate::doctor::Obstacles),
+    #[error(transparent)]
     Bake(#[from] crate::bake::Error),
     /// The cluster is not up, or not down.
     #[error(transparent)]

@@ -33,6 +33,8 @@ impl From<&Error> for ExitCode {
             | Error::NoName { .. }
             | Error::OneName { .. } => Self::Usage,
             Error::Bake(crate::bake::Error::Version(VersionError::NotPinned { .. })) => Self::Usage,
+            Error::Cluster(error) if error.is_usage() => Self::Usage,
+            Error::Bench(crate::bench::Error::OtherMachine { .. }) => Self::Usage,
             error if error.is_interrupted() => Self::Interrupted,
             _ => Self::Failed,
         }

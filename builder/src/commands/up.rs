@@ -10,6 +10,7 @@ use super::preparation::{find_engine, resolve};
 use crate::bake::HookSecrets;
 use crate::cli::{Global, UpArgs};
 use crate::cluster;
+use crate::doctor;
 use crate::host_context::HostContext;
 use crate::printer::{Printer, seconds};
 use crate::settings::{Key, Origin, Settings};
@@ -21,6 +22,7 @@ pub(super) fn run(args: &UpArgs, global: &Global, printer: &Printer) -> Result<(
     let host_context = HostContext::for_up(&settings, |name| std::env::var(name).ok())?;
     host_context.warn(printer);
     let engine = find_engine(printer, args.yes)?;
+    doctor::obstacles(&engine)?;
     let options = cluster::Options {
         retain: args.retain,
         set_context: args.set_context,

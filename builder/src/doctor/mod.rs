@@ -3,7 +3,9 @@
 
 mod facts;
 mod judge;
+mod obstacles;
 mod report;
 
 pub(crate) use judge::Verdict;
+pub(crate) use obstacles::{Obstacles, obstacles};
 pub(crate) use report::Report;

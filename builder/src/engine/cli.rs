@@ -1,5 +1,6 @@
 //! The engine's command line and what its daemon says of itself: detects both, and runs commands.
 
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,10 +9,14 @@ use serde::de::DeserializeOwned;
 
 use super::command::{self, Builder, EngineCommand};
 use super::error::{ENGINE_VARIABLE, EngineError};
-use super::facts::{self, EngineFacts, Flavour};
+use super::facts::{self, EngineFacts, Flavour, Location};
 use super::find::{classify, display_name, failed_info, find_program, program_word, running_kernel};
 use super::inspect::{self, Container, Image};
+use super::sibling::own_container;
 use crate::process::{Call, Ended, Input, Line, RunError, Runner};
+
+/// Time for ssh to read its configuration.
+const SSH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A container engine's CLI with what its daemon said of itself. Cheap enough to clone.
 #[derive(Debug, Clone)]
@@ -65,7 +70,26 @@ impl Engine {
             facts.context = words.next().unwrap_or_default();
         }
         facts.location = facts::location(&facts.endpoint, &facts.kernel, &running_kernel());
-        Ok(Self { program, facts, runner })
+        if facts.endpoint.starts_with("ssh://") {
+            facts.ssh_host = ssh_host(&runner, &facts::published_host(&facts.endpoint));
+        }
+        let mut engine = Self { program, facts, runner };
+        engine.facts.own_gateway = engine.own_gateway();
+        Ok(engine)
+    }
+
+    /// The engine's machine as seen from this process, if it runs in a container of the engine.
+    fn own_gateway(&self) -> Option<IpAddr> {
+        if self.facts.location != Location::Here {
+            return None;
+        }
+        let id = own_container(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())?;
+        // An engine of its own inside of a container does not know that container.
+        let container = self.container(&id).ok()??;
+        if container.is_in_host_network {
+            return None;
+        }
+        container.networks.values().find_map(|network| network.gateway.parse().ok())
     }
 
     /// The CLI's path.
@@ -95,7 +119,9 @@ impl Engine {
     /// The host under which published ports are reached.
     #[must_use]
     pub(crate) fn published_host(&self) -> String {
-        facts::published_host(&self.facts.endpoint)
+        let facts = &self.facts;
+        let gateway = facts.own_gateway.map(|gateway| gateway.to_string());
+        gateway.or_else(|| facts.ssh_host.clone()).unwrap_or_else(|| facts::published_host(&facts.endpoint))
     }
 
     /// How images are built here.
@@ -113,6 +139,15 @@ impl Engine {
             Flavour::Docker => name,
             Flavour::Podman => name.strip_prefix("localhost/").unwrap_or(name),
         }
+    }
+
+    /// Saves images, given by name, into an archive.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub(crate) fn save(&self, output: &Path, images: Vec<String>) -> Result<(), RunError> {
+        let multi_image = self.facts.flavour == Flavour::Podman;
+        self.run(&command::Save { output: output.to_owned(), images, multi_image })
     }
 
     /// The instance of buildx that belongs to the engine; none where the CLI does not name its context.
@@ -262,6 +297,12 @@ impl Engine {
         })?;
         Ok(text.join("\n"))
     }
+}
+
+/// What ssh connects to for a host, which may be an alias in its configuration. Connects nowhere.
+fn ssh_host(runner: &Runner, host: &str) -> Option<String> {
+    let call = Call::new("ssh").args(["-G", "--", host]).timeout(SSH_TIMEOUT);
+    facts::ssh_hostname(&runner.run_captured(call).ok()?).map(str::to_owned)
 }
 
 pub(super) fn call(program: &Path, command: &impl EngineCommand) -> Call {

@@ -1,6 +1,8 @@
 //! Owns what an engine says of itself: one parser for docker's `info` and one for podman's, and what follows from
 //! it. It never runs anything.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::command::Builder;
@@ -93,6 +95,10 @@ pub(crate) struct EngineFacts {
     pub(crate) context: String,
     /// Where that is.
     pub(crate) location: Location,
+    /// The engine's machine as this process sees it, if it runs in a container of the engine with a network of its own.
+    pub(crate) own_gateway: Option<IpAddr>,
+    /// What ssh's configuration makes of the endpoint's host, which may be an alias.
+    pub(crate) ssh_host: Option<String>,
     /// What the engine itself warns of.
     pub(crate) warnings: Vec<String>,
     /// What kept the CLI from an answer.
@@ -221,6 +227,8 @@ impl From<DockerInfo> for EngineFacts {
             endpoint: String::new(),
             context: String::new(),
             location: Location::Here,
+            own_gateway: None,
+            ssh_host: None,
             warnings: info.warnings.unwrap_or_default(),
             server_errors: info.server_errors.unwrap_or_default(),
         }
@@ -315,6 +323,8 @@ impl From<PodmanInfo> for EngineFacts {
             endpoint: if host.service_is_remote { host.remote_socket.path } else { String::new() },
             context: String::new(),
             location: Location::Here,
+            own_gateway: None,
+            ssh_host: None,
             warnings: Vec::new(),
             server_errors: Vec::new(),
         }
@@ -361,6 +371,12 @@ pub(super) fn published_host(endpoint: &str) -> String {
         None => host_port.split(':').next().unwrap_or_default(),
     };
     if host.is_empty() { local() } else { host.to_owned() }
+}
+
+/// The host name in the output of `ssh -G ALIAS`.
+#[must_use]
+pub(super) fn ssh_hostname(output: &str) -> Option<&str> {
+    output.lines().find_map(|line| line.strip_prefix("hostname ")).map(str::trim).filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]
@@ -419,6 +435,12 @@ mod tests {
         assert!(facts.rootless());
         assert_eq!(facts.builder(), Some(Builder::Podman));
         assert_eq!(facts.backing_filesystem, "xfs");
+    }
+
+    #[test]
+    fn an_alias_of_ssh_is_no_host_name() {
+        assert_eq!(ssh_hostname("user me\nhostname build.example\nport 22\n"), Some("build.example"));
+        assert_eq!(ssh_hostname("user me\n"), None);
     }
 
     #[test]

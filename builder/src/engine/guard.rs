@@ -5,12 +5,17 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use kubake_contract::labels;
 
 use super::cli::Engine;
-use super::command::{ContainerSpec, Create, RemoveContainer, RemoveImage};
+use super::command::{ContainerList, ContainerSpec, Create, EngineCommand, Filter, RemoveContainer, RemoveImage};
 use crate::process::RunError;
+
+/// How long after the end of its client the engine may still be creating a container.
+const REGISTRATION: Duration = Duration::from_secs(3);
 
 /// A name that nothing else has: prefix, process, time, count.
 #[must_use]
@@ -32,6 +37,10 @@ pub(crate) struct ContainerGuard {
     name: String,
     id: OnceLock<String>,
     id_file: PathBuf,
+    /// Value of a label of the container.
+    mark: String,
+    /// Whether the engine was asked to create the container and has not answered.
+    is_unanswered: AtomicBool,
     armed: bool,
 }
 
@@ -40,7 +49,15 @@ impl ContainerGuard {
     pub(crate) fn new(engine: &Engine, name: &str) -> Self {
         // In the directory for temporary files; the CLI refuses a file that exists.
         let id_file = std::env::temp_dir().join(unique_name("kubake-container-id"));
-        Self { engine: engine.clone(), name: name.to_owned(), id: OnceLock::new(), id_file, armed: true }
+        Self {
+            engine: engine.clone(),
+            name: name.to_owned(),
+            id: OnceLock::new(),
+            id_file,
+            mark: unique_name("creation"),
+            is_unanswered: AtomicBool::new(false),
+            armed: true,
+        }
     }
 
     /// Creates a container and guards it. A name that another container has is an error, and removes nothing.
@@ -50,24 +67,33 @@ impl ContainerGuard {
     pub(crate) fn create(engine: &Engine, spec: ContainerSpec) -> Result<Self, RunError> {
         let name = spec.name.clone().unwrap_or_else(|| unique_name("kubake"));
         let guard = Self::new(engine, &name);
-        let id_file = Some(guard.id_file().to_owned());
-        let create = Create(ContainerSpec { name: Some(name), id_file, ..spec });
-        guard.created(engine.run_captured(&create)?);
+        guard.create_with(&Create(guard.marked(spec)))?;
         Ok(guard)
     }
 
-    /// Where the engine's CLI has to write the id (`--cidfile`).
+    /// The specification with the guard's name and with what it finds the container by.
     #[must_use]
-    pub(crate) fn id_file(&self) -> &Path {
-        &self.id_file
+    pub(crate) fn marked(&self, mut spec: ContainerSpec) -> ContainerSpec {
+        spec.labels.push((labels::CREATION.to_owned(), self.mark.clone()));
+        ContainerSpec { name: Some(self.name.clone()), id_file: Some(self.id_file.clone()), ..spec }
     }
 
-    /// Notes the id that the engine returned.
-    pub(crate) fn created(&self, id: String) {
+    /// Runs the command that creates the container, of a specification that was [`Self::marked`].
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub(crate) fn create_with(&self, command: &impl EngineCommand) -> Result<(), RunError> {
+        self.is_unanswered.store(true, Ordering::Relaxed);
+        let answer = self.engine.run_captured(command);
+        // A command that ended by itself brought the engine's answer; one that was stopped may have left the engine at work.
+        let is_unanswered = matches!(&answer, Err(RunError::Interrupted { .. } | RunError::TimedOut { .. }));
+        self.is_unanswered.store(is_unanswered, Ordering::Relaxed);
+        let id = answer?;
         if !id.is_empty() {
             // A second call would mean a second container; the first one is what is guarded.
             let _ = self.id.set(id);
         }
+        Ok(())
     }
 
     /// The container's id; its name until it is created.
@@ -99,10 +125,35 @@ impl ContainerGuard {
 
     fn remove_created(&self) -> Result<(), RunError> {
         let written = || fs::read_to_string(&self.id_file).ok().map(|id| id.trim().to_owned());
-        let Some(id) = self.id.get().cloned().or_else(written).filter(|id| !id.is_empty()) else { return Ok(()) };
+        let known = self.id.get().cloned().or_else(written).filter(|id| !id.is_empty());
+        let Some(id) = known.or_else(|| self.wait_for_registration()) else { return Ok(()) };
         match self.engine.for_cleanup().run(&RemoveContainer { containers: vec![id] }) {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(()),
+        }
+    }
+}
+
+impl ContainerGuard {
+    /// The id of a container that the engine was still creating when its client was stopped.
+    fn wait_for_registration(&self) -> Option<String> {
+        if !self.is_unanswered.load(Ordering::Relaxed) {
+            return None;
+        }
+        let filters = vec![Filter::LabelIs(labels::CREATION.to_owned(), self.mark.clone())];
+        let list = ContainerList { all: true, filters };
+        let engine = self.engine.for_cleanup();
+        let deadline = Instant::now() + REGISTRATION;
+        loop {
+            let found = engine.run_captured(&list).unwrap_or_default();
+            if let Some(id) = found.lines().next() {
+                return Some(id.trim().to_owned());
+            }
+            if Instant::now() >= deadline {
+                return None;
+            }
+            // The engine gives no event to a client that it has lost.
+            std::thread::sleep(Duration::from_millis(250));
         }
     }
 }

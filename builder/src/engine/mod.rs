@@ -9,6 +9,7 @@ mod facts;
 mod find;
 pub(crate) mod guard;
 mod inspect;
+mod sibling;
 
 pub(crate) use cli::Engine;
 pub(crate) use error::{ENGINE_VARIABLE, EngineError};

@@ -91,8 +91,8 @@ fn argument_vectors() {
             changes: vec!["CMD [\"bash\"]".into()],
             message: Some("m".into()),
         }),
-        line(&Save::new(Flavour::Docker, "a.tar", vec!["a".into(), "b".into()])),
-        line(&Save::new(Flavour::Podman, "a.tar", vec!["a".into(), "b".into()])),
+        line(&Save { output: "a.tar".into(), images: vec!["a".into(), "b".into()], multi_image: false }),
+        line(&Save { output: "a.tar".into(), images: vec!["a".into(), "b".into()], multi_image: true }),
         line(&Pull { image: "a".into(), timeout: None }),
         line(&build),
         line(&builtin),
@@ -213,9 +213,30 @@ fn what_does_not_exist_is_none_and_guards_do_not_mind() {
     let engine = Engine::with_program(program, Runner::default()).unwrap();
     assert_eq!(engine.container("c").unwrap(), None);
     assert_eq!(engine.image("c").unwrap(), None);
-    let guard = ContainerGuard::new(&engine, "c");
-    guard.created("1f".to_owned());
-    guard.remove().unwrap();
+    ContainerGuard::new(&engine, "c").remove().unwrap();
+}
+
+#[test]
+fn a_container_that_the_engine_registers_after_its_client_has_ended_is_removed() {
+    let (directory, program) = fake(
+        r#"d="$(dirname "$0")"; case "$1" in info) echo '{"ServerVersion":"26.1"}';; context) ;; create) touch "$d/asked"; sleep 30;;
+            ps) echo "$@" >> "$d/ps"; [ "$(wc -l < "$d/ps")" -ge 3 ] && echo 2f;; rm) echo "$@" > "$d/rm";; esac"#,
+    );
+    let cancel = Cancel::new();
+    let engine = Engine::with_program(program, Runner::new(cancel.clone())).unwrap();
+    let asked = directory.path().join("asked");
+    let trigger = std::thread::spawn(move || {
+        while !asked.exists() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        cancel.cancel();
+    });
+    let error = ContainerGuard::create(&engine, ContainerSpec::new("i")).unwrap_err();
+    trigger.join().unwrap();
+    assert!(error.is_interrupted(), "{error}");
+    assert_eq!(fs::read_to_string(directory.path().join("rm")).unwrap(), "rm --force --volumes 2f\n");
+    let list = fs::read_to_string(directory.path().join("ps")).unwrap();
+    assert!(list.starts_with("ps --quiet --no-trunc --all --filter label=io.kubake.creation=creation-"), "{list}");
 }
 
 #[test]
@@ -327,7 +348,7 @@ fn a_container_from_import_to_commit() {
     assert_eq!((committed.labels["a"].as_str(), committed.entrypoint.len()), ("b", 1));
     let archive = tempfile::tempdir().unwrap();
     let output = TempFile::beside(&archive.path().join("image.tar"));
-    engine.run(&Save::new(engine.facts().flavour, output.path(), vec![image.name().into()])).unwrap();
+    engine.save(output.path(), vec![image.name().into()]).unwrap();
     assert!(fs::metadata(output.persist().unwrap()).unwrap().len() > 1_000_000);
 
     let second = ContainerGuard::create(&engine, ContainerSpec::new(image.name())).unwrap();

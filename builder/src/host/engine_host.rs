@@ -107,19 +107,15 @@ impl Host {
         spec: ContainerSpec,
         files: Option<Vec<u8>>,
     ) -> Result<(), HostError> {
-        let spec = ContainerSpec {
-            name: Some(node.name().to_owned()),
-            id_file: Some(node.guard.id_file().to_owned()),
-            ..spec
-        };
+        let spec = node.guard.marked(spec);
         let failed = || HostError::during(format!("run the container `{}`", node.name()));
         match files {
             None => {
                 let run = Run { spec, detach: true, remove: false };
-                node.guard.created(self.engine.run_captured(&run).map_err(failed())?);
+                node.guard.create_with(&run).map_err(failed())?;
             }
             Some(files) => {
-                node.guard.created(self.engine.run_captured(&Create(spec)).map_err(failed())?);
+                node.guard.create_with(&Create(spec)).map_err(failed())?;
                 self.copy(node.id(), files).map_err(failed())?;
                 let start = Start { container: node.id().to_owned(), attach: false };
                 self.engine.run(&start).map_err(failed())?;
@@ -239,6 +235,16 @@ impl Host {
             _ => self.engine.published_host(),
         };
         Some((host, published.host_port))
+    }
+}
+
+impl Host {
+    /// Whether a node's port is published on the loopback address of another machine.
+    #[must_use]
+    pub(crate) fn is_out_of_reach(&self, node: &HostedNode, port: u16) -> bool {
+        let is_loopback = |ip: std::net::IpAddr| ip.is_loopback();
+        self.engine.facts().location == Location::Remote
+            && node.published(port).and_then(|published| published.host_ip).is_some_and(is_loopback)
     }
 }
 

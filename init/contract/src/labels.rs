@@ -4,6 +4,8 @@
 pub const CLUSTER: &str = "io.kubake.cluster";
 /// On build containers: the process id of the `kubake` that started them.
 pub const BUILD: &str = "io.kubake.build";
+/// On containers: a value of their creation alone, by which a creation that was interrupted is found.
+pub const CREATION: &str = "io.kubake.creation";
 /// On containers: `token` when one guards their credentials.
 pub const GUARD: &str = "io.kubake.guard";
 /// On containers: what `kubake up` passed to them from the host: JSON of name -> redacted value.

@@ -49,7 +49,7 @@ pub(in super::super) fn healthcheck(facts: &EngineFacts) -> Option<String> {
 pub(super) fn changes(recipe: &Recipe<'_>, version: &str) -> Vec<String> {
     let mut changes = vec![format!("ENTRYPOINT [\"{INIT}\"]"), "CMD []".to_owned()];
     changes.extend(recipe.healthcheck.map(str::to_owned));
-    let fixed = [(labels::KUBERNETES_VERSION, version), (labels::BUILD, "")];
+    let fixed = [(labels::KUBERNETES_VERSION, version), (labels::BUILD, ""), (labels::CREATION, "")];
     for (name, value) in recipe.labels.iter().copied().chain(fixed) {
         changes.push(format!("LABEL {name}={}", quoted(value)));
     }
@@ -108,6 +108,7 @@ mod tests {
                 "LABEL io.kubake.stage=\"baked\"",
                 "LABEL io.kubake.kubernetes-version=\"v1.2.3\"",
                 "LABEL io.kubake.build=\"\"",
+                "LABEL io.kubake.creation=\"\"",
             ]
         );
         assert!(!changes(&recipe(None), "v1.2.3").iter().any(|change| change.starts_with("HEALTHCHECK")));

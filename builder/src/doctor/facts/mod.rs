@@ -9,7 +9,7 @@ mod procfs;
 
 #[cfg(test)]
 pub(super) use disk::Disk;
-pub(super) use gather::gather;
 pub(super) use gather::{EngineState, Facts};
+pub(super) use gather::{from_engine, gather};
 pub(super) use host::Host;
 pub(super) use kernel::{FEATURES, Feature, Support};

@@ -63,7 +63,10 @@ pub(super) fn judge_engine(engine: &EngineFacts) -> Vec<Finding> {
         if engine.rootless() {
             (Verdict::Problem, "use an engine that runs as root: kubelet needs the real root")
         } else if engine.userns_remap() {
-            (Verdict::Problem, "start the container with --userns=host, or unset userns-remap in daemon.json")
+            (
+                Verdict::Problem,
+                "unset userns-remap in daemon.json, or use another engine: a node needs the machine's own root",
+            )
         } else {
             FINE
         },

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::facts::Flavour;
 use super::args::Args;
 use super::engine_command::{EngineCommand, SLOW};
 use super::filter::Filter;
@@ -95,17 +94,10 @@ impl EngineCommand for Import {
 /// `save`: images into an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Save {
-    output: PathBuf,
-    images: Vec<String>,
+    pub(crate) output: PathBuf,
+    pub(crate) images: Vec<String>,
     /// Podman takes all names after the first for further names of the first image unless it is asked not to.
-    multi_image: bool,
-}
-
-impl Save {
-    #[must_use]
-    pub(crate) fn new(flavour: Flavour, output: impl Into<PathBuf>, images: Vec<String>) -> Self {
-        Self { output: output.into(), images, multi_image: flavour == Flavour::Podman }
-    }
+    pub(crate) multi_image: bool,
 }
 
 impl EngineCommand for Save {
