@@ -3,6 +3,7 @@
 use kubake_contract::Endpoint;
 
 use super::report::{Cluster, Port};
+use crate::process::quote;
 use crate::settings::{Key, Origin, Settings};
 
 /// What to type when the cluster is up. Where the host has no kubectl, the node's own does.
@@ -13,22 +14,25 @@ pub(crate) fn next_commands(
     host_has_kubectl: bool,
     has_token: bool,
 ) -> Vec<String> {
-    let mut kubectl = "kubectl".to_owned();
+    let (mut kubectl, mut down) = ("kubectl".to_owned(), "kubake down".to_owned());
     if let Some(path) = &cluster.kubeconfig {
         if matches!(
             settings.origin(Key::KUBECONFIG),
             Origin::Flag(_) | Origin::File { .. } | Origin::Env("KUBAKE_KUBECONFIG")
         ) {
-            kubectl.push_str(&format!(" --kubeconfig {}", path.display()));
+            kubectl.push_str(&format!(" --kubeconfig {}", quote(path.as_os_str())));
+        }
+        // `down` reads the file and the environment, too; only a flag must be repeated.
+        if matches!(settings.origin(Key::KUBECONFIG), Origin::Flag(_)) {
+            down.push_str(&format!(" --kubeconfig {}", quote(path.as_os_str())));
         }
     }
     if !cluster.current {
         kubectl.push_str(&format!(" --context {}", cluster.context));
     }
-    let name = match settings.origin(Key::NAME) {
-        Origin::Default => String::new(),
-        _ => format!(" --name {}", cluster.name),
-    };
+    if *settings.origin(Key::NAME) != Origin::Default {
+        down.push_str(&format!(" --name {}", cluster.name));
+    }
     let mut commands = Vec::new();
     if !host_has_kubectl {
         commands.push(format!("docker exec {} kubectl get nodes", cluster.name));
@@ -38,7 +42,7 @@ pub(crate) fn next_commands(
     if let Some(port) = cluster.ports.iter().find(|port| port.container == kubake_contract::ports::DOCKER_TLS) {
         commands.extend(docker_commands(cluster, port, has_token));
     }
-    commands.push(format!("kubake down{name}"));
+    commands.push(down);
     commands
 }
 

@@ -144,7 +144,7 @@ impl Call {
 
 /// Quotes a word for a POSIX shell where that is needed.
 #[must_use]
-pub(super) fn quote(word: &OsStr) -> String {
+pub(crate) fn quote(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {

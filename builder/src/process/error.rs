@@ -51,6 +51,15 @@ pub(crate) enum RunError {
         /// The command line.
         command: String,
     },
+    /// The program wanted to ask the user. It runs in the background, so that Ctrl-C reaches `kubake` alone.
+    #[error(
+        "`{command}` asks on the terminal, for a passphrase or a password, and kubake passes no questions on; unlock it \
+         first (`ssh-add`, `docker login`, `sudo -v`) and try again"
+    )]
+    AsksTerminal {
+        /// The command line.
+        command: String,
+    },
     /// What should have become the program's input could not be read.
     #[error("failed to read the input of `{command}`")]
     Input {

@@ -9,7 +9,7 @@ mod pipes;
 mod progress;
 mod runner;
 
-pub(crate) use call::{Call, Input};
+pub(crate) use call::{Call, Input, quote};
 pub(crate) use cancel::Cancel;
 pub(crate) use error::RunError;
 pub(crate) use output::{Ended, Line, Stream};

@@ -18,6 +18,8 @@ pub(super) enum Event {
     /// A reader reached the end of its pipe.
     Eof,
     InputFailed(io::Error),
+    /// The child was stopped because it reads from the terminal or changes it.
+    AsksTerminal,
     Exited(io::Result<()>),
     Cancelled,
 }

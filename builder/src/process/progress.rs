@@ -32,6 +32,7 @@ enum Stopping {
     Cancelled,
     TimedOut,
     Enough,
+    AsksTerminal,
     Input(io::Error),
 }
 
@@ -104,6 +105,11 @@ impl Progress {
                         deadline = Some(self.stop(Stopping::Input(error)));
                     }
                 }
+                Ok(Event::AsksTerminal) => {
+                    if self.stopping.is_none() {
+                        deadline = Some(self.stop(Stopping::AsksTerminal));
+                    }
+                }
                 Ok(Event::Exited(outcome)) => {
                     if let Err(error) = outcome {
                         self.failure.get_or_insert(error);
@@ -142,6 +148,8 @@ impl Progress {
         self.stopping = Some(why);
         // The group is gone only when the child is, and then `Exited` is on its way.
         let _ = killpg(self.group, Signal::SIGTERM);
+        // A stopped process handles no signal.
+        let _ = killpg(self.group, Signal::SIGCONT);
         Instant::now() + self.grace
     }
 
@@ -159,6 +167,7 @@ impl Progress {
             Some(Stopping::TimedOut) => {
                 return Err(RunError::TimedOut { command, after: self.timeout.unwrap_or_default(), stderr });
             }
+            Some(Stopping::AsksTerminal) => return Err(RunError::AsksTerminal { command }),
             Some(Stopping::Input(source)) => return Err(RunError::Input { command, source }),
             Some(Stopping::Enough) => return Ok((Ended::Stopped, self.captured)),
             None => {}

@@ -13,7 +13,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 
@@ -173,9 +173,17 @@ impl Runner {
         thread::spawn(move || {
             // WNOWAIT leaves the child a zombie until this function reaps it, so that its process group
             // cannot name another process while we still send signals to it.
+            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT;
             let outcome = loop {
-                match waitid(Id::Pid(group), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+                match waitid(Id::Pid(group), flags) {
                     Err(nix::errno::Errno::EINTR) => {}
+                    Ok(WaitStatus::Stopped(_, signal)) => {
+                        if matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU) {
+                            drop(sender.send(Event::AsksTerminal));
+                        }
+                        // Takes the stop away, which would be reported again. It may have gone on or ended meanwhile.
+                        let _ = waitid(Id::Pid(group), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG);
+                    }
                     other => break other.map(drop).map_err(io::Error::from),
                 }
             };

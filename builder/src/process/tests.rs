@@ -141,6 +141,20 @@ fn cancelling_lets_the_child_clean_up_and_is_reported_as_such() {
 }
 
 #[test]
+fn a_child_that_asks_on_the_terminal_is_ended_with_advice() {
+    // What the kernel does to a background process group that reads from its terminal.
+    let begin = Instant::now();
+    for signal in ["TTIN", "TTOU"] {
+        let error = Runner::default().run(sh(&format!("kill -{signal} 0; sleep 60"))).unwrap_err();
+        assert!(error.to_string().contains("asks on the terminal"), "{error}");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(30));
+    // Another stop is not a question.
+    let script = "(sleep 0.3; kill -CONT $$) & kill -STOP $$; echo went on";
+    assert_eq!(Runner::default().run_captured(sh(script)).unwrap(), "went on");
+}
+
+#[test]
 fn cancelling_twice_kills_at_once() {
     let cancel = Cancel::new();
     let token = cancel.clone();

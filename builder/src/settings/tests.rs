@@ -45,7 +45,7 @@ fn flags_beat_environment_beats_file() {
     assert_eq!((settings.name.as_str(), settings.origin(Key::NAME)), ("from-flag", &Origin::Flag("--name")));
     assert_eq!(settings.image, "y:2");
     assert_eq!(settings.bake.images_dir.as_deref(), Some(Path::new("dir/more")));
-    assert_eq!(settings.kubeconfig.as_deref(), Some(Path::new("/a")));
+    assert_eq!(settings.kubeconfig.as_deref(), Some(Path::new("/b")));
     assert_eq!(settings.container.network, None);
     assert_eq!(settings.ports.api.to_string(), "auto");
     assert_eq!(settings.origin(Key::API_PORT).to_string(), "dir/kubake.yaml:6 hostPorts.api");

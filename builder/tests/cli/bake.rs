@@ -5,7 +5,7 @@ use std::fs;
 use super::program::{COMPONENTS, Test};
 
 #[test]
-fn a_bake_without_a_checkout_or_with_a_bad_archive() {
+fn a_bake_with_a_bad_archive() {
     let broken = Test::new(&["bake", "--images-dir", "mine"]).docker("exit 1");
     fs::create_dir(broken.path().join("mine")).unwrap();
     fs::create_dir_all(broken.path().join(COMPONENTS)).unwrap();

@@ -28,7 +28,7 @@ fn bench_measures_images_in_turn_and_leaves_nothing() {
     assert_eq!(report["parallel"]["readySeconds"].as_array().unwrap().len(), 2);
     let started: Vec<&str> =
         stderr.lines().filter_map(|line| line.strip_prefix("• run ")).filter(|line| line.contains(", ")).collect();
-    assert_eq!(started, ["1 of 2, a", "1 of 2, b", "2 of 2, a", "2 of 2, b"]);
+    assert_eq!(started, ["1 of 2, a", "1 of 2, b", "2 of 2, b", "2 of 2, a"]);
     let calls = test.calls();
     let count = |what: &str| calls.lines().filter(|line| line.starts_with(what)).count();
     assert_eq!((count("run "), count("rm --force --volumes "), count("stop "), count("start ")), (6, 6, 4, 4));

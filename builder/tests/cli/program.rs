@@ -38,6 +38,24 @@ impl Test {
         self
     }
 
+    /// A `docker` as [`Self::docker`] makes it, whose engine is on another machine.
+    pub(crate) fn docker_at(self, endpoint: &str, body: &str) -> Self {
+        let test = self.docker(body);
+        let path = test.path().join("bin/docker");
+        let script = fs::read_to_string(&path).unwrap();
+        write_program(&path, &script.replacen("unix:///var/run/docker.sock", endpoint, 1));
+        test
+    }
+
+    /// A `docker` whose `info` has this, beside what it has in other tests.
+    pub(crate) fn docker_with(self, info: &str) -> Self {
+        let test = self.docker("exit 1");
+        let path = test.path().join("bin/docker");
+        let script = fs::read_to_string(&path).unwrap();
+        write_program(&path, &script.replacen("{\"ServerVersion\"", &format!("{{{info},\"ServerVersion\""), 1));
+        test
+    }
+
     /// A `docker` that notes each call, answers `info` and does `body` for everything else; `$*` is what was asked.
     pub(crate) fn docker(self, body: &str) -> Self {
         let path = self.path().join("bin/docker");

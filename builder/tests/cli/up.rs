@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 
 use super::fakes::{engine_for_up, guarded_cluster};
-use super::program::Test;
+use super::program::{Test, write_program};
 
 #[test]
 fn a_taken_port_is_reported_before_anything_is_made() {
@@ -170,4 +170,84 @@ fn an_unfit_token_is_refused_before_anything_runs() {
     let (code, _, stderr) = test.outcome();
     assert_eq!((code, test.calls().as_str()), (64, ""));
     assert!(stderr.contains("error: cannot read the token file `none`: No such file"), "{stderr}");
+}
+
+#[test]
+fn the_loopback_address_of_another_machine_is_refused_at_once() {
+    let body = "case \"$*\" in 'container inspect'*) echo 'Error: No such container' >&2; exit 1;; esac; exit 1";
+    let test = Test::new(&["up"]).docker_at("tcp://docker:2375", body);
+    let (code, _, stderr) = test.outcome();
+    assert_eq!(code, 64, "{stderr}");
+    let expected = "error: the engine is on `docker`, and hostPorts.api and hostPorts.http are on its loopback address";
+    assert!(stderr.contains(expected) && stderr.contains("--http-port 0.0.0.0:10080"), "{stderr}");
+    assert!(!test.calls().contains("image") && !test.calls().contains("create"), "{}", test.calls());
+    let (code, _, stderr) = Test::new(&["bench"]).docker_at("tcp://docker:2375", body).outcome();
+    assert_eq!(code, 64, "{stderr}");
+}
+
+#[test]
+fn a_cluster_on_another_machine_is_reached_by_its_name() {
+    // This machine's own address stands for the other one's.
+    let cluster = guarded_cluster("open-sesame-1");
+    let test = Test::new(&["up", "--api-port", "0.0.0.0:auto", "--http-port", "0.0.0.0:auto"])
+        .env("KUBAKE_TOKEN", "open-sesame-1");
+    let test = engine_for_up(test, cluster);
+    let path = test.path().join("bin/docker");
+    let script = fs::read_to_string(&path).unwrap();
+    let script = script.replacen("unix:///var/run/docker.sock", "tcp://localhost:2375", 1);
+    let script = script.replace("\"HostIp\":\"127.0.0.1\"", "\"HostIp\":\"0.0.0.0\"");
+    write_program(&path, &script);
+    let (code, _, stderr) = test.outcome();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        test.calls().contains("--publish 0.0.0.0::8443 --publish 0.0.0.0::10080 --publish 0.0.0.0::10088 "),
+        "{}",
+        test.calls()
+    );
+    assert!(fs::read_to_string(test.path().join(".kube/config")).unwrap().contains("https://localhost:1"));
+}
+
+#[test]
+fn an_existing_cluster_does_not_silently_become_another_one() {
+    let up = |args: &[&str]| {
+        let args: Vec<&str> = ["up"].into_iter().chain(args.iter().copied()).collect();
+        let test =
+            engine_for_up(Test::new(&args).env("KUBAKE_TOKEN", "open-sesame-1"), guarded_cluster("open-sesame-1"));
+        fs::write(test.path().join("up"), "").unwrap();
+        let path = test.path().join("bin/docker");
+        let labels = r#""io.kubake.settings":"{\"kubernetesVersion\":\"v1.36.3\"}","io.kubake.handed-on":"{\"hostPorts.api\":\"8443\",\"network\":\"\"}","#;
+        let script = fs::read_to_string(&path).unwrap();
+        let script = script.replacen(
+            "\"Labels\":{\"io.kubake.cluster\"",
+            &format!("\"Image\":\"kubake:latest-1.36\",\"Labels\":{{{labels}\"io.kubake.cluster\""),
+            1,
+        );
+        write_program(&path, &script);
+        test.outcome()
+    };
+    let (code, _, stderr) = up(&["--image", "mine:1"]);
+    assert_eq!(code, 1, "{stderr}");
+    let expected =
+        "the cluster `kubake` is there with other settings:\n  image: wanted mine:1, baked kubake:latest-1.36\nhint: ";
+    assert!(stderr.contains(expected), "{stderr}");
+    let (code, _, stderr) = up(&["--api-port", "9443", "--network", "mine"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("was created without these, or with others: hostPorts.api, network\n"), "{stderr}");
+    let (code, _, stderr) = up(&["--image", "kubake:latest-1.36", "--api-port", "8443"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(!stderr.contains("created without these"), "{stderr}");
+}
+
+#[test]
+fn an_engine_that_cannot_run_a_cluster_is_refused_before_anything_is_made() {
+    for command in ["up", "bake"] {
+        let test = Test::new(&[command]).docker_with(r#""SecurityOptions":["name=seccomp","name=rootless"]"#);
+        let (code, _, stderr) = test.outcome();
+        assert_eq!(code, 1, "{stderr}");
+        assert!(
+            stderr.contains("kubake does not work with this engine:\n  root: rootless: use an engine that"),
+            "{stderr}"
+        );
+        assert!(!test.calls().contains("image") && !test.calls().contains("build"), "{}", test.calls());
+    }
 }

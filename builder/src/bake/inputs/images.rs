@@ -90,11 +90,24 @@ pub(crate) fn read_images(
                     }
                 }
             }
+        } else if path.is_file() && looks_like_archive(&name) {
+            let suffixes = archive::SUFFIXES.map(|suffix| format!("*{suffix}")).join(", ");
+            problems.push(problem(format!(
+                "looks like an archive or a list, and is none of {suffixes} and *.txt; pack it again, give it such a name, or \
+                 remove it"
+            )));
         } else if (is_archive || is_list) && !path.is_file() {
             problems.push(problem("does not lead to a file; replace or remove it".to_owned()));
         }
     }
     images
+}
+
+/// Whether the name is that of an archive or list in a form that is not read, such as `a.tar.xz` or `A.TAR`.
+fn looks_like_archive(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let known = [".tar", ".txt", ".tgz", ".tzst", ".txz", ".tbz2", ".tbz", ".tlz", ".zip", ".7z"];
+    name.contains(".tar.") || known.iter().any(|suffix| name.ends_with(suffix))
 }
 
 fn read_list(path: &Path) -> io::Result<String> {
@@ -121,6 +134,14 @@ mod tests {
 
     fn names(images: &Images) -> Vec<&str> {
         images.archives.iter().map(|archive| archive.name.as_str()).collect()
+    }
+
+    #[test]
+    fn archives_in_a_form_that_is_not_read_are_noticed() {
+        for name in ["a.tar.xz", "a.tar.bz2", "A.TAR", "a.TXT", "a.txz", "a.tar.gz.part"] {
+            assert!(looks_like_archive(name), "{name}");
+        }
+        assert!(!looks_like_archive("README.md") && !looks_like_archive("Makefile"));
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub(crate) struct Machine {
     pub(crate) cgroup_driver: String,
     /// For example `overlay2`.
     pub(crate) storage_driver: String,
+    /// Whether the engine reports the size of packed layers, as it does with containerd's store.
+    pub(crate) counts_packed_images: bool,
     /// The file system under the storage driver; empty if the engine does not report it.
     pub(crate) backing_filesystem: String,
     /// Load average of the minute before; `None` if the engine runs on another kernel.
@@ -56,6 +58,7 @@ impl Machine {
             cgroup_version: facts.cgroup_version,
             cgroup_driver: facts.cgroup_driver.clone(),
             storage_driver: facts.storage_driver.clone(),
+            counts_packed_images: facts.containerd_snapshotter,
             backing_filesystem: facts.backing_filesystem.clone(),
             load_before: (facts.location == Location::Here).then_some(load),
         }

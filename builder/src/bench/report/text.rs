@@ -33,7 +33,9 @@ impl Report {
 
     fn measures(&self) -> String {
         let mut rows = vec![self.head("", true)];
-        let mut sizes = vec!["image, unpacked".to_owned()];
+        // containerd's store counts what it keeps: packed layers.
+        let sizes_name = if self.machine.counts_packed_images { "image, packed" } else { "image, unpacked" };
+        let mut sizes = vec![sizes_name.to_owned()];
         for (index, image) in self.images.iter().enumerate() {
             sizes.push(Unit::Bytes.text(Bytes(image.size_bytes).into()));
             if index > 0 {

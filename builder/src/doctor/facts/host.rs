@@ -36,6 +36,8 @@ pub(crate) struct Host {
     pub(crate) inotify_watches: Option<u64>,
     /// TCP ports on which something listens.
     pub(crate) listening: Vec<u16>,
+    /// Host ports of kubake's own clusters.
+    pub(crate) own_ports: Vec<u16>,
     /// The bounding set of capabilities of this process, as a bit mask.
     pub(crate) capabilities: Option<u64>,
     /// Whether this process runs in the initial user namespace, so that user 0 is the machine's root.
@@ -82,6 +84,7 @@ impl Host {
             inotify_instances: number("proc/sys/fs/inotify/max_user_instances"),
             inotify_watches: number("proc/sys/fs/inotify/max_user_watches"),
             listening,
+            own_ports: Vec::new(),
             capabilities: text("proc/self/status").and_then(|text| parse_capabilities(&text)),
             initial_user_namespace: text("proc/self/uid_map").is_none_or(|text| is_initial_user_namespace(&text)),
             nameservers: text("etc/resolv.conf").map(|text| parse_nameservers(&text)).unwrap_or_default(),

@@ -72,10 +72,20 @@ pub(super) fn judge_host(host: &Host, engine: Option<&EngineFacts>) -> Vec<Findi
     findings.push(judge_limit("inotify watches", "max_user_watches", host.inotify_watches, INOTIFY_WATCHES));
     for (name, port) in [("port of the API", ports::API), ("port of the status page", ports::HTTP)] {
         let taken = host.listening.contains(&port);
+        let is_own = host.own_ports.contains(&port);
         findings.push(finding(
             name,
-            format!("{port} {}", if taken { "in use" } else { "free" }),
-            if taken {
+            format!(
+                "{port} {}",
+                if is_own {
+                    "in use by a cluster of kubake"
+                } else if taken {
+                    "in use"
+                } else {
+                    "free"
+                }
+            ),
+            if taken && !is_own {
                 (Verdict::Warning, "publish another one, or stop what listens there (`ss -ltnp`)")
             } else {
                 FINE

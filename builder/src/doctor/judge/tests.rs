@@ -71,7 +71,7 @@ fn each_unmet_requirement_has_its_advice() {
         ("storage driver", Verdict::Warning, "copies", |engine, _| engine.storage_driver = "vfs".into()),
         ("storage driver", Verdict::Problem, "local disk", |engine, _| engine.backing_filesystem = "nfs".into()),
         ("root", Verdict::Problem, "runs as root", |engine, _| engine.security_options = vec!["name=rootless".into()]),
-        ("root", Verdict::Problem, "--userns=host", |engine, _| engine.security_options = vec!["name=userns".into()]),
+        ("root", Verdict::Problem, "userns-remap", |engine, _| engine.security_options = vec!["name=userns".into()]),
         ("engine's memory", Verdict::Problem, "2 GB", |engine, _| engine.memory = GIB),
         ("engine's cpus", Verdict::Warning, "2 or more", |engine, _| engine.cpus = 1),
         ("kernel", Verdict::Problem, "4.19", |_, host| host.kernel = Some("4.4.0-210".into())),
@@ -116,6 +116,9 @@ fn facts_that_need_no_action() {
         *support = Support::Unknown;
     }
     host.features.insert("veth".into(), Support::Loadable);
+    // A cluster of our own that runs is no reason to stop anything.
+    host.listening = vec![8443, 10080];
+    host.own_ports = vec![8443, 10080];
     assert_eq!(worst(&judge(&facts(engine(), host))), Verdict::Ok);
 }
 

@@ -1,7 +1,7 @@
 //! Builds of images.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::Args;
@@ -77,13 +77,20 @@ impl Build {
     }
 }
 
+/// Two fields of a line of CSV, as engines parse them: a path may hold commas.
+fn pairs(first: &str, key: &str, path: &Path) -> OsString {
+    let text = path.to_string_lossy();
+    if text.contains([',', '"']) {
+        return format!("{first},\"{key}{}\"", text.replace('"', "\"\"")).into();
+    }
+    let mut value = OsString::from(format!("{first},{key}"));
+    value.push(path);
+    value
+}
+
 impl EngineCommand for Build {
     fn args(&self) -> Vec<OsString> {
-        let secrets = self.secrets.iter().map(|(id, path)| {
-            let mut value = OsString::from(format!("id={id},src="));
-            value.push(path);
-            value
-        });
+        let secrets = self.secrets.iter().map(|(id, path)| pairs(&format!("id={id}"), "src=", path));
         let start = match self.builder {
             Builder::Buildx if self.tree.is_some() => Args::of(&["buildx", "build"]),
             // `--load`: a builder with the container driver would otherwise keep the result to itself.
@@ -91,11 +98,7 @@ impl EngineCommand for Build {
             Builder::BuiltIn | Builder::Podman => Args::of(&["build"]),
         };
         let progress = (self.builder != Builder::Podman).then_some("plain");
-        let tree = self.tree.as_ref().map(|path| {
-            let mut value = OsString::from("type=tar,dest=");
-            value.push(path);
-            value
-        });
+        let tree = self.tree.as_ref().map(|path| pairs("type=tar", "dest=", path));
         start
             .option("--builder", self.instance.as_ref().filter(|_| self.builder == Builder::Buildx))
             .option("--output", tree)
@@ -129,5 +132,16 @@ impl EngineCommand for Build {
 
     fn timeout(&self) -> Option<Duration> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_with_commas_are_one_field() {
+        assert_eq!(pairs("id=ca", "src=", Path::new("/a b/ca.pem")), "id=ca,src=/a b/ca.pem");
+        assert_eq!(pairs("id=ca", "src=", Path::new("/a,b/c\"d")), "id=ca,\"src=/a,b/c\"\"d\"");
     }
 }

@@ -57,6 +57,25 @@ fn archives_are_known_by_what_they_hold() {
 }
 
 #[test]
+fn entries_without_content_and_sparse_files_are_walked_as_tar_writes_them() {
+    let docker = tar_of(&["x/layer.tar", "manifest.json"]);
+    for kind in [tar::EntryType::Link, tar::EntryType::Symlink, tar::EntryType::Directory] {
+        let archive = [header(kind, 600), docker.clone()].concat();
+        assert_eq!(inspected(&archive), Ok((Packing::Plain, archive.len() as u64)), "{kind:?}");
+    }
+    let mut sparse = tar::Header::new_gnu();
+    sparse.set_entry_type(tar::EntryType::GNUSparse);
+    sparse.set_size(512);
+    sparse.as_mut_bytes()[482] = 1;
+    sparse.set_cksum();
+    let (mut more, last) = ([0; 512], [0; 512]);
+    more[504] = 1;
+    // The header, two blocks about holes, one block of content.
+    let archive = [sparse.as_bytes().to_vec(), more.to_vec(), last.to_vec(), vec![b'x'; 512], docker].concat();
+    assert_eq!(inspected(&archive), Ok((Packing::Plain, archive.len() as u64)));
+}
+
+#[test]
 fn an_archive_without_a_name_is_refused() {
     let tar_with = |files: &[(&str, &str)]| {
         let mut builder = tar::Builder::new(Vec::new());

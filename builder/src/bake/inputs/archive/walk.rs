@@ -73,8 +73,10 @@ pub(super) fn walk(tape: &mut impl Tape) -> Result<Top, String> {
             return Err(format!("it names `{}`, which leads out of the archive", name.escape_debug()));
         }
         let path = path.strip_prefix(".").unwrap_or(path);
-        // Links and directories have no content, even if their headers say so.
-        let size = if kind.is_file() || kind.is_contiguous() { long_size.take().unwrap_or(size) } else { size };
+        if kind.is_gnu_sparse() {
+            skip_sparse_headers(tape, &block)?;
+        }
+        let size = if has_content(kind) { long_size.unwrap_or(size) } else { 0 };
         long_size = None;
         let padded = size.checked_next_multiple_of(BLOCK).ok_or("a header in it is damaged")?;
         let list = if path == Path::new("manifest.json") {
@@ -96,6 +98,26 @@ pub(super) fn walk(tape: &mut impl Tape) -> Result<Top, String> {
         }
         tape.skip(padded - read).map_err(|error| broken(&error))?;
     }
+}
+
+/// Links, directories and devices have no content, even if their headers say so (Go: `isHeaderOnlyType`).
+fn has_content(kind: tar::EntryType) -> bool {
+    let is_link = kind.is_hard_link() || kind.is_symlink();
+    !(is_link || kind.is_dir() || kind.is_fifo() || kind.is_character_special() || kind.is_block_special())
+}
+
+/// Skips the blocks between the header of a sparse file of GNU tar and its content. The last byte but a few of each says
+/// whether another one follows.
+fn skip_sparse_headers(tape: &mut impl Tape, header: &[u8; BLOCK as usize]) -> Result<(), String> {
+    let mut has_more = header[482] != 0;
+    while has_more {
+        let mut block = [0; BLOCK as usize];
+        if !read_block(tape, &mut block).map_err(|error| broken(&error))? {
+            return Err("it is truncated".to_owned());
+        }
+        has_more = block[504] != 0;
+    }
+    Ok(())
 }
 
 /// Returns false at the end of the file.

@@ -36,6 +36,12 @@ impl<R: BufRead> Read for Zstd<R> {
                             return Err(io::ErrorKind::UnexpectedEof.into());
                         }
                     }
+                    Err(FrameDecoderError::WindowSizeTooBig { .. }) => {
+                        return Err(io::Error::new(
+                            io::ErrorKind::InvalidData,
+                            "it needs a window of more than 100 MB; pack it again without `--ultra` and `--long`",
+                        ));
+                    }
                     Err(error) => return Err(invalid(error)),
                 }
                 continue;
