@@ -93,9 +93,10 @@ async fn stop_container(id: &str, grace: Duration) -> Result<(), CriError> {
     Ok(())
 }
 
-/// Time for a kill and for crictl itself: little if the whole stop has little time.
+/// Time for a kill and for crictl itself, which takes seconds on a machine that is busy with something else: little if the
+/// whole stop has little time.
 fn slack(grace: Duration) -> Duration {
-    (grace / 2).clamp(Duration::from_secs(1), Duration::from_secs(10))
+    (grace / 2).clamp(Duration::from_secs(3), Duration::from_secs(10))
 }
 
 /// Removes every pod with its containers and its network, running or not.
