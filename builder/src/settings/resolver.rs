@@ -70,7 +70,7 @@ fn expand_home(text: &str, home: Option<&str>) -> String {
 fn kubectls_choice(list: &str) -> Option<String> {
     let paths = || list.split(':').filter(|part| !part.is_empty());
     let existing = paths().find(|path| std::path::Path::new(path).exists());
-    existing.or_else(|| paths().last()).map(str::to_owned)
+    existing.or_else(|| paths().next_back()).map(str::to_owned)
 }
 
 /// What the environment says about a setting.
