@@ -23,6 +23,7 @@ mod hooks;
 mod host;
 mod http;
 mod identity;
+mod image_guard;
 pub mod invocation;
 mod kubeadm;
 mod kubeconfig;

@@ -18,6 +18,7 @@ mod endurance;
 mod faults;
 mod identity;
 mod interrupt;
+mod node;
 mod operator;
 mod registries;
 mod restart;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         ("boot", boot::CASES),
         ("workloads", workloads::CASES),
         ("storage", storage::CASES),
+        ("node", node::CASES),
         ("faults", faults::CASES),
         ("truth", truth::CASES),
         ("restart", restart::CASES),

@@ -167,6 +167,16 @@ impl Network {
         Ok(guard)
     }
 
+    /// Creates a bridge network in the range that the engine hands out next.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub fn create_anywhere(name: &str) -> Result<Self> {
+        let guard = Self { name: name.to_owned() };
+        run(["network", "create", "--label", LABEL, name])?;
+        Ok(guard)
+    }
+
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

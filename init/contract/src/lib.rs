@@ -33,7 +33,7 @@ pub use cluster_settings::{CONTROL_PLANE_CPU, ClusterSettings, is_certificate_na
 pub use endpoints::{Endpoint, Guard};
 pub use event::Event;
 pub use image_reference::ImageReference;
-pub use node::{Node, NodeAddresses, NodeRole, PodCidrs};
+pub use node::{Node, NodeAddresses, NodeRole, PodCidrs, RESOLVER_ADDRESS};
 pub use timeouts::{
     BAKE_HOOK_TIMEOUT, BOOT_HOOK_TIMEOUT, BOOT_TIMEOUT, CERT_LIFETIME, HEALTHCHECK_LIMIT, HEALTHCHECK_WAIT,
     STOP_TIMEOUT,

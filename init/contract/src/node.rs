@@ -7,6 +7,11 @@ use ipnet::Ipv4Net;
 use crate::ClusterSettings;
 use crate::names::{self, NodeName};
 
+/// The address at which pods and CoreDNS ask for names outside, on the loopback interface of every node. One of its own,
+/// and link-local so that no network has it: the rules for pods' host ports leave it out, so that a pod with `hostPort: 53`
+/// does not catch these queries. Clouds and NodeLocal DNSCache use others of this range.
+pub const RESOLVER_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 99, 53);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeRole {
     ControlPlane,

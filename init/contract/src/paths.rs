@@ -29,7 +29,10 @@ pub const CONTAINERD_ROOT: &str = "/var/lib/containerd";
 /// containerd's state, on a tmpfs.
 pub const CONTAINERD_STATE: &str = "/run/containerd";
 pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+/// The Docker API for programs of the node, behind which [`DOCKERD_SOCKET`] is.
 pub const DOCKER_SOCKET: &str = "/run/docker.sock";
+/// The socket that dockerd itself serves.
+pub const DOCKERD_SOCKET: &str = "/run/kubake/dockerd.sock";
 /// Data of the volumes that the default StorageClass provisions; survives a restart.
 pub const VOLUMES: &str = "/var/lib/kubake/volumes";
 /// The path under which Kubernetes' host-path provisioner creates volumes

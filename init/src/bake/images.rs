@@ -87,8 +87,12 @@ async fn import_all(expected: &[String], events: Events) -> Result<(), BoxError>
 }
 
 /// Pins all images, from archives and from hooks through Docker, so that no garbage collection (kubelet's or containerd's)
-/// removes them.
+/// removes them. Each gets a name by digest as well, as a pull gives it: pods may name it so.
 pub(super) async fn pin_all() -> Result<(), BoxError> {
+    let listing = ctr().args(["images", "ls"]).capture().await?;
+    for (name, by_digest) in absent_digests(&listing) {
+        ctr().args(["images", "tag", "--force", &name, &by_digest]).capture().await?;
+    }
     for image in image_names().await? {
         // A later build of Docker replaced this image; nothing uses it.
         if image.starts_with(DANGLING) {
@@ -100,6 +104,25 @@ pub(super) async fn pin_all() -> Result<(), BoxError> {
             .await?;
     }
     Ok(())
+}
+
+/// Returns a name of each image beside the one by digest that it lacks, from `ctr images ls`, whose columns are the name, the
+/// type and the digest.
+fn absent_digests(listing: &str) -> BTreeMap<String, String> {
+    let images: Vec<(&str, &str)> = listing
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?, words.nth(1).filter(|digest| digest.starts_with("sha256:"))?))
+        })
+        .collect();
+    let names = images.iter().filter(|(name, _)| !name.starts_with("sha256:") && !name.starts_with(DANGLING));
+    let absent = names.filter_map(|(name, digest)| {
+        let by_digest = ImageReference::parse(name).filter(|name| !name.has_digest())?;
+        let by_digest = ImageReference::parse(&format!("{}@{digest}", by_digest.canonical()))?.by_digest()?;
+        (!images.iter().any(|(name, _)| *name == by_digest)).then(|| ((*name).to_owned(), by_digest))
+    });
+    absent.collect()
 }
 
 /// Gives `docker.io/kubake/NAME:TAG`, as built on the host, the name that kubeadm expects.
@@ -229,6 +252,24 @@ mod tests {
         );
         let error = super::renamings(&present[1..], &wanted).unwrap_err().to_string();
         assert!(error.contains("no archive holds docker.io/library/redis@sha256:00"), "{error}");
+    }
+
+    #[test]
+    fn each_image_gets_a_name_by_digest_once() {
+        let [one, two] = ["01", "02"].map(|byte| format!("sha256:{}", byte.repeat(32)));
+        let kind = "application/vnd.oci.image.manifest.v1+json";
+        let listing = format!(
+            "REF TYPE DIGEST SIZE PLATFORMS LABELS\n\
+             docker.io/me/app:1 {kind} {one} 1.0 MiB linux/amd64 -\n\
+             docker.io/me/app:2 {kind} {two} 1.0 MiB linux/amd64 -\n\
+             docker.io/me/app@{two} {kind} {two} 1.0 MiB linux/amd64 -\n\
+             reg.example:5000/x:3 {kind} {one} 1.0 MiB linux/amd64 -\n\
+             moby-dangling@{one} {kind} {one} 1.0 MiB linux/amd64 -\n\
+             {one} {kind} {one} 1.0 MiB linux/amd64 -\n"
+        );
+        let expected = [("docker.io/me/app:1", "docker.io/me/app"), ("reg.example:5000/x:3", "reg.example:5000/x")];
+        let expected = expected.map(|(name, repository)| (name.to_owned(), format!("{repository}@{one}")));
+        assert_eq!(absent_digests(&listing), BTreeMap::from(expected));
     }
 
     #[test]

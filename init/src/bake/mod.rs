@@ -12,6 +12,7 @@ mod jobs;
 mod kubeadm_run;
 mod manifests;
 mod plans;
+mod policies;
 mod pulls;
 mod settle;
 mod trust;

@@ -8,7 +8,7 @@ use kubake_contract::paths;
 use tokio::time::Instant;
 
 use super::bake_run::Bake;
-use super::{jobs, manifests, pulls};
+use super::{jobs, manifests, policies, pulls};
 use crate::boot::api_client;
 use crate::events::Events;
 use crate::node_runtime::NodeRuntime;
@@ -36,7 +36,10 @@ impl Bake {
             jobs::until_complete(&client).await?;
             until_ready(&self.runtime, self.begun, self.events).await
         };
+        // Before, because such a workload may wait for an image in vain; after, because operators create some.
+        policies::refuse_always(&client).await?;
         pulls::or_failed_pull(&client, settled).await?;
+        policies::refuse_always(&client).await?;
         let node = &self.runtime.node.name;
         let inventory = readiness::take_inventory(&client, node, &control_plane::EXPECTED).await?;
         Ok(inventory.write(Path::new(paths::INVENTORY))?)

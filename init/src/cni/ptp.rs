@@ -1,6 +1,6 @@
 //! The list of plug-ins: a point-to-point link per pod, without a bridge, a daemon or anything to wait for. Pure.
 
-use kubake_contract::Node;
+use kubake_contract::{Node, RESOLVER_ADDRESS};
 
 use super::paths;
 
@@ -21,7 +21,12 @@ pub(crate) fn conflist(node: &Node, mtu: u32) -> String {
                     "routes": [{ "dst": "0.0.0.0/0" }],
                 },
             },
-            { "type": "portmap", "capabilities": { "portMappings": true } },
+            {
+                "type": "portmap",
+                "capabilities": { "portMappings": true },
+                // A pod with `hostPort: 53` must not catch what CoreDNS asks outside.
+                "conditionsV4": ["!", "--destination", RESOLVER_ADDRESS.to_string()],
+            },
         ],
     });
     format!("{list:#}\n")

@@ -47,6 +47,40 @@ struct Listing {
     containers: Vec<Container>,
 }
 
+#[derive(Debug, Deserialize)]
+struct Images {
+    #[serde(default)]
+    images: Vec<Image>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Image {
+    id: String,
+    #[serde(default)]
+    repo_tags: Vec<String>,
+    #[serde(default)]
+    repo_digests: Vec<String>,
+    #[serde(default)]
+    pinned: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Users {
+    #[serde(default)]
+    containers: Vec<User>,
+}
+
+/// A container as a user of its image. Which field holds the image's id depends on the version of the CRI.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct User {
+    #[serde(default)]
+    image_id: String,
+    #[serde(default)]
+    image_ref: String,
+}
+
 /// A request to containerd that failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CriError {
@@ -54,7 +88,7 @@ pub(crate) enum CriError {
     #[error(transparent)]
     Command(#[from] CommandError),
     /// crictl's listing is not JSON of the expected shape.
-    #[error("failed to parse the output of `crictl ps`; bake the image again")]
+    #[error("failed to parse the output of crictl; bake the image again")]
     Listing(#[from] serde_json::Error),
 }
 
@@ -69,6 +103,21 @@ pub(crate) async fn find_running(name: &str) -> Result<Option<Container>, CriErr
     let pattern = format!("^{name}$");
     let listing = crictl().args(["ps", "--name", pattern.as_str(), "--output", "json"]).capture().await?;
     Ok(parse(&listing)?.into_iter().next())
+}
+
+/// Returns all names of the images that are pinned or that a container of a pod uses, running or not.
+pub(crate) async fn needed_images() -> Result<Vec<String>, CriError> {
+    let timeout = Duration::from_secs(60);
+    // Containers first: an image that comes later is younger than the request.
+    let users = crictl().args(["ps", "--all", "--output", "json"]).timeout(timeout).capture().await?;
+    let images = crictl().args(["images", "--output", "json"]).timeout(timeout).capture().await?;
+    Ok(needed(serde_json::from_str(&images)?, &serde_json::from_str(&users)?))
+}
+
+fn needed(images: Images, users: &Users) -> Vec<String> {
+    let is_used = |id: &str| users.containers.iter().any(|user| user.image_id == id || user.image_ref == id);
+    let needed = images.images.into_iter().filter(|image| image.pinned || is_used(&image.id));
+    needed.flat_map(|image| image.repo_tags.into_iter().chain(image.repo_digests)).collect()
 }
 
 /// How many requests to stop a container run at the same time. Each is a process of crictl.
@@ -140,6 +189,15 @@ mod tests {
         assert_eq!((containers[0].namespace(), containers[0].name()), ("kube-system", "etcd"));
         assert_eq!((containers[0].grace(), containers[1].grace()), (Some(Duration::from_secs(30)), None));
         assert_eq!((containers[1].namespace(), containers[1].name()), ("", ""));
+    }
+
+    #[test]
+    fn pinned_images_and_those_of_containers_are_needed() {
+        let image = |id: &str, pinned: bool| serde_json::json!({ "id": id, "repoTags": [format!("{id}:1")], "repoDigests": [format!("{id}@d")], "pinned": pinned });
+        let images = serde_json::json!({ "images": [image("a", true), image("b", false), image("c", false), image("d", false)] });
+        let users = serde_json::json!({ "containers": [{ "imageId": "b", "imageRef": "x" }, { "imageRef": "c" }] });
+        let needed = needed(serde_json::from_value(images).unwrap(), &serde_json::from_value(users).unwrap());
+        assert_eq!(needed, ["a:1", "a@d", "b:1", "b@d", "c:1", "c@d"]);
     }
 
     #[test]

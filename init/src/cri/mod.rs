@@ -3,4 +3,6 @@
 
 mod client;
 
-pub(crate) use client::{Container, CriError, exec, find_running, remove_pods, running_containers, stop_containers};
+pub(crate) use client::{
+    Container, CriError, exec, find_running, needed_images, remove_pods, running_containers, stop_containers,
+};

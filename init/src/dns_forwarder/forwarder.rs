@@ -46,14 +46,18 @@ pub(crate) struct Forwarder {
 }
 
 impl Forwarder {
-    /// Listens on `address` over UDP and TCP, for the servers named in `resolv_conf`.
-    pub(crate) async fn bind(address: SocketAddr, resolv_conf: PathBuf) -> Result<Self, ForwarderError> {
+    /// Listens on `address` over UDP and TCP, for the names in `hosts` and the servers named in `resolv_conf`.
+    pub(crate) async fn bind(
+        address: SocketAddr,
+        resolv_conf: PathBuf,
+        hosts: PathBuf,
+    ) -> Result<Self, ForwarderError> {
         let failed = |protocol| move |source| ForwarderError::Bind { protocol, address, source };
         let tcp = TcpListener::bind(address).await.map_err(failed("tcp"))?;
         // With port 0, both have to be the one the kernel chose.
         let bound = tcp.local_addr().map_err(failed("tcp"))?;
         let udp = UdpSocket::bind(bound).await.map_err(failed("udp"))?;
-        Ok(Self { udp: Arc::new(udp), tcp, upstreams: Arc::new(Upstreams::new(resolv_conf, address.ip())) })
+        Ok(Self { udp: Arc::new(udp), tcp, upstreams: Arc::new(Upstreams::new(resolv_conf, hosts, address.ip())) })
     }
 
     /// Forwards until `shutdown`; queries in progress are dropped then: their clients ask again.

@@ -1,14 +1,17 @@
 //! DNS messages: the parts that a forwarder and one kind of question need. Pure. Names are skipped and compared, never
 //! expanded, so no compression pointer is followed and none can form a loop.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Length of a message's header.
 pub(super) const HEADER: usize = 12;
 const TYPE_A: u16 = 1;
+const TYPE_AAAA: u16 = 28;
 const CLASS_IN: u16 = 1;
 /// Records that are read from a response: a chain of CNAMEs and a few addresses.
 const MOST_ANSWERS: u16 = 64;
+/// How long an answer of our own may be kept, in seconds: no longer than a change of its file should take to be seen.
+const OWN_TTL: u32 = 5;
 
 /// Why a response does not answer a question.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -71,6 +74,58 @@ pub(super) fn servfail(query: &[u8]) -> Option<Vec<u8>> {
     response.push(0x82);
     response.extend_from_slice(&[0, u8::from(!question.is_empty()), 0, 0, 0, 0, 0, 0]);
     response.extend_from_slice(question);
+    Some(response)
+}
+
+/// The name in a question about addresses, in lower case; none for every other query.
+pub(super) fn asked_name(query: &[u8]) -> Option<String> {
+    // An ordinary query, with one question of class IN.
+    if !is_query(query) || query[2] & 0x78 != 0 {
+        return None;
+    }
+    let question = question(query)?;
+    let (name, kind) = question.split_at(question.len() - 4);
+    if !matches!(read_u16(kind, 0)?, TYPE_A | TYPE_AAAA) || read_u16(kind, 2)? != CLASS_IN {
+        return None;
+    }
+    let mut labels = Vec::new();
+    let mut rest = name;
+    while let Some((&length, tail)) = rest.split_first().filter(|(length, _)| **length > 0) {
+        // A pointer in a question leads nowhere.
+        let (label, tail) = tail.split_at_checked(usize::from(length)).filter(|_| length <= 63)?;
+        labels.push(std::str::from_utf8(label).ok()?.to_ascii_lowercase());
+        rest = tail;
+    }
+    Some(labels.join("."))
+}
+
+/// The answer to a query of [`asked_name`]: those of the addresses that it asks for, which may be none.
+pub(super) fn own_answer(query: &[u8], addresses: &[IpAddr]) -> Option<Vec<u8>> {
+    let question = question(query)?;
+    let kind = read_u16(question, question.len() - 4)?;
+    let mut records = Vec::new();
+    let mut count = 0;
+    for address in addresses {
+        let data = match (address, kind) {
+            (IpAddr::V4(address), TYPE_A) => address.octets().to_vec(),
+            (IpAddr::V6(address), TYPE_AAAA) => address.octets().to_vec(),
+            _ => continue,
+        };
+        count += 1;
+        // The owner is a pointer to the question.
+        records.extend_from_slice(&[0xc0, u8::try_from(HEADER).ok()?]);
+        for field in [kind, CLASS_IN] {
+            records.extend_from_slice(&field.to_be_bytes());
+        }
+        records.extend_from_slice(&OWN_TTL.to_be_bytes());
+        records.extend_from_slice(&u16::try_from(data.len()).ok()?.to_be_bytes());
+        records.extend_from_slice(&data);
+    }
+    let mut response = query[..2].to_vec();
+    // Response, "recursion desired" as asked; "recursion available", no error, one question.
+    response.extend_from_slice(&[0x80 | (query[2] & 0x01), 0x80, 0, 1, 0, count, 0, 0, 0, 0]);
+    response.extend_from_slice(question);
+    response.extend_from_slice(&records);
     Some(response)
 }
 
@@ -231,6 +286,26 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn an_answer_of_our_own_is_one_that_resolvers_read() {
+        let query = query_a(7, "Name.Internal").unwrap();
+        assert_eq!(asked_name(&query).as_deref(), Some("name.internal"));
+        let both = [IpAddr::V4(ADDRESS), "2001:db8::7".parse().unwrap()];
+        let answer = own_answer(&query, &both).unwrap();
+        assert_eq!(addresses(&query, &answer), Ok(vec![ADDRESS]));
+        let mut about_ipv6 = query.clone();
+        let kind = about_ipv6.len() - 3;
+        about_ipv6[kind] = 28;
+        let answer = own_answer(&about_ipv6, &both).unwrap();
+        assert_eq!(
+            (answer[7], &answer[answer.len() - 16..]),
+            (1, &both[1].to_string().parse::<std::net::Ipv6Addr>().unwrap().octets()[..])
+        );
+        assert_eq!(addresses(&query, &own_answer(&query, &both[1..]).unwrap()), Err(MessageError::NoAddress));
+        about_ipv6[kind] = 15;
+        assert_eq!(asked_name(&about_ipv6), None, "other records are not in a hosts file");
+    }
+
+    #[test]
     fn a_failure_repeats_the_question() {
         let query = query_a(7, "a.example").unwrap();
         let failure = servfail(&query).unwrap();
@@ -248,6 +323,10 @@ pub(super) mod tests {
             let query = query_a(1, "a.b").unwrap();
             let _ = addresses(&query, &message);
             let _ = answers(&query, &message);
+            if asked_name(&message).is_some() {
+                let answer = own_answer(&message, &[ADDRESS.into()]).unwrap();
+                prop_assert!(answers(&message, &answer) && answer.len() <= message.len() + 16);
+            }
             if let Some(failure) = servfail(&message) {
                 prop_assert!(failure.len() <= message.len().max(HEADER));
                 prop_assert!(!is_query(&failure));

@@ -63,9 +63,9 @@ impl ResolvConf {
 
 /// The `resolv.conf` for pods: the forwarder, with the search list and the options of the container's.
 #[must_use]
-pub(crate) fn pod_resolv_conf(existing: &str, static_ip: Ipv4Addr) -> String {
+pub(crate) fn pod_resolv_conf(existing: &str, resolver: Ipv4Addr) -> String {
     let conf = ResolvConf::parse(existing);
-    let mut text = format!("nameserver {static_ip}\n");
+    let mut text = format!("nameserver {resolver}\n");
     let mut search = String::new();
     for domain in conf.search.iter().take(MOST_SEARCH_DOMAINS) {
         if search.len() + domain.len() < MOST_SEARCH_BYTES {

@@ -1,16 +1,17 @@
-//! The servers that queries are forwarded to, and the exchange of one query. Reads the container's `resolv.conf`,
-//! never writes it, and keeps no connection between queries.
+//! The servers that queries are forwarded to, and the exchange of one query. Reads the container's `resolv.conf` and its
+//! `/etc/hosts`, never writes them, and keeps no connection between queries.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout};
 
+use super::hosts::Hosts;
 use super::message;
 use super::resolv_conf::ResolvConf;
 
@@ -22,6 +23,8 @@ const QUERY_TIMEOUT: Duration = Duration::from_millis(4500);
 /// mount, sometimes in place and sometimes by renaming.
 const FRESH: Duration = Duration::from_secs(1);
 const MOST_BYTES: u64 = 64 * 1024;
+/// Bytes of the hosts file that are read.
+const MOST_HOSTS_BYTES: u64 = 1024 * 1024;
 const DNS: u16 = 53;
 
 /// The transport of a query. The answer travels by the same one: a client that asks over TCP does so because the
@@ -36,6 +39,7 @@ pub(super) enum Transport {
 #[derive(Debug)]
 pub(super) struct Upstreams {
     path: PathBuf,
+    hosts: PathBuf,
     own: IpAddr,
     port: u16,
     known: Mutex<Known>,
@@ -45,12 +49,15 @@ pub(super) struct Upstreams {
 struct Known {
     read_at: Option<Instant>,
     servers: Vec<SocketAddr>,
+    hosts: Hosts,
+    /// The file's length and time of change when it was read.
+    hosts_version: Option<(u64, SystemTime)>,
 }
 
 impl Upstreams {
-    /// The servers named in `path`, except `own`.
-    pub(super) fn new(path: PathBuf, own: IpAddr) -> Self {
-        Self { path, own, port: DNS, known: Mutex::default() }
+    /// The servers named in `path`, except `own`, behind the names in `hosts`.
+    pub(super) fn new(path: PathBuf, hosts: PathBuf, own: IpAddr) -> Self {
+        Self { path, hosts, own, port: DNS, known: Mutex::default() }
     }
 
     /// Servers on another port than 53, where tests can have them.
@@ -60,14 +67,15 @@ impl Upstreams {
         self
     }
 
-    /// The servers in the order of queries.
-    pub(super) async fn servers(&self) -> Vec<SocketAddr> {
-        // Held while reading: of concurrent queries that find the list old, one reads it and the others wait.
+    /// What the files hold now.
+    async fn known(&self) -> MutexGuard<'_, Known> {
+        // Held while reading: of concurrent queries that find the files old, one reads them and the others wait.
         let mut known = self.known.lock().await;
         if known.read_at.is_some_and(|at| at.elapsed() < FRESH) {
-            return known.servers.clone();
+            return known;
         }
-        let text = read_bounded(&self.path).await;
+        self.read_hosts(&mut known).await;
+        let text = read_bounded(&self.path, MOST_BYTES).await;
         known.read_at = Some(Instant::now());
         match text {
             Ok(text) => {
@@ -83,13 +91,34 @@ impl Upstreams {
                 tracing::warn!(path = %self.path.display(), %error, "dns: the list of servers cannot be read");
             }
         }
-        known.servers.clone()
+        known
     }
 
-    /// Asks one server after the other and returns the first answer that is no failure, else the last failure, else a
-    /// SERVFAIL.
+    /// Reads the hosts file again if it changed. Where there is none, the last one stays.
+    async fn read_hosts(&self, known: &mut Known) {
+        let Ok(metadata) = tokio::fs::metadata(&self.hosts).await else { return };
+        let version = metadata.modified().ok().map(|modified| (metadata.len(), modified));
+        if version.is_some() && version == known.hosts_version {
+            return;
+        }
+        match read_bounded(&self.hosts, MOST_HOSTS_BYTES).await {
+            Ok(text) => {
+                known.hosts = Hosts::parse(&text);
+                known.hosts_version = version;
+            }
+            Err(error) => tracing::debug!(path = %self.hosts.display(), %error, "dns: names cannot be read"),
+        }
+    }
+
+    /// Answers names of the hosts file. Otherwise asks one server after the other and returns the first answer that is no
+    /// failure, else the last failure, else a SERVFAIL.
     pub(super) async fn exchange(&self, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
-        let servers = self.servers().await;
+        let known = self.known().await;
+        if let Some(found) = message::asked_name(query).and_then(|name| known.hosts.find(&name)) {
+            return message::own_answer(query, found);
+        }
+        let servers = known.servers.clone();
+        drop(known);
         let mut failure = None;
         for server in &servers {
             let share = QUERY_TIMEOUT / u32::try_from(servers.len()).unwrap_or(1).max(1);
@@ -162,8 +191,8 @@ pub(super) async fn write_framed(stream: &mut TcpStream, message: &[u8]) -> io::
     stream.write_all(&framed).await
 }
 
-async fn read_bounded(path: &Path) -> io::Result<String> {
+async fn read_bounded(path: &Path, most: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
-    tokio::fs::File::open(path).await?.take(MOST_BYTES).read_to_end(&mut bytes).await?;
+    tokio::fs::File::open(path).await?.take(most).read_to_end(&mut bytes).await?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

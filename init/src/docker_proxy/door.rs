@@ -113,7 +113,7 @@ impl Door {
 }
 
 /// Answers that dockerd is not up.
-async fn turn_away(client: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+pub(crate) async fn turn_away(client: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
     // For some clients an answer before the request is a protocol error.
     if client.read(&mut [0; 4096]).await? == 0 {
         return Ok(());

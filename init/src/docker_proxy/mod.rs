@@ -9,6 +9,7 @@ mod ping;
 mod proxy;
 mod tls;
 
+pub(crate) use door::turn_away;
 pub(crate) use ping::ping;
 pub(crate) use proxy::Proxy;
 pub(crate) use tls::acceptor_at;

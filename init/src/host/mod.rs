@@ -6,6 +6,7 @@ pub(crate) mod capacity;
 pub(crate) mod cgroups;
 pub(crate) mod devices;
 pub(crate) mod hosts_file;
+pub(crate) mod limits;
 pub(crate) mod managed_block;
 pub(crate) mod mountinfo;
 pub(crate) mod mounts;

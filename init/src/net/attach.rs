@@ -86,14 +86,16 @@ async fn detach_unbounded(plan: &Plan) -> Result<(), NetError> {
             handle.route().del(route).execute().await.map_err(refused(action))?;
         }
     }
-    let static_ip = plan.static_ip;
-    if there.addresses.iter().any(|(address, interface)| *address == static_ip && interface == LOOPBACK) {
+    for own in [plan.static_ip, plan.resolver] {
+        if !there.addresses.iter().any(|(address, interface)| *address == own && interface == LOOPBACK) {
+            continue;
+        }
         let mut address = AddressMessage::default();
         address.header.family = AddressFamily::Inet;
         address.header.index = lo;
         address.header.prefix_len = 32;
-        address.attributes.push(AddressAttribute::Local(IpAddr::V4(static_ip)));
-        let action = || format!("delete the address {static_ip}/32 of interface lo");
+        address.attributes.push(AddressAttribute::Local(IpAddr::V4(own)));
+        let action = || format!("delete the address {own}/32 of interface lo");
         handle.address().del(address).execute().await.map_err(refused(action))?;
     }
     Ok(())
@@ -103,13 +105,10 @@ async fn apply(handle: &Handle, lo: u32, plan: &Plan) -> Result<(), NetError> {
     let up = LinkUnspec::new_with_index(lo).up().build();
     handle.link().set(up).execute().await.map_err(refused(|| "bring interface lo up".to_owned()))?;
     let static_ip = plan.static_ip;
-    handle
-        .address()
-        .add(lo, IpAddr::V4(static_ip), 32)
-        .replace()
-        .execute()
-        .await
-        .map_err(refused(|| format!("add the address {static_ip}/32 to interface lo")))?;
+    for own in [static_ip, plan.resolver] {
+        let action = || format!("add the address {own}/32 to interface lo");
+        handle.address().add(lo, IpAddr::V4(own), 32).replace().execute().await.map_err(refused(action))?;
+    }
     for subnet in [plan.service_subnet, plan.pod_subnet] {
         handle
             .route()

@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use kubake_contract::{env, paths, ports};
 
 use super::NodeRuntime;
 use super::docker_status::follow_docker;
+use crate::image_guard::Guard;
 use crate::phases::BoxError;
 use crate::services::{containerd, dockerd};
 use crate::store::{self, Attached};
@@ -16,6 +18,8 @@ use crate::{cni, configuration, docker_proxy, registries};
 
 /// Time limit for containerd's readiness. Usual is 0.1 s; slow disks and emulated machines take much longer.
 const CONTAINERD_TIMEOUT: Duration = Duration::from_secs(120);
+/// A longer list of CNI plug-ins is none.
+const MOST_CONFLIST_BYTES: u64 = 1 << 20;
 /// The file in which the bake records the image of pods' sandboxes.
 pub(crate) const SANDBOX_IMAGE: &str = "/etc/kubake/sandbox-image";
 
@@ -42,10 +46,33 @@ impl NodeRuntime {
         let sandbox = configuration::read(Path::new(SANDBOX_IMAGE))?;
         let host = containerd::Host { has_sys_resource: self.facts.sys_resource };
         configuration::write(Path::new(containerd::CONFIG), &containerd::config(sandbox.trim(), &host))?;
-        configuration::write(Path::new(cni::paths::CONFLIST), &cni::ptp::conflist(&self.node, self.mtu))?;
+        self.write_conflist(Path::new(cni::paths::CONFLIST))?;
         let handle = self.supervisor.start(containerd::service(self.proxy_variables()))?;
         handle.ready(CONTAINERD_TIMEOUT).await?;
         Ok(handle)
+    }
+
+    /// Writes the node's list of CNI plug-ins, with those that add-ons chained to it in an earlier boot or in the bake.
+    fn write_conflist(&self, path: &Path) -> Result<(), BoxError> {
+        let mut list = cni::ptp::conflist(&self.node, self.mtu);
+        let is_readable = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() <= MOST_CONFLIST_BYTES);
+        if let Some(existing) = is_readable.then(|| std::fs::read_to_string(path).ok()).flatten() {
+            match cni::chain::keep_chained(&list, &existing) {
+                Ok(chained) => list = chained,
+                Err(error) => {
+                    tracing::warn!("{} held no list of CNI plug-ins and is replaced: {error}", path.display())
+                }
+            }
+        }
+        Ok(configuration::write(path, &list)?)
+    }
+
+    /// The networks that dockerd makes: beside those of the cluster and of the container.
+    fn docker_networks(&self) -> dockerd::Networks {
+        let mut taken = vec![self.settings.pod_subnet, self.settings.service_subnet, self.node.addresses.ipv4.into()];
+        taken.extend(&self.networks);
+        taken.extend(self.attached.iter().flat_map(|plan| &plan.must_reach).map(|address| Ipv4Net::from(*address)));
+        dockerd::Networks::beside(&taken, self.mtu)
     }
 
     /// Starts dockerd and serves its API on TCP: with TLS if this container has an identity, and without TLS unless that
@@ -55,8 +82,10 @@ impl NodeRuntime {
     /// When dockerd cannot be started, a port is taken, or the certificates cannot be used.
     pub(crate) async fn start_dockerd(&self) -> Result<Handle, BoxError> {
         let registries = registries::plan::for_dockerd(&self.boot_options.registries);
-        configuration::write(Path::new(dockerd::CONFIG), &dockerd::config(&registries))?;
-        let handle = self.supervisor.start(dockerd::service(self.mtu, self.proxy_variables()))?;
+        configuration::write(Path::new(dockerd::CONFIG), &dockerd::config(&registries, &self.docker_networks()))?;
+        let handle = self.supervisor.start(dockerd::service(self.proxy_variables()))?;
+        let (socket, dockerds) = (Path::new(paths::DOCKER_SOCKET), Path::new(paths::DOCKERD_SOCKET));
+        tokio::spawn(Guard::bind(socket, dockerds)?.run(self.shutdown.clone().cancelled_owned()));
         let everywhere = |port| SocketAddr::from(([0, 0, 0, 0], port));
         let mut proxy = docker_proxy::Proxy::new(PathBuf::from(paths::DOCKER_SOCKET), self.own_hosts.clone());
         match docker_proxy::acceptor_at(Path::new(paths::DOCKER_PKI))? {

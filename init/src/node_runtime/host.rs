@@ -22,6 +22,14 @@ impl NodeRuntime {
             tracing::debug!("{}", chain(&missing));
         }
         host::cgroups::apply_at(root)?;
+        for failure in host::limits::lift_at(root) {
+            // Engines in user namespaces, for instance, give no container this right.
+            if self.facts.sys_resource {
+                tracing::warn!("{}", chain(&failure));
+            } else {
+                tracing::debug!("{}", chain(&failure));
+            }
+        }
         let sysctls = host::sysctls::apply_at(root)?;
         for change in &sysctls.changed {
             tracing::info!("{} raised from {} to {}", change.key, change.from, change.to);

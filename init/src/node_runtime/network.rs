@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use kubake_contract::error_chain::chain;
-use kubake_contract::{paths, proxies};
+use kubake_contract::{RESOLVER_ADDRESS, paths, proxies};
 
 use super::NodeRuntime;
+use crate::host::hosts_file;
 use crate::phases::BoxError;
 use crate::{configuration, dns_forwarder, net};
 
@@ -49,10 +50,11 @@ impl NodeRuntime {
         if let Some(uplink) = report.uplink {
             self.mtu = uplink.mtu;
         }
-        let for_pods = dns_forwarder::pod_resolv_conf(&resolv_conf, self.node.addresses.ipv4);
+        let for_pods = dns_forwarder::pod_resolv_conf(&resolv_conf, RESOLVER_ADDRESS);
         configuration::write(Path::new(paths::POD_RESOLV_CONF), &for_pods)?;
-        let listen = SocketAddr::from((self.node.addresses.ipv4, 53));
-        let forwarder = dns_forwarder::Forwarder::bind(listen, PathBuf::from(RESOLV_CONF)).await?;
+        let listen = SocketAddr::from((RESOLVER_ADDRESS, 53));
+        let (resolv_conf, hosts) = (PathBuf::from(RESOLV_CONF), PathBuf::from(hosts_file::HOSTS));
+        let forwarder = dns_forwarder::Forwarder::bind(listen, resolv_conf, hosts).await?;
         tokio::spawn(forwarder.run(self.shutdown.clone().cancelled_owned()));
         Ok(())
     }

@@ -164,7 +164,25 @@ impl Evidence {
             Some(Err(reason)) => Some(format!("{} does not answer as it should: {reason}", question.subject())),
             None => Some(format!("{} has not answered yet", question.subject())),
         };
-        self.expected.questions.iter().copied().filter_map(lacks).collect()
+        let questions = self.expected.questions.iter().copied();
+        questions
+            .filter(|question| *question != Question::KubeProxy || self.has_kube_proxy())
+            .filter_map(lacks)
+            .collect()
+    }
+
+    /// Whether the image brings kube-proxy; another program may have taken its place. During the bake: whether it is there.
+    fn has_kube_proxy(&self) -> bool {
+        let (namespace, name) = ("kube-system".to_owned(), "kube-proxy".to_owned());
+        match &self.inventory {
+            Some(inventory) => inventory.workloads.iter().any(|one| {
+                one.kind == WorkloadKind::DaemonSet.name() && one.namespace == namespace && one.name == name
+            }),
+            None => {
+                let known = self.workloads.get(&WorkloadKind::DaemonSet).and_then(Option::as_ref);
+                known.is_none_or(|known| known.contains_key(&(namespace, name)))
+            }
+        }
     }
 
     /// The milestones that this boot has reached.

@@ -15,6 +15,7 @@ mod objects;
 mod probes;
 mod question;
 mod retry;
+mod rules;
 mod running;
 mod steady;
 mod workload_kind;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::{Request, header};
+use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use kubake_contract::ClusterSettings;
 use kubake_contract::error_chain::chain;
@@ -19,7 +19,8 @@ use tokio::time::timeout;
 
 use super::objects::Condition;
 use super::question::Question;
-use crate::api::Client;
+use super::rules::{self, ConfigMap, Mode};
+use crate::api::{ApiError, Client};
 use crate::command::Run;
 use crate::dns_forwarder;
 
@@ -33,6 +34,10 @@ const SHORT_PATIENCE: Duration = Duration::from_millis(100);
 const NAME: &str = "kubernetes.default.svc.cluster.local";
 /// kube-proxy's health server (`healthzBindAddress`, 0.0.0.0:10256 by default).
 const KUBE_PROXY: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(Ipv4Addr::LOCALHOST, 10256));
+/// kubeadm's configuration of kube-proxy.
+const KUBE_PROXY_CONFIG: &str = "/api/v1/namespaces/kube-system/configmaps/kube-proxy";
+/// The kernel's table of virtual servers.
+const IPVS: &str = "/proc/net/ip_vs";
 /// Limit on kube-proxy's answer, a line of JSON.
 const MOST_BYTES: usize = 64 << 10;
 
@@ -108,8 +113,34 @@ impl Probes {
         if destinations.is_empty() {
             return Ok(());
         }
-        let rules = Run::new("iptables-save").args(["-t", "nat"]).timeout(PATIENCE).capture();
-        check_rules(&rules.await.map_err(|error| chain(&error))?, &destinations)
+        // Asked for first, because kube-proxy's usual mode should cost nothing more.
+        let rules = save("iptables-save", &["-t", "nat"]).await;
+        let in_iptables = rules.and_then(|rules| rules::lead(rules::in_iptables(&rules), &destinations));
+        if in_iptables.is_ok() {
+            return in_iptables;
+        }
+        match self.mode().await? {
+            Mode::Iptables => in_iptables,
+            Mode::Nftables => {
+                let listed = save("nft", &["list", "table", "ip", "kube-proxy"]).await?;
+                rules::lead(rules::in_nftables(&listed), &destinations)
+            }
+            Mode::Ipvs => {
+                let listed = tokio::fs::read_to_string(IPVS).await;
+                let listed = listed.map_err(|error| format!("{IPVS} cannot be read: {error}"))?;
+                rules::lead(rules::in_ipvs(&listed), &destinations)
+            }
+            Mode::Other => Ok(()),
+        }
+    }
+
+    /// The mode in kube-proxy's configuration.
+    async fn mode(&self) -> Result<Mode, String> {
+        match self.client.get::<ConfigMap>(KUBE_PROXY_CONFIG).await {
+            Ok(map) => Ok(map.data.get("config.conf").map_or(Mode::Other, |text| Mode::parse(text))),
+            Err(ApiError::Status { code: StatusCode::NOT_FOUND, .. }) => Ok(Mode::Other),
+            Err(error) => Err(chain(&error)),
+        }
     }
 
     async fn dns(&self, patience: Duration) -> Result<(), String> {
@@ -121,14 +152,8 @@ impl Probes {
     }
 }
 
-/// Whether there is a rule for each destination.
-fn check_rules(rules: &str, destinations: &BTreeSet<String>) -> Result<(), String> {
-    let led: BTreeSet<&str> =
-        rules.lines().filter_map(|line| line.split_once("--to-destination ")?.1.split(' ').next()).collect();
-    match destinations.iter().find(|destination| !led.contains(destination.as_str())) {
-        None => Ok(()),
-        Some(destination) => Err(format!("kube-proxy has no rule yet that leads to {destination}")),
-    }
+async fn save(program: &str, arguments: &[&str]) -> Result<String, String> {
+    Run::new(program).args(arguments).timeout(PATIENCE).capture().await.map_err(|error| chain(&error))
 }
 
 /// Alive means that kube-proxy still writes its rules (`pkg/proxy/healthcheck`).
@@ -159,24 +184,5 @@ async fn kube_proxy() -> Result<(), String> {
     match timeout(PATIENCE, asking).await {
         Ok(answer) => answer,
         Err(_) => Err(format!("no answer from {KUBE_PROXY} within {PATIENCE:?}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_destination_needs_its_own_rule() {
-        let rules = "# Generated\n*nat\n:KUBE-SEP-A - [0:0]\n\
-            -A KUBE-SEP-A -p tcp -m comment --comment \"a/b\" -m tcp -j DNAT --to-destination 10.244.0.2:8443\n\
-            -A KUBE-SEP-B -p udp -m udp -j DNAT --to-destination 10.244.0.4:53 --random\nCOMMIT\n";
-        let lead = |wanted: &[&str]| check_rules(rules, &wanted.iter().map(|&one| one.to_owned()).collect());
-        assert_eq!(lead(&[]), Ok(()));
-        assert_eq!(lead(&["10.244.0.2:8443", "10.244.0.4:53"]), Ok(()));
-        assert_eq!(
-            lead(&["10.244.0.2:844"]),
-            Err("kube-proxy has no rule yet that leads to 10.244.0.2:844".to_owned())
-        );
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Host {
 
 /// The generated configuration. It lies on a tmpfs and is written at each boot, because it depends on the host.
 pub(crate) const CONFIG: &str = "/run/kubake/containerd.toml";
+/// Files with runtimes and other settings of a user's, as containerd's default configuration imports them.
+const IMPORTS: &str = "/etc/containerd/conf.d/*.toml";
 /// One directory for each registry with settings of its own, read at each pull (`docs/hosts.md`). The configuration must
 /// name it: the default lists this directory and Docker's, and the transfer service, which pulls the images of pods, reads
 /// that list as one path (2.3.7: `plugins/cri/images/plugin.go`, `core/transfer/registry/registry.go`).
@@ -36,6 +38,7 @@ pub(crate) fn service(proxies: Vec<(OsString, OsString)>) -> Service {
         // Its shims, one for each pod, inherit the variable. Earlier garbage collection saves a fifth of their memory.
         env: std::iter::once(("GOGC".into(), "50".into())).chain(proxies).collect(),
         stop_timeout: Duration::from_secs(3),
+        is_given_up: true,
         nice: 0,
     }
 }
@@ -48,6 +51,8 @@ pub(crate) fn config(sandbox_image: &str, host: &Host) -> String {
         "version = 4
 root = \"{root}\"
 state = \"{state}\"
+# As in containerd's default configuration: what is in these files comes on top of this one.
+imports = [\"{imports}\"]
 # Unused plugins would cost start-up time.
 disabled_plugins = [
   \"io.containerd.snapshotter.v1.blockfile\",
@@ -57,7 +62,6 @@ disabled_plugins = [
   \"io.containerd.snapshotter.v1.zfs\",
   \"io.containerd.tracing.processor.v1.otlp\",
   \"io.containerd.internal.v1.tracing\",
-  \"io.containerd.nri.v1.nri\",
 ]
 [plugins.'io.containerd.cri.v1.images']
 snapshotter = \"overlayfs\"
@@ -84,6 +88,7 @@ SystemdCgroup = false
         plugins = cni::paths::PLUGINS,
         cni = cni::paths::CONFIGURATION,
         registries = REGISTRIES,
+        imports = IMPORTS,
     )
 }
 
@@ -96,7 +101,9 @@ mod tests {
         let config = config("registry.k8s.io/pause:3.10.2", &Host { has_sys_resource: false });
         assert!(config.contains("restrict_oom_score_adj = true"), "{config}");
         assert!(config.contains("config_path = \"/etc/containerd/certs.d\"\n"), "{config}");
+        assert!(config.contains("imports = [\"/etc/containerd/conf.d/*.toml\"]\n"), "{config}");
+        assert!(!config.contains("nri"), "NRI is on, as by default: {config}");
         assert!(config.contains("sandbox = \"registry.k8s.io/pause:3.10.2\""), "{config}");
-        assert!(config.contains("bin_dirs = [\"/opt/cni/bin\"]\nconf_dir = \"/run/kubake/cni\"\n"), "{config}");
+        assert!(config.contains("bin_dirs = [\"/opt/cni/bin\"]\nconf_dir = \"/etc/cni/net.d\"\n"), "{config}");
     }
 }

@@ -43,6 +43,7 @@ pub(crate) fn service(flags: &str, reserved: Option<Amount>) -> Service {
         args,
         env: Vec::new(),
         stop_timeout: Duration::from_secs(2),
+        is_given_up: true,
         nice: 0,
     }
 }

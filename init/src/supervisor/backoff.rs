@@ -4,6 +4,8 @@ use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(200);
 const LIMIT: Duration = Duration::from_secs(10);
+/// The delay of a daemon that has never served and is not given up.
+pub(super) const HOPELESS: Duration = Duration::from_secs(60);
 /// A run that lasts longer counts as good, so the next failure is a first one again.
 const GOOD_RUN: Duration = Duration::from_secs(60);
 

@@ -31,9 +31,9 @@ impl Handle {
     /// When the supervisor gave the daemon up, or it did not report readiness within `timeout`.
     pub(crate) async fn ready(&self, timeout: Duration) -> Result<(), ServiceError> {
         let mut state = self.state.clone();
-        let decided = state.wait_for(|state| state.has_served || state.is_final());
+        let decided = state.wait_for(|state| state.has_served || state.is_hopeless() || state.is_final());
         match tokio::time::timeout(timeout, decided).await {
-            Ok(Ok(state)) if state.component == ComponentState::Failed => Err(self.gave_up(&state)),
+            Ok(Ok(state)) if state.is_hopeless() => Err(self.gave_up(&state)),
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => {
                 Err(ServiceError::NotReady { name: self.name, timeout, tail: tail(&self.log, TAIL_LINES) })

@@ -5,10 +5,12 @@ use std::fs::OpenOptions;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::error::ServiceError;
@@ -16,8 +18,10 @@ use super::notify::NotifySocket;
 use super::service::Service;
 use crate::variables;
 
-/// A log that is larger when its daemon starts for the first time is renamed to `NAME.log.1`.
+/// A log that is larger becomes `NAME.log.1`.
 const LOG_ROTATE_BYTES: u64 = 32 << 20;
+/// Time between looks at the size of a running daemon's log.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Runs a daemon's process, one at a time.
 #[derive(Debug)]
@@ -40,13 +44,17 @@ impl Runner {
     /// Log files go to `logs`, notify sockets to `sockets`; both directories exist.
     pub(super) fn new(service: Service, logs: &Path, sockets: &Path) -> Result<Self, ServiceError> {
         let log = logs.join(format!("{}.log", service.name));
-        rotate(&log);
+        rotate(&log, LOG_ROTATE_BYTES);
         let notify = NotifySocket::bind(&sockets.join(format!("{}.notify", service.name)))?;
         Ok(Self { service, log, notify })
     }
 
     pub(super) fn name(&self) -> &'static str {
         self.service.name
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.service.is_given_up
     }
 
     pub(super) fn log(&self) -> &Path {
@@ -90,6 +98,8 @@ impl Runner {
     /// readiness.
     pub(super) async fn watch(&self, mut child: Child, stop: &CancellationToken, on_ready: impl FnOnce()) -> End {
         let mut on_ready = Some(on_ready);
+        let mut look = tokio::time::interval(LOG_INTERVAL);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 status = child.wait() => return End::Died(match status {
@@ -101,6 +111,11 @@ impl Runner {
                     if let (true, Some(on_ready)) = (is_ready, on_ready.take()) {
                         on_ready();
                     }
+                }
+                _ = look.tick() => {
+                    let log = self.log.clone();
+                    // Copies some megabytes once in a long while; the one thread of the runtime has others to serve.
+                    drop(tokio::task::spawn_blocking(move || rotate(&log, LOG_ROTATE_BYTES)));
                 }
                 () = stop.cancelled() => {
                     self.terminate(&mut child).await;
@@ -122,10 +137,13 @@ impl Runner {
     }
 }
 
-fn rotate(log: &Path) {
-    if std::fs::metadata(log).is_ok_and(|metadata| metadata.len() > LOG_ROTATE_BYTES) {
-        // The loss of an old log is better than no daemon.
-        let _ = std::fs::rename(log, log.with_extension("log.1"));
+/// Moves a long log's content aside. By copying, because a running daemon keeps its file open; it appends, so that it goes on
+/// at the begin of the emptied file. Lines that it writes in between are lost.
+fn rotate(log: &Path, limit: u64) {
+    if std::fs::metadata(log).is_ok_and(|metadata| metadata.len() > limit) {
+        // On a full disk the copy fails; the loss of an old log is better than no space.
+        let _ = std::fs::copy(log, log.with_extension("log.1"));
+        let _ = OpenOptions::new().write(true).truncate(true).open(log);
     }
 }
 
@@ -137,5 +155,28 @@ fn describe(status: ExitStatus) -> String {
             Err(_) => format!("killed by signal {signal}"),
         },
         (None, None) => "ended in an unknown way".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_long_log_moves_aside_while_its_daemon_writes() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("daemon.log");
+        let mut daemon = OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        daemon.write_all(b"first\n").unwrap();
+        rotate(&log, 6);
+        assert!(!log.with_extension("log.1").exists(), "it is not longer than the limit");
+        for text in ["second\n", "third\n"] {
+            daemon.write_all(text.as_bytes()).unwrap();
+            rotate(&log, 6);
+        }
+        let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+        assert_eq!((read(&log).as_str(), read(&log.with_extension("log.1")).as_str()), ("third\n", "first\nsecond\n"));
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Service {
     pub env: Vec<(OsString, OsString)>,
     /// Time between SIGTERM and SIGKILL.
     pub stop_timeout: Duration,
+    /// Whether it is given up when it ends again and again before it has ever served. Otherwise it is started again, slowly.
+    pub is_given_up: bool,
     /// Niceness, 0 to 19: daemons that the boot does not wait for leave the processor to the others.
     pub nice: i32,
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, HOPELESS};
 use super::error::ServiceError;
 use super::handle::Handle;
 use super::process::{End, Runner};
@@ -44,8 +44,11 @@ impl Supervisor {
     pub(crate) fn start(&self, service: Service) -> Result<Handle, ServiceError> {
         let runner = Runner::new(service, &self.logs, &self.sockets)?;
         let child = runner.start()?;
-        let publisher =
-            Publisher { name: runner.name(), board: self.board.clone(), state: watch::Sender::new(State::first()) };
+        let publisher = Publisher {
+            name: runner.name(),
+            board: self.board.clone(),
+            state: watch::Sender::new(State::first(runner.is_given_up())),
+        };
         publisher.show();
         let stop = CancellationToken::new();
         let stopped = CancellationToken::new();
@@ -112,8 +115,10 @@ async fn keep_running(runner: &Runner, first: Child, publisher: &Publisher, stop
         if publisher.is_final() {
             return;
         }
+        let delay = backoff.delay_after(started.elapsed());
+        let delay = if publisher.state.borrow().is_hopeless() { HOPELESS } else { delay };
         tokio::select! {
-            () = tokio::time::sleep(backoff.delay_after(started.elapsed())) => {}
+            () = tokio::time::sleep(delay) => {}
             () = stop.cancelled() => return publisher.apply(Event::Stopped),
         }
         child = runner.start();

@@ -2,7 +2,7 @@
 
 use kubake_contract::status::{Component, ComponentState};
 
-/// Unexpected ends before the first readiness after which the supervisor gives up.
+/// Unexpected ends before the first readiness after which the supervisor gives up, or waits longer.
 pub(super) const FATAL_FAILURES: u32 = 5;
 
 /// What the supervisor knows about a daemon. Holds the last end only, so it does not grow with restarts.
@@ -15,6 +15,7 @@ pub(super) struct State {
     pub(super) restarts: u32,
     pub(super) last_exit: Option<String>,
     failures_before_ready: u32,
+    is_given_up: bool,
 }
 
 /// What happens to a daemon.
@@ -32,13 +33,14 @@ pub(super) enum Event {
 
 impl State {
     /// Returns the state of a daemon whose process was started for the first time.
-    pub(super) fn first() -> Self {
+    pub(super) fn first(is_given_up: bool) -> Self {
         Self {
             component: ComponentState::Starting,
             has_served: false,
             restarts: 0,
             last_exit: None,
             failures_before_ready: 0,
+            is_given_up,
         }
     }
 
@@ -52,21 +54,23 @@ impl State {
             Event::Started => ComponentState::Starting,
             Event::Ready => {
                 self.has_served = true;
+                self.failures_before_ready = 0;
                 ComponentState::Running
             }
             Event::Ended(exit) => {
                 self.restarts += 1;
                 self.last_exit = Some(exit);
                 self.failures_before_ready += u32::from(!self.has_served);
-                if self.failures_before_ready >= FATAL_FAILURES {
-                    ComponentState::Failed
-                } else {
-                    ComponentState::BackingOff
-                }
+                if self.is_hopeless() && self.is_given_up { ComponentState::Failed } else { ComponentState::BackingOff }
             }
             Event::Stopped => ComponentState::Stopped,
         };
         self
+    }
+
+    /// Whether it ended too often before it ever served.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.failures_before_ready >= FATAL_FAILURES
     }
 
     /// Whether the daemon will not be started again.
@@ -91,7 +95,7 @@ mod tests {
     }
 
     fn state_after(events: impl IntoIterator<Item = Event>) -> State {
-        events.into_iter().fold(State::first(), State::after)
+        events.into_iter().fold(State::first(true), State::after)
     }
 
     #[test]
@@ -122,6 +126,15 @@ mod tests {
         let events = std::iter::once(Event::Ready).chain((0..100).flat_map(|_| [Event::Started, ended()]));
         let state = state_after(events);
         assert_eq!((state.component, state.restarts, state.has_served), (ComponentState::BackingOff, 100, true));
+    }
+
+    #[test]
+    fn a_daemon_that_is_not_given_up_is_started_again_although_it_is_hopeless() {
+        let events = (0..FATAL_FAILURES).flat_map(|_| [ended(), Event::Started]);
+        let state = events.fold(State::first(false), State::after);
+        assert_eq!((state.component, state.is_hopeless()), (ComponentState::Starting, true));
+        let state = state.after(Event::Ready);
+        assert_eq!((state.component, state.is_hopeless()), (ComponentState::Running, false));
     }
 
     #[test]

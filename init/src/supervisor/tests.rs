@@ -16,6 +16,7 @@ fn shell(script: &str) -> Service {
         args: vec!["-c".into(), script.into()],
         env: Vec::new(),
         stop_timeout: Duration::from_secs(5),
+        is_given_up: true,
         nice: 0,
     }
 }
@@ -91,4 +92,18 @@ async fn a_missing_program_is_named() {
     service.program = PathBuf::from("/nonexistent/daemon");
     let error = supervisor.start(service).unwrap_err().to_string();
     assert!(error.contains("/nonexistent/daemon"), "{error}");
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_not_given_up_waits_for_its_next_start() {
+    let board = Board::new();
+    let (supervisor, _dir) = supervisor(&board);
+    let service = Service { is_given_up: false, ..shell("echo disk is full >&2; exit 4") };
+    let handle = supervisor.start(service).unwrap();
+    let error = handle.ready(Duration::from_secs(30)).await.unwrap_err().to_string();
+    assert!(error.contains("exit code 4") && error.contains("disk is full"), "{error}");
+    let component = board.snapshot().components[0].clone();
+    assert_eq!((component.state, component.restarts), (ComponentState::BackingOff, FATAL_FAILURES));
+    handle.stop().await;
+    assert_eq!(board.snapshot().components[0].state, ComponentState::Stopped);
 }

@@ -27,10 +27,12 @@ async fn start(resolv_conf: &str) -> Running {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("resolv.conf");
     std::fs::write(&path, resolv_conf).unwrap();
-    let mut forwarder = Forwarder::bind((Ipv4Addr::LOCALHOST, 0).into(), path.clone()).await.unwrap();
+    let hosts = directory.path().join("hosts");
+    let address = (Ipv4Addr::LOCALHOST, 0).into();
+    let mut forwarder = Forwarder::bind(address, path.clone(), hosts.clone()).await.unwrap();
     let address = forwarder.udp.local_addr().unwrap();
     let upstream = UdpSocket::bind("127.0.0.9:0").await.unwrap().local_addr().unwrap().port();
-    let upstreams = Upstreams::new(path, address.ip()).with_port(upstream);
+    let upstreams = Upstreams::new(path, hosts, address.ip()).with_port(upstream);
     forwarder.upstreams = Arc::new(upstreams);
     let (stop, stopped) = oneshot::channel();
     tokio::spawn(forwarder.run(async move {
@@ -158,4 +160,16 @@ async fn responses_and_noise_are_never_answered() {
     let length = socket.recv(&mut buffer).await.unwrap();
     assert!(message::answers(&query, &buffer[..length]));
     assert!(timeout(Duration::from_millis(50), socket.recv(&mut buffer)).await.is_err());
+}
+
+#[tokio::test]
+async fn names_of_the_hosts_file_need_no_server() {
+    let running = start("nameserver 127.0.0.3\n").await;
+    running.upstream("127.0.0.3", |query| vec![response(query, &[Ipv4Addr::new(10, 0, 0, 9)])]).await;
+    let hosts = running.directory.path().join("hosts");
+    std::fs::write(&hosts, format!("127.0.0.1 localhost\n{ADDRESS} other NAME.example\n")).unwrap();
+    assert_eq!(running.ask().await.unwrap(), [ADDRESS]);
+    std::fs::write(&hosts, "127.0.0.1 localhost\n").unwrap();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(running.ask().await.unwrap(), [Ipv4Addr::new(10, 0, 0, 9)], "a removed name is asked for again");
 }

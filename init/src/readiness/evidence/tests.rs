@@ -58,6 +58,10 @@ fn slice(address: &str, is_ready: bool) -> EndpointSlice {
     .unwrap()
 }
 
+fn kube_proxy() -> Entry {
+    Entry { kind: "DaemonSet".to_owned(), namespace: "kube-system".to_owned(), name: "kube-proxy".to_owned() }
+}
+
 fn put(evidence: &mut Evidence, pod: Pod) {
     learn(&mut evidence.pods, Change::Changed(pod));
 }
@@ -69,6 +73,7 @@ fn complete(now: Instant) -> Evidence {
         ..Inventory::default()
     };
     inventory.workloads.insert(Entry::new("Deployment", &deployment(1).metadata));
+    inventory.workloads.insert(kube_proxy());
     inventory.services.extend(service_of(&slice("10.244.0.5", true)));
     let boot = humantime::parse_rfc3339(BOOT).unwrap();
     let mut evidence = Evidence::new(
@@ -255,4 +260,17 @@ fn the_inventory_of_a_bake_is_what_runs() {
     assert_eq!(inventory.workloads.len(), 1);
     assert!(inventory.workloads.iter().all(|entry| entry.kind == "Deployment" && entry.name == "coredns"));
     assert!(inventory.services.iter().map(|entry| entry.name.as_str()).eq(["dns"]));
+}
+
+#[test]
+fn a_kube_proxy_that_the_image_does_not_have_is_not_asked() {
+    let now = Instant::now();
+    let mut evidence = complete(now);
+    evidence.answers.insert(Question::KubeProxy, Err("connection refused".to_owned()));
+    assert_eq!(evidence.missing(now), ["kube-proxy does not answer as it should: connection refused"]);
+    evidence.inventory.as_mut().unwrap().workloads.remove(&kube_proxy());
+    assert_eq!(evidence.missing(now), Vec::<String>::new());
+    // During the bake there is no inventory yet.
+    evidence.inventory = None;
+    assert_eq!(evidence.missing(now), Vec::<String>::new(), "{:?}", evidence.workloads);
 }
