@@ -17,6 +17,7 @@ pub(crate) const CASES: &[Case] = &[
     ("pods resolve what the engine gave the node, and a pod with host port 53 catches nothing", names),
     ("a running cluster can be connected to the engine's next network, and pods reach it", next_network),
     ("runtimes of /etc/containerd/conf.d and of the default configuration run pods", runtimes),
+    ("the helpers of volumes and of AppArmor are there, and names by digest", helpers),
     ("a pod sees its own memory limit", memory_limit),
     ("kube-proxy gets ready in nftables mode, also after a restart", nftables),
 ];
@@ -137,6 +138,25 @@ fn runtimes() -> Result<()> {
     cluster.node(&["test", "-S", "/var/run/nri/nri.sock"]).context("there is no socket of NRI")?;
     let list = cluster.node(&["sh", "-c", "cat /etc/cni/net.d/*.conflist"])?;
     ensure!(list.contains("portmap"), "{list}");
+    Ok(())
+}
+
+fn helpers() -> Result<()> {
+    let cluster = lab()?.shared()?;
+    let commands: [&[&str]; 5] = [
+        &["mount.nfs", "-V"],
+        &["mkfs.ext4", "-V"],
+        &["mkfs.xfs", "-V"],
+        &["xfs_repair", "-V"],
+        &["apparmor_parser", "--version"],
+    ];
+    for command in commands {
+        cluster.node(command)?;
+    }
+    // A repository and the digest of an image that is in the node, with a tag and without.
+    let listing = cluster.node(&["ctr", "--namespace", "k8s.io", "images", "ls", "--quiet"])?;
+    let pinned = listing.lines().filter(|name| name.contains("/coredns@sha256:")).count();
+    ensure!(pinned == 1, "the control plane's images have no names by digest: {listing}");
     Ok(())
 }
 

@@ -103,7 +103,9 @@ pub(crate) fn service(proxies: Vec<(OsString, OsString)>) -> Service {
         program: PathBuf::from("/usr/sbin/dockerd"),
         args: args.into_iter().map(Into::into).collect(),
         // dockerd mostly waits: this trades a little processor time for less memory.
-        env: std::iter::once(("GOGC".into(), "50".into())).chain(proxies).collect(),
+        // `container` keeps it from replacing the profile `docker-default` of AppArmor, which the kernel shares with the host's
+        // Docker (moby: `apparmor.HostSupports`).
+        env: [("GOGC".into(), "50".into()), ("container".into(), "docker".into())].into_iter().chain(proxies).collect(),
         stop_timeout: Duration::from_secs(3),
         // The node works without it, and the cause may go away: a full disk, a range that another network has.
         is_given_up: false,
