@@ -71,6 +71,7 @@ fn argument_vectors() {
     build.tags = vec!["kubake/appliance:v1.36.3".into()];
     build.args = vec![("KUBERNETES".into(), "v1.36.3".into())];
     build.args_of_environment = vec!["HTTPS_PROXY".into()];
+    build.instance = Some("default".into());
     build.secret_args = vec![("GOPROXY".into(), "https://me:hunter22@proxy".into())];
     build.labels = vec![(labels::STAGE.into(), "appliance".into())];
     build.secrets = vec![("ca".into(), "/etc/ca.pem".into())];
@@ -139,7 +140,7 @@ fn argument_vectors() {
     docker save --output a.tar a b
     docker save --multi-image-archive --output a.tar a b
     docker pull --quiet a
-    docker buildx build --load --progress plain --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --build-arg GOPROXY --secret id=ca,src=/etc/ca.pem /src
+    docker buildx build --load --builder default --progress plain --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --build-arg GOPROXY --secret id=ca,src=/etc/ca.pem /src
     DOCKER_BUILDKIT=1 docker build --progress plain --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --build-arg GOPROXY --secret id=ca,src=/etc/ca.pem /src
     docker build --file /src/Dockerfile --target appliance --tag kubake/appliance:v1.36.3 --label io.kubake.stage=appliance --build-arg KUBERNETES=v1.36.3 --build-arg HTTPS_PROXY --build-arg GOPROXY --secret id=ca,src=/etc/ca.pem /src
     docker buildx build --output type=tar,dest=/t/helm.tar --progress plain --target helm /src
@@ -273,7 +274,7 @@ fn a_guard_removes_what_an_interrupted_create_left() {
 #[ignore = "needs a running engine"]
 fn a_container_from_import_to_commit() {
     let engine = install::for_tests(&Runner::default());
-    assert!(engine.facts().major().unwrap() >= 23);
+    assert!(engine.facts().major().unwrap() >= engine.facts().flavour.oldest_version());
     let base = base_image::for_tests(&engine);
     let base = base.as_str();
     let label = (labels::CLUSTER.to_owned(), guard::unique_name("test"));

@@ -47,13 +47,15 @@ pub(crate) fn remove(path: &Path, name: &str, engine: &str) -> Result<bool, Erro
 /// Reads, changes and replaces the file under its lock. Returns the result of `change`.
 fn change(path: &Path, change: impl FnOnce(&mut Value) -> Result<bool, Wrong>) -> Result<bool, Error> {
     // Dotfile managers make the file a link, which must stay a link.
-    let path = &resolve(path);
+    let (given, path) = (path, &resolve(path));
     let write = |source| Error::Write { path: path.clone(), source };
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     fs::create_dir_all(directory).map_err(write)?;
+    // kubectl locks the name that it was given (client-go: `lockName`), which may be that of a link.
+    let _links = if given == path.as_path() { None } else { Some(Lock::take(given)?) };
     let _lock = Lock::take(path)?;
 
     let mut tree = load(path)?;

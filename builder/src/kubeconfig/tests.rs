@@ -177,6 +177,12 @@ fn a_link_stays_a_link() {
     std::os::unix::fs::symlink("dotfiles", &link).unwrap();
     add(&link, &entries("kubake"), true).unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    // kubectl locks the name that it was given.
+    let lock = link.with_file_name(format!("{}.lock", link.file_name().unwrap().to_str().unwrap()));
+    fs::write(&lock, "").unwrap();
+    let error = add(&link, &entries("other"), false).unwrap_err();
+    assert!(matches!(&error, Error::Locked { path } if *path == lock), "{error}");
+    fs::remove_file(&lock).unwrap();
     assert!(fs::read_to_string(&real).unwrap().contains("name: kubake"));
     assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
 }
