@@ -9,7 +9,8 @@ use kubake_contract::{Endpoint, env, labels, names, ports};
 use kubake_e2e::cluster::{BOOT_PATIENCE, free_port};
 use kubake_e2e::engine::{self, Container};
 use kubake_e2e::http::{self, Response};
-use kubake_e2e::lab::lab;
+use kubake_e2e::lab::{self, lab};
+use kubake_e2e::plain::Plain;
 use kubake_e2e::poll;
 use serde_json::Value;
 
@@ -20,6 +21,8 @@ pub(crate) const CASES: &[Case] = &[
     ("up merges a context that kubectl can use", context_works),
     ("kubectl through /config sees a ready node and running system pods", kubectl_from_host),
     ("a plain docker run answers 503 with a reason at once and 200 only when the cluster works", plain_run),
+    ("what is mounted, copied or named as working directory below /tmp and /run is there", users_files),
+    ("a node boots with the host's cgroups mounted and few open files, and has loop devices", odd_host),
 ];
 
 fn endpoints_answer() -> Result<()> {
@@ -111,6 +114,57 @@ fn system_works(nodes: &Value, pods: &Value) -> Result<()> {
         let runs = pod["status"]["phase"] == "Running" && containers.iter().all(|one| one["ready"] == true);
         ensure!(runs, "{}: {}", pod["metadata"]["name"], pod["status"]);
     }
+    Ok(())
+}
+
+/// Runners of CI systems do this: a repository below /tmp, mounted files, files copied before the start.
+fn users_files() -> Result<()> {
+    let lab = lab()?;
+    let directory = lab.directory()?;
+    let file = directory.path().join("file");
+    lab::write(&file, "the user's")?;
+    let name = format!("{}-files", kubake_e2e::PREFIX);
+    let container = Container::guard(&name);
+    let file = file.to_str().context("a path that is no text")?;
+    let mut arguments = vec!["create".to_owned(), "--privileged".into(), "--name".into(), name.clone()];
+    arguments.extend(["--workdir".into(), "/tmp/some/repository".into()]);
+    for path in ["/tmp/mounted", "/run/mounted"] {
+        arguments.extend(["--volume".into(), format!("{file}:{path}:ro")]);
+    }
+    // The runner's own, which must not be taken for the node's.
+    arguments.extend(["--volume".into(), format!("{file}:/var/run/docker.sock")]);
+    arguments.push(lab.image()?.to_owned());
+    engine::run(&arguments)?;
+    for path in ["/tmp/copied", "/run/copied"] {
+        engine::run(["cp", file, &format!("{name}:{path}")])?;
+    }
+    engine::run(["start", &name])?;
+    let check = |paths: &[&str]| -> Result<()> {
+        poll::until("health", BOOT_PATIENCE, || {
+            let health = engine::inspect(container.name(), ".State.Health.Status")?;
+            ensure!(health == "healthy", "{health}");
+            Ok(())
+        })?;
+        for path in paths {
+            let text = engine::run(["exec", container.name(), "cat", path])?;
+            ensure!(text.trim() == "the user's", "{path} holds {text:?}");
+        }
+        engine::run(["exec", container.name(), "docker", "version"])?;
+        Ok(())
+    };
+    check(&["/tmp/mounted", "/tmp/copied", "/run/mounted", "/run/copied"])?;
+    engine::run(["cp", file, &format!("{name}:/tmp/later")])?;
+    engine::run(["restart", &name])?;
+    check(&["/tmp/mounted", "/tmp/copied", "/tmp/later", "/run/mounted", "/run/copied"])
+}
+
+/// As guides start images with containers inside, and as some engines limit containers.
+fn odd_host() -> Result<()> {
+    let cgroups = "/sys/fs/cgroup:/sys/fs/cgroup:rw";
+    let arguments = ["--ulimit", "nofile=1024:4096", "--volume", cgroups];
+    let node = Plain::start(lab()?, &format!("{}-odd", kubake_e2e::PREFIX), &arguments)?;
+    node.wait_ready(BOOT_PATIENCE)?;
+    engine::run(["exec", node.name(), "test", "-b", "/dev/loop63"])?;
     Ok(())
 }
 

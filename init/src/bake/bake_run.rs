@@ -14,6 +14,7 @@ use crate::authorities;
 use crate::boot::start_kubelet;
 use crate::events::Events;
 use crate::hooks::{HookContext, run_in_order};
+use crate::host;
 use crate::identity;
 use crate::node_runtime::NodeRuntime;
 use crate::phases::{self, BoxError, Phase, PhaseError};
@@ -69,13 +70,19 @@ impl Bake {
         let proxies = Proxies::from_variables(|name| variables.get(name).map(str::to_owned));
         self.runtime.boot_options.proxies =
             proxies.map_err(|errors| errors.iter().map(|error| chain(error)).collect::<Vec<_>>().join("; "))?;
-        self.runtime.prepare_host()?;
+        self.prepare_bare_host()?;
         let request = request()?;
         // Before the daemons start: they read the CAs once.
         authorities::apply_at(Path::new("/"), &request.authorities)?;
         self.hook_timeout = Duration::from_secs(request.hook_timeout_seconds);
         self.hook_failure = if request.reports_failed_hooks { Failure::Report } else { Failure::Fail };
         Ok(())
+    }
+
+    /// Prepares the host for a bake without requests of the user.
+    pub(super) fn prepare_bare_host(&self) -> Result<(), BoxError> {
+        host::mounts::apply_for_bake_at(Path::new("/"))?;
+        self.runtime.prepare_host()
     }
 
     pub(super) async fn ensure_identity(&self) -> Result<(), BoxError> {

@@ -7,7 +7,7 @@ use crate::phases::Phase;
 
 /// First half: the image store.
 pub(crate) const IMAGES: [Phase<Bake>; 6] = [
-    Phase::new("host", |bake| Box::pin(async { bake.runtime.prepare_host() })),
+    Phase::new("host", |bake| Box::pin(async { bake.prepare_bare_host() })),
     NETWORK,
     Phase::new("containerd", |bake| Box::pin(bake.start_containerd_for_import())),
     IMPORT,
@@ -73,4 +73,4 @@ const AFTER_CLUSTER: Phase<Bake> =
 const SETTLE: Phase<Bake> = Phase::new("settle", |bake| Box::pin(bake.settle()));
 const STOP: Phase<Bake> = Phase::new("stop", |bake| Box::pin(bake.stop_cluster()));
 const ETCD_COMPACT: Phase<Bake> = Phase::new("etcd-compact", |bake| Box::pin(bake.shrink()));
-const FREEZE_CLUSTER: Phase<Bake> = Phase::new("freeze-cluster", |bake| Box::pin(async { bake.freeze_cluster() }));
+const FREEZE_CLUSTER: Phase<Bake> = Phase::new("freeze-cluster", |bake| Box::pin(bake.freeze_cluster()));

@@ -33,16 +33,19 @@ const fn character(path: &'static str, major: u64, minor: u64, mode: u32) -> Dev
 pub(crate) const TABLE: &[Device] = &[
     character(KMSG, 1, 11, 0o644),
     character("/dev/fuse", 10, 229, 0o666),
-    // Programs ask the kernel for a free loop device through it, and devtmpfs (where /dev is one) shows that device.
+    // Programs ask the kernel for a free loop device through it, and the device is one of those below.
     character("/dev/loop-control", 10, 237, 0o660),
-    loop_device("/dev/loop0", 0),
-    loop_device("/dev/loop1", 1),
-    loop_device("/dev/loop2", 2),
-    loop_device("/dev/loop3", 3),
 ];
 
-const fn loop_device(path: &'static str, minor: u64) -> Device {
-    Device { path, block: true, major: 7, minor, mode: 0o660 }
+/// Number of loop devices that have a node. The kernel makes a device when a program asks for a free one; its node appears
+/// only in the host's `/dev`, of which the container's is a copy. Each privileged pod has these nodes, too.
+const LOOPS: u64 = 64;
+
+/// The nodes of loop devices; opening one makes its device.
+fn loops() -> impl Iterator<Item = (String, Device)> {
+    (0..LOOPS).map(|minor| {
+        (format!("/dev/loop{minor}"), Device { path: "/dev/loop", block: true, major: 7, minor, mode: 0o660 })
+    })
 }
 
 /// The outcome of [`apply_at`].
@@ -86,6 +89,13 @@ pub(crate) fn apply_at(root: &Path) -> Report {
             Err(error) => report.failed.push(error),
         }
     }
+    for (path, device) in loops() {
+        if let Err(error) = create(&under(root, path), &device) {
+            // The others fail for the same reason.
+            report.failed.push(error);
+            break;
+        }
+    }
     let path = under(root, KMSG);
     // Only opening shows whether the log can be read: beside the permission bits, the device cgroup and
     // `kernel.dmesg_restrict` decide.
@@ -118,7 +128,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         // Without /dev no node can be created, whichever user runs the test.
         let report = apply_at(root.path());
-        assert_eq!((report.created.len(), report.failed.len()), (0, TABLE.len() + 1));
+        assert_eq!((report.created.len(), report.failed.len()), (0, TABLE.len() + 2));
         assert!(!report.kmsg_readable);
         assert!(report.failed[0].to_string().contains("/dev/kmsg"), "{}", report.failed[0]);
 
@@ -138,6 +148,7 @@ mod tests {
         let made = fs::metadata(root.path().join("dev/kmsg")).unwrap();
         assert!(made.file_type().is_char_device());
         assert_eq!(made.rdev(), makedev(1, 11));
+        assert_eq!(fs::metadata(root.path().join("dev/loop63")).unwrap().rdev(), makedev(7, 63));
         assert!(fs::metadata(root.path().join("dev/loop0")).unwrap().file_type().is_block_device());
         assert_eq!(apply_at(root.path()).created, Vec::<&str>::new());
     }

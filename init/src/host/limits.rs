@@ -7,12 +7,16 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
 
+use super::cgroups::{self, MOUNT_POINT, Version};
 use crate::files::under;
 
 /// Hard limit of open files, as container runtimes' units have had it. Where the kernel allows more, nothing needs it.
 const OPEN_FILES: rlim_t = 1 << 20;
 /// The kernel's bound on that limit.
 const NR_OPEN: &str = "/proc/sys/fs/nr_open";
+
+/// Processes and threads below which a node soon cannot start any: the cluster's own are several hundred.
+const FEW_PROCESSES: u64 = 2048;
 
 /// A limit that was not lifted.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +50,18 @@ fn lift(what: &'static str, resource: Resource, wanted: rlim_t) -> Result<(), Li
     setrlimit(resource, soft, wanted).map_err(|source| LimitError { what, hard, source })
 }
 
+/// The container's limit of processes and threads, if it is too small for a node.
+#[must_use]
+pub(crate) fn few_processes(root: &Path) -> Option<u64> {
+    let file = match cgroups::version(root) {
+        Version::V1 => "pids/pids.max",
+        Version::V2 => "pids.max",
+    };
+    let text = std::fs::read_to_string(under(root, MOUNT_POINT).join(file)).ok()?;
+    // `max` is no number.
+    text.trim().parse().ok().filter(|limit| *limit < FEW_PROCESSES)
+}
+
 fn shown(limit: rlim_t) -> String {
     if limit == RLIM_INFINITY { "none".to_owned() } else { limit.to_string() }
 }
@@ -66,5 +82,21 @@ mod tests {
         let failed = lift_at(root.path());
         assert!(failed.iter().all(|error| error.what == "processes"), "{failed:?}");
         assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), (soft, hard));
+    }
+
+    #[test]
+    fn a_small_limit_of_processes_is_seen() {
+        for (file, marker) in [("pids/pids.max", None), ("pids.max", Some("cgroup.controllers"))] {
+            let root = tempfile::tempdir().unwrap();
+            let cgroup = root.path().join("sys/fs/cgroup");
+            std::fs::create_dir_all(cgroup.join("pids")).unwrap();
+            if let Some(marker) = marker {
+                std::fs::write(cgroup.join(marker), "").unwrap();
+            }
+            for (text, expected) in [("100\n", Some(100)), ("max\n", None), ("2048\n", None)] {
+                std::fs::write(cgroup.join(file), text).unwrap();
+                assert_eq!(few_processes(root.path()), expected, "{file}: {text}");
+            }
+        }
     }
 }

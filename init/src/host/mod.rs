@@ -3,6 +3,7 @@
 //! below a root directory. Never starts a process, never touches the network.
 
 pub(crate) mod capacity;
+mod carry;
 pub(crate) mod cgroups;
 pub(crate) mod devices;
 pub(crate) mod hosts_file;
@@ -13,4 +14,4 @@ pub(crate) mod mounts;
 pub(crate) mod preflight;
 pub(crate) mod sysctls;
 #[cfg(test)]
-mod test_namespace;
+pub(crate) mod test_namespace;

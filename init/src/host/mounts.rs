@@ -1,46 +1,59 @@
 //! The mounts that a node needs and that no engine makes: a table, a plan of its missing entries ([`plan`]), and one loop
 //! that makes them ([`apply_at`]). Never unmounts a file system.
 //!
-//! `/run` gets a fresh tmpfs at each start of the container, even over an existing mount. `--tmpfs /run` starts empty
-//! too, but a volume or a Kubernetes emptyDir keeps the sockets and pid files of the previous run, and deleting files in
-//! a user's directory is not acceptable. kubake's own tmpfs is recognised by its source. `/tmp` stays when it is a mount.
+//! `/run` gets a fresh tmpfs at each start of the container, even over an existing mount: a volume or a Kubernetes
+//! emptyDir keeps the pid files of the previous run, and deleting files in a user's directory is not acceptable. What a
+//! user mounted, copied or named as working directory below stays visible ([`carry`]). kubake's own tmpfs is recognised by
+//! its source. `/tmp` stays as it is where programs can use it: everything in it is the user's. Only a bake covers it,
+//! because what hooks leave there must not become part of the image.
 
 use std::fs;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use kubake_contract::paths;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
 
+use super::carry::Covered;
 use super::mountinfo::{self, Mount, MountInfoError};
 use crate::files::under;
 
 /// Source of the mounts that kubake makes, by which they are recognised.
 const SOURCE: &str = "kubake";
 
-/// Directory of the engine's secrets (Docker, podman, and Kubernetes' service account through `/var/run`). It stays
-/// visible.
-const SECRETS: &str = "/run/secrets";
+/// Size of `/run`. It holds the configuration of each container and no data; a directory that a user has below is no part
+/// of it. Without a size a tmpfs may take half of the machine's memory.
+const RUN_OPTIONS: &str = "mode=0755,size=512m";
+const TMP_OPTIONS: &str = "mode=1777,size=50%";
+
+/// Where daemons of the node keep sockets and state, which must not lie on what a user mounted there, such as the socket of
+/// the host's Docker.
+const OWN: &[&str] = &[
+    paths::RUN,
+    paths::CONTAINERD_STATE,
+    paths::DOCKER_SOCKET,
+    "/run/docker",
+    "/run/docker.pid",
+    "/run/crun",
+    "/run/netns",
+    "/run/xtables.lock",
+];
 
 /// A requirement on a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The path and all mounts below are shared, so that mounts of kubelet and of CSI drivers reach pods.
     SharedTree,
-    /// A tmpfs of kubake's, empty at each start of the container.
-    FreshTmpfs,
-    /// A mount of any kind. A tmpfs must allow running programs and using devices.
-    Scratch,
+    /// A tmpfs of kubake's with these options, new at each start of the container.
+    FreshTmpfs(&'static str),
+    /// A directory that can be written to; a mount must allow running programs and using devices. Else a tmpfs with these
+    /// options.
+    Scratch(&'static str),
     /// A writable file system.
     Writable,
     /// A mount of this virtual file system of the kernel.
     Kernel(&'static str),
-    /// A bind mount of this directory.
-    Bind(&'static str),
     /// An existing directory.
     Directory,
 }
@@ -66,8 +79,8 @@ const fn best_effort(path: &'static str, kind: Kind) -> Entry {
 pub(crate) const TABLE: &[Entry] = &[
     // First, because mounts below a shared mount are shared without a further call.
     required("/", Kind::SharedTree),
-    required("/run", Kind::FreshTmpfs),
-    required("/tmp", Kind::Scratch),
+    required("/run", Kind::FreshTmpfs(RUN_OPTIONS)),
+    required("/tmp", Kind::Scratch(TMP_OPTIONS)),
     best_effort("/sys", Kind::Writable),
     // containerd and dockerd detect AppArmor here.
     best_effort("/sys/kernel/security", Kind::Kernel("securityfs")),
@@ -77,8 +90,10 @@ pub(crate) const TABLE: &[Entry] = &[
     required(paths::CONTAINERD_STATE, Kind::Directory),
     required(paths::LOGS, Kind::Directory),
     required(paths::VOLUMES, Kind::Directory),
-    required(paths::HOSTPATH_PROVISIONER, Kind::Bind(paths::VOLUMES)),
 ];
+
+/// What a bake needs before the rest.
+const OF_A_BAKE: &[Entry] = &[required("/tmp", Kind::FreshTmpfs(TMP_OPTIONS))];
 
 /// A requirement that cannot be met.
 #[derive(Debug, thiserror::Error)]
@@ -98,9 +113,9 @@ pub(crate) enum MountError {
         #[source]
         source: Errno,
     },
-    /// The engine's secrets cannot be kept visible.
-    #[error("cannot open {}; remove what is mounted on it", path.display())]
-    Secrets {
+    /// The directory cannot be read before it is covered.
+    #[error("cannot read {}; remove what is mounted on it", path.display())]
+    Covered {
         path: PathBuf,
         #[source]
         source: io::Error,
@@ -118,13 +133,15 @@ fn holds(entry: &Entry, path: &Path, mounts: &[Mount]) -> bool {
     match entry.kind {
         // Checking costs as much as applying, and applying again has no effect.
         Kind::SharedTree | Kind::Directory => false,
-        Kind::FreshTmpfs => top.is_some_and(|mount| mount.source == SOURCE),
-        Kind::Scratch => top.is_some_and(|mount| {
-            mount.fs_type != "tmpfs" || !mount.options.iter().any(|option| option == "noexec" || option == "nodev")
-        }),
+        Kind::FreshTmpfs(_) => top.is_some_and(|mount| mount.source == SOURCE),
+        Kind::Scratch(_) => {
+            let is_usable = |mount: &Mount| {
+                !mount.is_read_only() && !mount.options.iter().any(|option| option == "noexec" || option == "nodev")
+            };
+            mountinfo::covering(mounts, path).is_none_or(is_usable)
+        }
         Kind::Writable => mountinfo::covering(mounts, path).is_none_or(|mount| !mount.is_read_only()),
         Kind::Kernel(fs_type) => top.is_some_and(|mount| mount.fs_type == fs_type),
-        Kind::Bind(_) => top.is_some(),
     }
 }
 
@@ -134,9 +151,21 @@ fn holds(entry: &Entry, path: &Path, mounts: &[Mount]) -> bool {
 /// # Errors
 /// The first required entry that cannot be met.
 pub(crate) fn apply_at(root: &Path) -> Result<Vec<MountError>, MountError> {
+    apply(TABLE, root)
+}
+
+/// Covers what must not become part of an image. A bake calls it before [`apply_at`].
+///
+/// # Errors
+/// The first entry that cannot be met.
+pub(crate) fn apply_for_bake_at(root: &Path) -> Result<(), MountError> {
+    apply(OF_A_BAKE, root).map(drop)
+}
+
+fn apply(table: &[Entry], root: &Path) -> Result<Vec<MountError>, MountError> {
     let mounts = mountinfo::current()?;
     let mut missing = Vec::new();
-    for entry in plan(TABLE, root, &mounts) {
+    for entry in plan(table, root, &mounts) {
         match establish(entry, root, &mounts) {
             Ok(()) => tracing::debug!(path = entry.path, kind = ?entry.kind, "mount done"),
             Err(error) if entry.required => return Err(error),
@@ -150,15 +179,14 @@ fn establish(entry: &Entry, root: &Path, mounts: &[Mount]) -> Result<(), MountEr
     let path = &under(root, entry.path);
     match entry.kind {
         Kind::SharedTree => call("shared propagation", None, path, None, MsFlags::MS_REC | MsFlags::MS_SHARED, None),
-        Kind::FreshTmpfs => fresh_tmpfs(path, &under(root, SECRETS)),
-        Kind::Scratch => {
-            create(path)?;
-            let mut flags = MsFlags::MS_NOSUID;
-            if mountinfo::at(mounts, path).is_some() {
-                flags |= MsFlags::MS_REMOUNT | MsFlags::MS_BIND;
+        Kind::FreshTmpfs(options) => fresh_tmpfs(root, path, options, mounts),
+        Kind::Scratch(options) => match mountinfo::at(mounts, path) {
+            Some(top) if !top.is_read_only() => {
+                let flags = MsFlags::MS_NOSUID | MsFlags::MS_REMOUNT | MsFlags::MS_BIND;
+                call("with programs and devices", None, path, None, flags, None)
             }
-            call("a tmpfs", Some(SOURCE), path, Some("tmpfs"), flags, Some("mode=1777"))
-        }
+            _ => fresh_tmpfs(root, path, options, mounts),
+        },
         Kind::Writable => {
             let flags = MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
             // The mount and its file system have separate read-only flags.
@@ -169,36 +197,20 @@ fn establish(entry: &Entry, root: &Path, mounts: &[Mount]) -> Result<(), MountEr
             let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
             call(fs_type, Some(fs_type), path, Some(fs_type), flags, None)
         }
-        Kind::Bind(source) => {
-            let source = under(root, source);
-            create(&source)?;
-            create(path)?;
-            mount(Some(&source), path, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(|errno| {
-                MountError::Mount { what: source.display().to_string(), path: path.clone(), source: errno }
-            })
-        }
         Kind::Directory => create(path),
     }
 }
 
-fn fresh_tmpfs(path: &Path, secrets: &Path) -> Result<(), MountError> {
+fn fresh_tmpfs(root: &Path, path: &Path, options: &str, mounts: &[Mount]) -> Result<(), MountError> {
     create(path)?;
-    // An open directory stays usable when another mount covers it: its link in /proc can be the source of a bind mount.
-    let kept = match fs::OpenOptions::new()
-        .read(true)
-        .custom_flags((OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).bits())
-        .open(secrets)
-    {
-        Ok(directory) => Some(directory),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(source) => return Err(MountError::Secrets { path: secrets.to_owned(), source }),
-    };
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    call("a tmpfs", Some(SOURCE), path, Some("tmpfs"), flags, Some("mode=0755"))?;
-    let Some(kept) = kept else { return Ok(()) };
-    create(secrets)?;
-    let link = format!("/proc/thread-self/fd/{}", kept.as_raw_fd());
-    call("secrets", Some(&link), secrets, None, MsFlags::MS_BIND | MsFlags::MS_REC, None)
+    let failed = |source| MountError::Covered { path: path.to_owned(), source };
+    let covered = Covered::open(path).map_err(failed)?;
+    call("a tmpfs", Some(SOURCE), path, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some(options))?;
+    let is_own = |path: &Path| OWN.iter().any(|own| path == under(root, own));
+    for (lost, error) in covered.carry(mounts, is_own).map_err(failed)? {
+        tracing::warn!("{} is hidden by the node's {}: {error}", lost.display(), path.display());
+    }
+    Ok(())
 }
 
 fn create(path: &Path) -> Result<(), MountError> {
@@ -238,11 +250,12 @@ mod tests {
     #[test]
     fn the_plan_holds_the_missing_entries() {
         let plain = "1 0 0:1 / / rw - overlay overlay rw\n2 1 0:2 / /sys ro - sysfs sysfs rw\n";
-        assert_eq!(missing(plain), ["/run", "/tmp", "/sys", "/sys/kernel/security", "/sys/fs/bpf", "/tmp/hostpath_pv"]);
+        assert_eq!(missing(plain), ["/run", "/sys", "/sys/kernel/security", "/sys/fs/bpf"]);
+        let read_only = "1 0 0:1 / / ro - overlay overlay ro\n";
+        assert_eq!(missing(read_only)[..2], ["/run", "/tmp"], "programs need a /tmp that can be written to");
         let done = "1 0 0:1 / / rw - overlay overlay rw\n2 1 0:2 / /sys rw - sysfs sysfs rw\n\
                     3 1 0:3 / /run rw - tmpfs kubake rw\n4 1 0:4 / /tmp rw,nosuid - tmpfs kubake rw\n\
-                    5 2 0:5 / /sys/kernel/security rw - securityfs securityfs rw\n6 2 0:6 / /sys/fs/bpf rw - bpf bpf rw\n\
-                    7 4 0:1 /var/lib/kubake/volumes /tmp/hostpath_pv rw - overlay overlay rw\n";
+                    5 2 0:5 / /sys/kernel/security rw - securityfs securityfs rw\n6 2 0:6 / /sys/fs/bpf rw - bpf bpf rw\n";
         assert_eq!(missing(done), Vec::<&str>::new());
         let engines = "1 0 0:1 / / rw - overlay overlay rw\n2 1 0:2 / /sys rw - sysfs sysfs rw\n\
                        3 1 0:3 / /run rw,noexec - tmpfs tmpfs rw\n4 1 0:4 / /tmp rw,noexec - tmpfs tmpfs rw\n";
@@ -257,7 +270,7 @@ mod tests {
             let root = root.path().canonicalize().unwrap();
             mount(Some(&root), &root, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
             fs::create_dir_all(root.join("run/secrets/some")).unwrap();
-            fs::write(root.join("run/stale.sock"), "").unwrap();
+            drop(std::os::unix::net::UnixListener::bind(root.join("run/stale.sock")).unwrap());
             fs::write(root.join("run/secrets/some/token"), "t").unwrap();
             let listed = || -> Vec<(PathBuf, String)> {
                 let mounts = mountinfo::current().unwrap();
@@ -273,16 +286,30 @@ mod tests {
             assert_eq!(apply_at(&root).unwrap().len(), 2);
             assert_eq!(listed(), first);
             let points: Vec<_> = first.iter().map(|(path, _)| path.to_str().unwrap()).collect();
-            assert_eq!(points, ["tmp/hostpath_pv", "tmp", "run/secrets", "run"]);
+            assert_eq!(points, ["run/secrets", "run"]);
             assert!(!root.join("run/stale.sock").exists());
             assert_eq!(fs::read_to_string(root.join("run/secrets/some/token")).unwrap(), "t");
-            assert_eq!(fs::metadata(root.join("tmp")).unwrap().permissions().mode() & 0o7777, 0o1777);
-            fs::write(under(&root, paths::VOLUMES).join("data"), "kept").unwrap();
-            assert_eq!(fs::read_to_string(under(&root, paths::HOSTPATH_PROVISIONER).join("data")).unwrap(), "kept");
             assert!(under(&root, paths::LOGS).is_dir() && under(&root, paths::RUN).is_dir());
             let raw = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
             let line = raw.lines().find(|line| line.contains(&format!(" {} ", root.join("run").display()))).unwrap();
-            assert!(line.contains(" shared:"), "{line}");
+            assert!(line.contains(" shared:") && line.contains("size=524288k"), "{line}");
+        });
+    }
+
+    #[test]
+    #[ignore = "needs root"]
+    fn a_bake_covers_tmp_and_carries_what_is_there() {
+        in_namespace(|| {
+            let root = tempfile::tempdir().unwrap();
+            let root = root.path().canonicalize().unwrap();
+            fs::create_dir(root.join("tmp")).unwrap();
+            fs::write(root.join("tmp/of-the-image"), "kept").unwrap();
+            apply_for_bake_at(&root).unwrap();
+            fs::write(root.join("tmp/left-by-a-hook"), "").unwrap();
+            assert_eq!(fs::read_to_string(root.join("tmp/of-the-image")).unwrap(), "kept");
+            assert_eq!(fs::metadata(root.join("tmp")).unwrap().permissions().mode() & 0o7777, 0o1777);
+            mountinfo::unmount_below(&root).unwrap();
+            assert!(!root.join("tmp/left-by-a-hook").exists());
         });
     }
 

@@ -144,6 +144,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn users_can_read_which_settings_change() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../builder/README.md");
+        let page = fs::read_to_string(page).unwrap();
+        let section = page.split("### What a container changes on its host").nth(1).unwrap();
+        for setting in TABLE {
+            assert!(section.contains(&format!("`{}`", setting.key)), "{} is not in builder/README.md", setting.key);
+        }
+    }
+
+    #[test]
     fn values_change_only_where_they_must() {
         for (current, want, expected) in [
             ("1\n", Want::Exactly(1), None),

@@ -9,7 +9,7 @@ use super::NodeRuntime;
 use crate::host;
 use crate::host::capacity::{self, Amount};
 use crate::phases::BoxError;
-use crate::{authorities, registries, volumes};
+use crate::{authorities, registries};
 
 impl NodeRuntime {
     /// Prepares mounts, cgroups, kernel settings, devices, host names and directories.
@@ -18,9 +18,15 @@ impl NodeRuntime {
     /// When a mount, cgroup, kernel setting or directory that Kubernetes needs cannot be prepared.
     pub(crate) fn prepare_host(&self) -> Result<(), BoxError> {
         let root = Path::new("/");
+        let directory = std::env::current_dir();
         for missing in host::mounts::apply_at(root)? {
             tracing::debug!("{}", chain(&missing));
         }
+        // The working directory may lie below a directory that was covered just now.
+        if let Err(error) = directory.and_then(std::env::set_current_dir) {
+            tracing::warn!("the working directory cannot be used any more: {error}");
+        }
+        host::cgroups::show_own(root)?;
         host::cgroups::apply_at(root)?;
         for failure in host::limits::lift_at(root) {
             // Engines in user namespaces, for instance, give no container this right.
@@ -29,6 +35,11 @@ impl NodeRuntime {
             } else {
                 tracing::debug!("{}", chain(&failure));
             }
+        }
+        if let Some(limit) = host::limits::few_processes(root) {
+            tracing::warn!(
+                "the container may run {limit} processes and threads, few for a cluster; give it more (--pids-limit)"
+            );
         }
         let sysctls = host::sysctls::apply_at(root)?;
         for change in &sysctls.changed {
@@ -47,9 +58,6 @@ impl NodeRuntime {
         host::hosts_file::apply_at(root, &host::hosts_file::entries(&self.node))?;
         for directory in [paths::LOGS, paths::RUN, paths::VOLUMES] {
             std::fs::create_dir_all(directory).map_err(|error| format!("cannot create {directory}: {error}"))?;
-        }
-        if let Err(error) = volumes::watch(Path::new(paths::VOLUMES)) {
-            tracing::warn!("{}", chain(&error));
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ pub(crate) enum CgroupError {
     /// The kernel refused a new namespace.
     #[error("cannot enter a cgroup namespace; run the container with --privileged --cgroupns=private")]
     Namespace(#[source] Errno),
-    #[error("cannot mount cgroup2 on {}; run the container with --privileged --cgroupns=private", path.display())]
+    #[error("cannot mount cgroups on {}; run the container with --privileged --cgroupns=private", path.display())]
     Mount {
         path: PathBuf,
         #[source]

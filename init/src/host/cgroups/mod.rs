@@ -1,5 +1,5 @@
-//! Prepares cgroups for kubelet's `cgroupfs` driver. Version 1 is only checked, because engines mount the container's own
-//! cgroup at each controller. Version 2 needs a root cgroup of the container's own, without processes and with all
+//! Prepares cgroups for kubelet's `cgroupfs` driver. Version 1 is checked, and the container's own
+//! cgroup mounted at each controller where the engine did not. Version 2 needs a root cgroup of the container's own, without processes and with all
 //! controllers enabled for its children. Never writes to the host's root cgroup.
 //!
 //! Version 2 forbids processes in a cgroup whose children have controllers ("no internal processes",
@@ -13,9 +13,11 @@ mod evacuation;
 mod file;
 mod hierarchy;
 mod namespace;
+mod own_cgroup;
 mod version_1;
 
 pub(crate) use apply::apply_at;
 pub(crate) use hierarchy::{MOUNT_POINT, Version, version};
 pub(crate) use namespace::enter_own_namespace;
+pub(crate) use own_cgroup::show_own;
 pub(crate) use version_1::missing_v1;
