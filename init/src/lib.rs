@@ -45,5 +45,6 @@ mod store;
 pub mod supervise;
 mod supervisor;
 mod usage;
+mod user_namespaces;
 mod variables;
 mod volumes;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use kubake_contract::Endpoint;
+use kubake_contract::{Endpoint, paths};
 use kubake_e2e::cluster::Cluster;
 use kubake_e2e::engine::{self, Images};
 use kubake_e2e::lab::{self, lab};
@@ -42,14 +42,21 @@ fn custom() -> Result<()> {
     lab::write(&images.join("more.txt"), format!("# mine\n{LISTED}\n"))?;
 
     hook(&hooks.join("before-cluster/10-file"), "touch /etc/kubake-e2e-before\n")?;
-    let objects = [manifests::deployment("web", ARCHIVED, "baked in", 1), manifests::node_port_service("web")];
+    let objects = [
+        manifests::deployment("web", ARCHIVED, "baked in", 1),
+        manifests::node_port_service("web"),
+        manifests::claim("baked"),
+        manifests::pod_with_claim("filler", LISTED, &["write", "/data/topic/log", "kept"], "baked"),
+    ];
     for (index, object) in objects.iter().enumerate() {
         lab::write(&hooks.join(format!("after-cluster/object-{index}.json")), object.to_string())?;
     }
     let script = "test -e /etc/kubake-e2e-before\n\
         kubectl create configmap from-hook --from-literal=version=\"$KUBERNETES_VERSION\"\n\
         for object in object-*.json; do kubectl apply -f \"$object\"; done\n\
-        kubectl rollout status deployment/web --timeout=120s\n";
+        kubectl rollout status deployment/web --timeout=120s\n\
+        kubectl wait --for=jsonpath='{.status.phase}'=Succeeded pod/filler --timeout=120s\n\
+        kubectl delete pod filler\n";
     hook(&hooks.join("after-cluster/20-objects"), script)?;
     // On the host: its argument is a container into which files can be copied.
     lab::write(&hooks.join("before-setup/data"), "from the host\n")?;
@@ -125,6 +132,17 @@ fn custom() -> Result<()> {
     ensure!(namespace.wait_done("archived")? == "archived");
     ensure!(namespace.wait_done("listed")? == "listed");
     ensure!(namespace.wait_done("deleted").is_err(), "a file that a layer deleted is there again");
+    namespace.apply(manifests::pod("replaced", ARCHIVED, &["read", "/replaced/new"]))?;
+    namespace.apply(manifests::pod("hidden", ARCHIVED, &["read", "/replaced/old"]))?;
+    ensure!(namespace.wait_done("replaced")? == "by RUN");
+    ensure!(namespace.wait_done("hidden").is_err(), "a file in a directory that a layer replaced is there again");
+
+    // What a pod wrote into a claim lies on a file system like any other: directories can be renamed.
+    let claim = kubectl.json(["get", "persistentvolumeclaim", "baked"])?;
+    let volume = claim["spec"]["volumeName"].as_str().with_context(|| format!("no volume: {claim}"))?;
+    let path = format!("{}/{volume}", paths::VOLUMES);
+    cluster.node(&["mv", &format!("{path}/topic"), &format!("{path}/renamed")])?;
+    ensure!(cluster.node(&["cat", &format!("{path}/renamed/log")])?.trim() == "kept");
     Ok(())
 }
 

@@ -19,7 +19,8 @@ pub enum Recipe {
     /// The program and a file `/version` with this text.
     Plain(&'static str),
     /// As `Plain`, and further layers in which the program ran: one that makes `/made` and `/gone`, and one that deletes
-    /// `/gone`. The last holds a whiteout, which is what a baked store cannot hold as it is.
+    /// `/gone` and replaces the directory of `/replaced/old` by one with `/replaced/new`. The last holds a whiteout and an
+    /// opaque directory, which is what a baked store cannot hold as it is.
     WithDeletedFile(&'static str),
 }
 
@@ -74,9 +75,10 @@ pub fn context(program: &Path, recipe: Recipe) -> Result<tempfile::TempDir> {
     let mut dockerfile = "FROM scratch\nCOPY root /\nENTRYPOINT [\"/probe\"]\n".to_owned();
     if deletes {
         dockerfile.push_str(
-            "RUN [\"/probe\", \"write\", \"/gone\", \"x\"]\nRUN [\"/probe\", \"write\", \"/made\", \"by RUN\"]\n",
+            "RUN [\"/probe\", \"write\", \"/gone\", \"x\"]\nRUN [\"/probe\", \"write\", \"/replaced/old\", \"x\"]\nRUN [\"/probe\", \"write\", \"/made\", \"by RUN\"]\n",
         );
         dockerfile.push_str("RUN [\"/probe\", \"remove\", \"/gone\"]\n");
+        dockerfile.push_str("RUN [\"/probe\", \"renew\", \"/replaced/new\", \"by RUN\"]\n");
     }
     lab::write(&directory.path().join("Dockerfile"), dockerfile)?;
     Ok(directory)

@@ -33,11 +33,14 @@ pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
 pub const DOCKER_SOCKET: &str = "/run/docker.sock";
 /// The socket that dockerd itself serves.
 pub const DOCKERD_SOCKET: &str = "/run/kubake/dockerd.sock";
-/// Data of the volumes that the default StorageClass provisions; survives a restart.
+/// Data of the volumes that the default StorageClass provisions, a part of containerd's volume; survives a restart.
 pub const VOLUMES: &str = "/var/lib/kubake/volumes";
-/// The path under which Kubernetes' host-path provisioner creates volumes
-/// (`pkg/volume/hostpath`: `/tmp/hostpath_pv` is not configurable); [`VOLUMES`] is mounted there.
-pub const HOSTPATH_PROVISIONER: &str = "/tmp/hostpath_pv";
+/// Where kubelet keeps the volumes of pods, emptyDirs among them.
+pub const PODS: &str = "/var/lib/kubelet/pods";
+/// The content of claims that a bake made, an archive each, which the first boot of a container unpacks to [`VOLUMES`].
+pub const FROZEN_VOLUMES: &str = "/kubake/volumes";
+/// Which state on containerd's volume is this container's; made at its first boot, and never part of an image.
+pub const STORE_CLAIM: &str = "/var/lib/kubake/store-claim";
 /// One log file per component: `NAME.log`.
 pub const LOGS: &str = "/var/log/kubake";
 /// The directory of the socket on which etcd serves the API server; on a tmpfs, and root's alone.

@@ -98,6 +98,11 @@ impl Client {
         self.write(Method::PATCH, path, MERGE_PATCH, patch).await
     }
 
+    /// Deletes the object at `path`.
+    pub(crate) async fn delete(&self, path: &str) -> Result<(), ApiError> {
+        self.bounded(&Call { method: Method::DELETE, path, accept: JSON, body: None }).await.map(drop)
+    }
+
     /// Applies `yaml` to the object at `path` (server-side apply), as the field manager `manager`, which takes over
     /// fields of other managers; returns it as it is now.
     pub(crate) async fn apply(&self, path: &str, manager: &str, yaml: &str) -> Result<Value, ApiError> {

@@ -97,6 +97,16 @@ pub(crate) enum ApiError {
 }
 
 impl ApiError {
+    /// Whether there is no such object.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Status { code, .. } if *code == StatusCode::NOT_FOUND)
+    }
+
+    /// Whether there is such an object already.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Status { code, .. } if *code == StatusCode::CONFLICT)
+    }
+
     /// An error of a request that was sent: in TLS 1.3 a rejected client certificate shows only now.
     pub(super) fn transport(request: &str, address: &str, source: hyper::Error) -> Self {
         match tls_cause(&source) {

@@ -12,7 +12,7 @@ use crate::boot::api_client;
 use crate::command::Run;
 use crate::phases::BoxError;
 use crate::pods::stop;
-use crate::{cri, store};
+use crate::{cri, store, volumes};
 
 /// Time limit for the stop of workloads before the freeze: the default of `terminationGracePeriodSeconds`.
 const STOP_GRACE: Duration = Duration::from_secs(30);
@@ -29,6 +29,7 @@ impl Bake {
     pub(super) fn freeze_images(&mut self) -> Result<(), BoxError> {
         store::freeze(Path::new(paths::CONTAINERD_ROOT), Path::new(paths::FROZEN_STORE))?;
         freeze::remove_traces()?;
+        remove(Path::new(paths::STORE_CLAIM))?;
         remove(Path::new(paths::INBOX_IMAGES))?;
         Ok(remove(Path::new(paths::INBOX_REQUEST))?)
     }
@@ -69,8 +70,9 @@ impl Bake {
         trust::warn_of_leftovers(&Path::new(paths::ETCD).join("member/snap/db"))
     }
 
-    pub(super) fn freeze_cluster(&mut self) -> Result<(), BoxError> {
+    pub(super) async fn freeze_cluster(&mut self) -> Result<(), BoxError> {
         store::freeze(Path::new(paths::CONTAINERD_ROOT), Path::new(paths::FROZEN_STORE))?;
+        volumes::freeze().await?;
         freeze::remove_traces()?;
         freeze::remove_identity_at(Path::new("/"))?;
         for path in [paths::INBOX_IMAGES, paths::INBOX_HOOKS, paths::INBOX_REQUEST] {

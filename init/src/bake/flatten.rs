@@ -1,6 +1,6 @@
-//! Flattening: a snapshot chain that holds whiteouts becomes one snapshot of the same name without a parent. A
-//! whiteout (character device 0:0) cannot be created on a container's overlay file system, and the frozen store lies
-//! on one; a flattened layer hides nothing, so it needs none. Works only through containerd, which
+//! Flattening: a snapshot chain that holds whiteouts or opaque directories becomes one snapshot of the same name without a
+//! parent. A whiteout (character device 0:0) cannot be created on a container's overlay file system, and the mark of an
+//! opaque directory is lost there; the frozen store lies on one. A flattened layer hides nothing, so it needs neither. Works only through containerd, which
 //! runs meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};

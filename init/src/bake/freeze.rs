@@ -32,6 +32,7 @@ const MACHINE_ID: &str = "/etc/machine-id";
 /// Files that identify this container or its user.
 const PERSONAL: &[&str] = &[
     "/var/lib/dbus/machine-id",
+    paths::STORE_CLAIM,
     "/var/lib/docker/engine-id",
     "/root/.docker/config.json",
     "/var/lib/kubelet/config.json",

@@ -1,7 +1,7 @@
 //! Waits of a bake: until the cluster is ready, until the user's workloads are, and for what must be true before the
 //! freeze.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use kubake_contract::paths;
@@ -16,13 +16,24 @@ use crate::phases::BoxError;
 use crate::readiness;
 use crate::role::control_plane;
 use crate::status::Board;
+use crate::{user_namespaces, volumes};
 
 /// Time limit for the new cluster until everything runs.
 const READY_TIMEOUT: Duration = Duration::from_secs(900);
 
 impl Bake {
     pub(super) async fn until_ready(&mut self) -> Result<(), BoxError> {
-        until_ready(&self.runtime, self.begun, self.events).await
+        until_ready(&self.runtime, self.begun, self.events).await?;
+        let (client, node) = (api_client(&self.runtime)?, self.runtime.node.name.to_string());
+        let shutdown = self.runtime.shutdown.clone();
+        tokio::spawn(async move {
+            let make_volumes = volumes::follow(client.clone(), node, PathBuf::from(paths::VOLUMES));
+            let serve = async {
+                tokio::join!(make_volumes, user_namespaces::follow(&client, Path::new(paths::CONTAINERD_ROOT)));
+            };
+            shutdown.run_until_cancelled(serve).await
+        });
+        Ok(())
     }
 
     pub(super) async fn apply_manifests(&mut self) -> Result<(), BoxError> {

@@ -1,19 +1,23 @@
 //! The work of each phase of a boot. The role owns the order.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kubake_contract::paths;
-use kubake_contract::status::State;
+use kubake_contract::status::{State, Status};
+use tokio_util::sync::CancellationToken;
 
 use super::daemons::{api_client, start_kubelet};
 use super::first_readiness::FirstReadiness;
 use super::hooks;
 use super::run::Boot;
+use crate::api::Client;
 use crate::phases::BoxError;
 use crate::pods::crashes;
 use crate::readiness::{self, Inventory};
 use crate::services::{containerd, dockerd, kubelet};
+use crate::status::Board;
+use crate::{user_namespaces, volumes};
 
 impl Boot {
     pub(crate) fn prepare_host(&self) -> Result<(), BoxError> {
@@ -64,6 +68,12 @@ impl Boot {
         let scope = readiness::Scope { boot: self.begun, inventory, expected };
         let (settings, node) = (self.runtime.settings.clone(), self.runtime.node.name.clone());
         let board = self.runtime.board.clone();
+        tokio::spawn(serve_volumes(
+            self.runtime.board.clone(),
+            client.clone(),
+            node.to_string(),
+            self.runtime.shutdown.clone(),
+        ));
         let follow: &mut _ = self.follow.insert(Box::pin(async move {
             readiness::follow(client, &settings, &node, scope, &board).await;
         }));
@@ -92,6 +102,23 @@ impl Boot {
         }
         first_readiness.record();
         Ok(())
+    }
+}
+
+/// Makes the volumes that claims ask for, from the moment at which the API server serves until `shutdown`. Earlier requests
+/// would cost processor time that the boot needs.
+async fn serve_volumes(board: Board, client: Client, node: String, shutdown: CancellationToken) {
+    let mut status = board.subscribe();
+    let serve = async {
+        let serves = |status: &Status| status.milestones.iter().any(|one| one.name == readiness::API_READY);
+        if status.wait_for(serves).await.is_ok() {
+            let make_volumes = volumes::follow(client.clone(), node, PathBuf::from(paths::VOLUMES));
+            tokio::join!(make_volumes, user_namespaces::follow(&client, Path::new(paths::CONTAINERD_ROOT)));
+        }
+    };
+    tokio::select! {
+        () = serve => {}
+        () = shutdown.cancelled() => {}
     }
 }
 

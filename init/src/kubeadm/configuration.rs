@@ -89,15 +89,7 @@ fn cluster(settings: &ClusterSettings) -> Value {
                 // A certificate that a workload requests while an image is baked is used as long as the image. So it
                 // is valid as long as the CAs, and not for a year.
                 { "name": "cluster-signing-duration", "value": format!("{}h", CERT_LIFETIME.as_secs() / 3600) },
-                // Provisions volumes of the default StorageClass without another pod (pkg/volume/hostpath).
-                { "name": "enable-hostpath-provisioner", "value": "true" },
             ],
-            "extraVolumes": [{
-                "name": "volumes",
-                "hostPath": paths::VOLUMES,
-                "mountPath": paths::HOSTPATH_PROVISIONER,
-                "pathType": "DirectoryOrCreate",
-            }],
         },
         "scheduler": { "extraArgs": [no_election] },
         "etcd": { "local": {

@@ -3,6 +3,8 @@
 use kubake_contract::{Node, names, ports};
 use serde_json::{Value, json};
 
+use crate::volumes;
+
 /// Returns the fields of CoreDNS' Deployment that differ from kubeadm's, for a server-side apply. There is one replica, as
 /// there is one node. The readiness probe runs every second instead of every ten. CoreDNS connects to the API server at
 /// the node's address: the service's address refuses connections until kube-proxy has written its rules, after which
@@ -27,7 +29,8 @@ pub(crate) fn coredns_deployment(node: &Node) -> Value {
     })
 }
 
-/// Returns the default StorageClass. `kubernetes.io/host-path` is the controller manager's own provisioner.
+/// Returns the default StorageClass, whose volumes this program makes ([`crate::volumes`]). A volume is made when a pod
+/// uses its claim, as local volumes are everywhere: the scheduler has to choose the node first.
 #[must_use]
 pub(crate) fn storage_class() -> Value {
     json!({
@@ -37,8 +40,8 @@ pub(crate) fn storage_class() -> Value {
             "name": names::STORAGE_CLASS,
             "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
         },
-        "provisioner": "kubernetes.io/host-path",
+        "provisioner": volumes::PROVISIONER,
         "reclaimPolicy": "Delete",
-        "volumeBindingMode": "Immediate",
+        "volumeBindingMode": "WaitForFirstConsumer",
     })
 }

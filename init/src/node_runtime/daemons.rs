@@ -14,7 +14,7 @@ use crate::phases::BoxError;
 use crate::services::{containerd, dockerd};
 use crate::store::{self, Attached};
 use crate::supervisor::Handle;
-use crate::{cni, configuration, docker_proxy, registries};
+use crate::{cni, configuration, docker_proxy, registries, volumes};
 
 /// Time limit for containerd's readiness. Usual is 0.1 s; slow disks and emulated machines take much longer.
 const CONTAINERD_TIMEOUT: Duration = Duration::from_secs(120);
@@ -29,13 +29,16 @@ impl NodeRuntime {
     /// # Errors
     /// When the volume cannot hold the store.
     pub(crate) async fn attach_store(&self) -> Result<(), BoxError> {
-        let attach = || store::attach(Path::new(paths::FROZEN_STORE), Path::new(paths::CONTAINERD_ROOT));
+        let attach = || {
+            let volume = store::Volume::lock(Path::new(paths::CONTAINERD_ROOT))?;
+            volume.attach(Path::new(paths::FROZEN_STORE), Path::new(paths::STORE_CLAIM))
+        };
         // Copying layers takes long; the HTTP server answers meanwhile.
-        let attached = tokio::task::spawn_blocking(attach).await??;
+        let (attached, claim) = tokio::task::spawn_blocking(attach).await??;
         if attached == Attached::Copied {
             tracing::warn!("layers were copied to the volume: this first boot took longer than later ones");
         }
-        Ok(())
+        Ok(volumes::attach(Path::new(paths::CONTAINERD_ROOT), &claim).await?)
     }
 
     /// Starts containerd and waits until it serves.

@@ -20,6 +20,9 @@ use super::objects::{EndpointSlice, Lease, Metadata, Node, Pod, Workload};
 use super::question::Question;
 use super::workload_kind::WorkloadKind;
 
+/// The milestone of a ready API server.
+pub(crate) const API_READY: &str = "api-ready";
+
 /// The lease is renewed every 10 s (a quarter of its 40 s: `pkg/kubelet/kubelet.go`, `nodeLeaseRenewIntervalFraction`).
 /// Two renewals may be lost before kubelet counts as gone.
 pub(super) const LEASE_PATIENCE: Duration = Duration::from_secs(25);
@@ -189,7 +192,7 @@ impl Evidence {
     pub(super) fn milestones(&self) -> Vec<String> {
         let mut reached = Vec::new();
         if self.api == Some(Ok(())) {
-            reached.push("api-ready".to_owned());
+            reached.push(API_READY.to_owned());
         }
         if self.lease.is_some() {
             reached.push("lease-renewed".to_owned());

@@ -20,6 +20,7 @@ mod running;
 mod steady;
 mod workload_kind;
 
+pub(crate) use evidence::API_READY;
 pub(crate) use expected::{Expected, Scope};
 pub(crate) use follow::follow;
 pub(crate) use inventory::Inventory;

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use crate::host::mountinfo::MountInfoError;
+
 /// The store cannot be frozen or attached.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -29,6 +31,20 @@ pub(crate) enum StoreError {
         /// Id of the store in the image.
         expected: String,
     },
+    #[error("the volume at {volume} is in use by another container; stop that one, or start with a volume of its own")]
+    InUse { volume: String },
+    /// No container could start.
+    #[error(
+        "the volume at {volume} cannot hold the layers of overlay; start with a volume there that lies on ext4, xfs, btrfs \
+         or tmpfs, such as --volume {volume}"
+    )]
+    NoOverlay {
+        volume: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot find out what is mounted")]
+    Mounts(#[from] MountInfoError),
     /// A snapshot holds a whiteout, which a container's file system cannot store.
     #[error("snapshot {snapshot} holds the whiteout {path}, which was not flattened before the freeze; report this")]
     Whiteout {

@@ -4,9 +4,15 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use super::error::{StoreError, file};
-use super::layout::{CONTENT, MARKER, SNAPSHOTTER, TRANSIENT};
+use super::layout::{CONTENT, OWN, SNAPSHOTTER, TRANSIENT};
+use super::marker;
 use super::tree::{copy_tree, create_directory, read_directory, remove_tree};
+
+/// The mark of an opaque directory.
+const OPAQUE: &str = "trusted.overlay.opaque";
 
 /// Moves the content of containerd's `volume` into the image's file system. containerd must not run.
 ///
@@ -33,8 +39,9 @@ pub(crate) fn freeze(volume: &Path, frozen: &Path) -> Result<(), StoreError> {
     create_directory(&metadata)?;
     for entry in read_directory(volume)? {
         let name = entry.file_name();
-        let is_transient =
-            TRANSIENT.iter().any(|transient| name == *transient) || name == MARKER || name == "lost+found";
+        let is_transient = TRANSIENT.iter().any(|transient| name == *transient)
+            || name.to_string_lossy().starts_with(OWN)
+            || name == "lost+found";
         if is_transient {
             continue;
         }
@@ -54,8 +61,7 @@ pub(crate) fn freeze(volume: &Path, frozen: &Path) -> Result<(), StoreError> {
         }
     }
     let id = frozen.join("id");
-    let unique = fs::read_to_string("/proc/sys/kernel/random/uuid").map_err(file("read", Path::new("random/uuid")))?;
-    fs::write(&id, unique.trim()).map_err(file("write", &id))
+    fs::write(&id, marker::random()?).map_err(file("write", &id))
 }
 
 /// Moves every entry of a directory on the volume into the image. Links stay: they lead to entries that an earlier freeze
@@ -65,9 +71,9 @@ fn keep_all(from: &Path, to: &Path) -> Result<(), StoreError> {
     let mut kept = Vec::new();
     for entry in read_directory(from)? {
         kept.push(entry.file_name());
-        if !is_link(&entry)? {
-            let destination = to.join(entry.file_name());
-            remove_tree(&destination)?;
+        let destination = to.join(entry.file_name());
+        // One that is there was copied to the volume meanwhile: neither snapshots nor blobs reuse a name.
+        if !is_link(&entry)? && !destination.exists() {
             copy_tree(&entry.path(), &destination)?;
         }
     }
@@ -79,15 +85,20 @@ fn keep_all(from: &Path, to: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn is_link(entry: &fs::DirEntry) -> Result<bool, StoreError> {
+pub(super) fn is_link(entry: &fs::DirEntry) -> Result<bool, StoreError> {
     Ok(entry.file_type().map_err(file("inspect", &entry.path()))?.is_symlink())
 }
 
-/// Returns the first whiteout (character device 0:0, as overlayfs marks a removed file) below a layer.
+/// Returns the first path below a layer, or the layer itself, that hides something of the layers below it: a whiteout
+/// (character device 0:0, as overlayfs marks a removed file) or an opaque directory (a mark that neither a container's file
+/// system nor a commit keeps).
 ///
 /// # Errors
 /// When a directory cannot be read.
 pub(crate) fn find_whiteout(layer: &Path) -> Result<Option<PathBuf>, StoreError> {
+    if is_opaque(layer)? {
+        return Ok(Some(layer.to_owned()));
+    }
     for entry in read_directory(layer)? {
         let kind = entry.file_type().map_err(file("inspect", &entry.path()))?;
         if kind.is_char_device() {
@@ -102,4 +113,38 @@ pub(crate) fn find_whiteout(layer: &Path) -> Result<Option<PathBuf>, StoreError>
         }
     }
     Ok(None)
+}
+
+/// Whether overlayfs shows nothing of the layers below in this directory (`Documentation/filesystems/overlayfs.rst`).
+fn is_opaque(directory: &Path) -> Result<bool, StoreError> {
+    let mut value = [0; 1];
+    match rustix::fs::lgetxattr(directory, OPAQUE, &mut value) {
+        Ok(length) => Ok(value[..length] == *b"y"),
+        // Another value is longer, and a file system without attributes has none.
+        Err(Errno::NODATA | Errno::RANGE | Errno::NOTSUP) => Ok(false),
+        Err(error) => Err(file("inspect", directory)(error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree::create_directory;
+    use super::*;
+
+    #[test]
+    #[ignore = "needs root"]
+    fn opaque_directories_are_found_at_any_depth() {
+        let root = tempfile::tempdir().unwrap();
+        let deep = root.path().join("a/b/c");
+        create_directory(&deep).unwrap();
+        let mark = |path: &Path, value: &[u8]| {
+            rustix::fs::lsetxattr(path, OPAQUE, value, rustix::fs::XattrFlags::empty()).unwrap();
+        };
+        mark(&deep, b"impure");
+        assert_eq!(find_whiteout(root.path()).unwrap(), None);
+        mark(&deep, b"y");
+        assert_eq!(find_whiteout(root.path()).unwrap(), Some(deep));
+        mark(root.path(), b"y");
+        assert_eq!(find_whiteout(root.path()).unwrap(), Some(root.path().to_owned()));
+    }
 }

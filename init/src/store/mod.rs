@@ -13,9 +13,14 @@ mod attach;
 mod error;
 mod freeze;
 mod layout;
+mod marker;
+mod real;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod volume;
 
-pub(crate) use attach::{Attached, attach};
+pub(crate) use attach::Attached;
 pub(crate) use freeze::{find_whiteout, freeze};
+pub(crate) use real::{copy_layers, is_linked};
+pub(crate) use volume::Volume;

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::error::StoreError;
 use super::layout::{CONTENT, MARKER, SNAPSHOTTER};
 use super::tree::read_directory;
-use super::{Attached, attach, freeze};
+use super::{Attached, Volume, copy_layers, freeze, is_linked};
+use crate::host::test_namespace::in_namespace;
 
 /// A volume as containerd leaves it: one layer, its databases, the state of a running container.
 fn volume(root: &Path) -> PathBuf {
@@ -24,6 +25,15 @@ fn volume(root: &Path) -> PathBuf {
     fs::create_dir_all(volume.join(CONTENT).join("ingest")).unwrap();
     fs::write(volume.join(CONTENT).join("blobs/sha256/abc"), "blob").unwrap();
     volume
+}
+
+/// Attaches as the container whose claim is in the file `claim` of the same name beside the volume.
+fn attach_as(claim: &str, frozen: &Path, volume: &Path, is_anonymous: bool) -> Result<(Attached, String), StoreError> {
+    Volume::of_a_test(volume, is_anonymous).attach(frozen, &volume.with_extension(claim))
+}
+
+fn attach(frozen: &Path, volume: &Path) -> Result<Attached, StoreError> {
+    attach_as("me", frozen, volume, false).map(|(attached, _)| attached)
 }
 
 #[test]
@@ -77,7 +87,7 @@ fn a_volume_of_another_image_is_refused_and_left_alone() {
     freeze(&volume(root.path()), &frozen).unwrap();
     let other = root.path().join("other");
     fs::create_dir(&other).unwrap();
-    fs::write(other.join(MARKER), "something else").unwrap();
+    fs::write(other.join(MARKER), "something else\nanother container\n").unwrap();
     let error = attach(&frozen, &other).unwrap_err();
     assert!(matches!(error, StoreError::OtherStore { .. }), "{error}");
     assert_eq!(fs::read_dir(&other).unwrap().count(), 1);
@@ -88,4 +98,74 @@ fn an_image_that_was_never_baked_says_so() {
     let root = tempfile::tempdir().unwrap();
     let error = attach(&root.path().join("frozen"), root.path()).unwrap_err().to_string();
     assert!(error.contains("kubake bake"), "{error}");
+}
+
+#[test]
+fn linked_layers_can_be_copied_and_are_frozen_only_once() {
+    let root = tempfile::tempdir().unwrap();
+    let (frozen, fresh) = (root.path().join("frozen"), root.path().join("fresh"));
+    freeze(&volume(root.path()), &frozen).unwrap();
+    let snapshots = fresh.join(SNAPSHOTTER).join("snapshots");
+    fs::create_dir_all(&snapshots).unwrap();
+    fs::create_dir_all(fresh.join(CONTENT).join("blobs/sha256")).unwrap();
+    symlink(frozen.join("snapshots/1"), snapshots.join("1")).unwrap();
+    assert!(is_linked(&fresh).unwrap());
+    copy_layers(&fresh).unwrap();
+    assert!(!is_linked(&fresh).unwrap());
+    assert_eq!(fs::read_to_string(snapshots.join("1/fs/bin/app")).unwrap(), "app");
+    fs::write(frozen.join("snapshots/1/fs/bin/app"), "frozen before").unwrap();
+    freeze(&fresh, &frozen).unwrap();
+    assert_eq!(fs::read_to_string(frozen.join("snapshots/1/fs/bin/app")).unwrap(), "frozen before");
+}
+
+#[test]
+fn a_marker_that_a_full_disk_cut_off_counts_as_none() {
+    let root = tempfile::tempdir().unwrap();
+    let (frozen, fresh) = (root.path().join("frozen"), root.path().join("fresh"));
+    freeze(&volume(root.path()), &frozen).unwrap();
+    fs::create_dir(&fresh).unwrap();
+    fs::write(fresh.join(MARKER), "").unwrap();
+    assert_ne!(attach(&frozen, &fresh).unwrap(), Attached::Again);
+    assert_eq!(attach(&frozen, &fresh).unwrap(), Attached::Again);
+}
+
+#[test]
+fn a_new_container_empties_an_anonymous_volume_and_keeps_a_users() {
+    for is_anonymous in [true, false] {
+        let root = tempfile::tempdir().unwrap();
+        let (frozen, shared) = (root.path().join("frozen"), root.path().join("shared"));
+        freeze(&volume(root.path()), &frozen).unwrap();
+        fs::create_dir(&shared).unwrap();
+        let (_, first) = attach_as("first", &frozen, &shared, is_anonymous).unwrap();
+        fs::write(shared.join("pulled"), "").unwrap();
+        assert_eq!(attach_as("first", &frozen, &shared, is_anonymous).unwrap(), (Attached::Again, first.clone()));
+        let (attached, second) = attach_as("second", &frozen, &shared, is_anonymous).unwrap();
+        assert_ne!(first, second);
+        assert_eq!((attached == Attached::Again, shared.join("pulled").exists()), (!is_anonymous, !is_anonymous));
+        // The image was updated.
+        fs::write(frozen.join("id"), "another store").unwrap();
+        assert_eq!(attach_as("third", &frozen, &shared, is_anonymous).is_ok(), is_anonymous);
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_volume_that_cannot_hold_overlays_is_refused_with_the_cause() {
+    use nix::mount::{MsFlags, mount};
+    in_namespace(|| {
+        let root = tempfile::tempdir().unwrap();
+        let frozen = root.path().join("frozen");
+        freeze(&volume(root.path()), &frozen).unwrap();
+        let path = |name: &str| root.path().join(name);
+        for name in ["lower", "upper", "work", "overlay"] {
+            fs::create_dir(path(name)).unwrap();
+        }
+        let (lower, upper, work) = (path("lower"), path("upper"), path("work"));
+        let options = format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
+        mount(Some("o"), &path("overlay"), Some("overlay"), MsFlags::empty(), Some(options.as_str())).unwrap();
+        let error = attach(&frozen, &path("overlay")).unwrap_err();
+        assert!(matches!(error, StoreError::NoOverlay { .. }), "{error}");
+        assert!(error.to_string().contains("ext4"), "{error}");
+        assert_eq!(fs::read_dir(path("overlay")).unwrap().count(), 0);
+    });
 }

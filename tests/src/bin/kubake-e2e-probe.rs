@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, fs, thread};
 
-const HELP: &str = "usage: probe serve PORT TEXT | get HOST:PORT PATH | fetch http://HOST:PORT/PATH FILE | write FILE TEXT | read FILE | remove FILE | say TEXT | copy | idle | stubborn | farewell FILE TEXT";
+const HELP: &str = "usage: probe serve PORT TEXT | get HOST:PORT PATH | fetch http://HOST:PORT/PATH FILE | write FILE TEXT | read FILE | remove FILE | renew FILE TEXT | say TEXT | copy | idle | stubborn | farewell FILE TEXT";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
@@ -23,7 +23,13 @@ fn main() -> ExitCode {
         ["serve", port, text] => serve(port, text),
         ["get", address, path] => get(address, path),
         ["fetch", url, file] => fetch(url, file),
-        ["write", file, text] => fs::write(file, text),
+        ["write", file, text] => parent(file).and_then(fs::create_dir_all).and_then(|()| fs::write(file, text)),
+        // In one layer of an image, the new directory is opaque.
+        ["renew", file, text] => parent(file).and_then(|parent| {
+            fs::remove_dir_all(parent)?;
+            fs::create_dir(parent)?;
+            fs::write(file, text)
+        }),
         ["read", file] => fs::read_to_string(file).and_then(|text| writeln!(io::stdout(), "{text}")),
         ["remove", file] => fs::remove_file(file),
         ["say", text] => writeln!(io::stdout(), "{text}"),
@@ -133,4 +139,8 @@ fn ask(address: &str, path: &str) -> io::Result<(String, String)> {
     stream.read_to_string(&mut response)?;
     let (head, body) = response.split_once("\r\n\r\n").ok_or_else(|| io::Error::other("no HTTP answer"))?;
     Ok((head.to_owned(), body.to_owned()))
+}
+
+fn parent(file: &str) -> std::io::Result<&std::path::Path> {
+    std::path::Path::new(file).parent().ok_or_else(|| std::io::Error::other(format!("{file} has no parent")))
 }
