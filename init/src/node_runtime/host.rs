@@ -26,7 +26,7 @@ impl NodeRuntime {
         if let Err(error) = directory.and_then(std::env::set_current_dir) {
             tracing::warn!("the working directory cannot be used any more: {error}");
         }
-        host::cgroups::show_own(root)?;
+        host::cgroups::show_own()?;
         host::cgroups::apply_at(root)?;
         for failure in host::limits::lift_at(root) {
             // Engines in user namespaces, for instance, give no container this right.

@@ -1,58 +1,83 @@
 //! Version 1 with the host's hierarchies mounted into the container (`-v /sys/fs/cgroup:/sys/fs/cgroup:rw`, as many guides
-//! start images with containers inside): mounts the container's own cgroups over them, as engines do by themselves. In the
+//! start images with containers inside): shows the container's own cgroups there instead, as engines do by themselves. In the
 //! host's root, kubelet would take the processes of the whole host for its own.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::error::CgroupError;
 use super::file::read;
 use super::hierarchy::{MOUNT_POINT, Version, version};
-use crate::files::under;
 use crate::host::mountinfo::{self, Mount};
 
-/// Mounts the container's own cgroup at each hierarchy of version 1 that shows one above it. Idempotent.
+/// Where the new view is built, on a tmpfs.
+const BUILT: &str = "/run/kubake/cgroup";
+
+/// Replaces a view of the host's hierarchies by one of the container's own cgroups. The host's hierarchy of version 2 is not
+/// in it: crun refuses to start containers where it sees one with controllers ("cgroups in hybrid mode not supported").
+/// Idempotent.
 ///
 /// # Errors
-/// [`CgroupError`]; a part of the hierarchies may have been mounted.
-pub(crate) fn show_own(root: &Path) -> Result<(), CgroupError> {
+/// [`CgroupError`]; the view is then the old one, or none.
+pub(crate) fn show_own() -> Result<(), CgroupError> {
+    let root = Path::new("/");
     if version(root) == Version::V2 {
         return Ok(());
     }
-    let mounts = mountinfo::load(&under(root, "/proc/self/mountinfo"))?;
-    let own = read(&under(root, "/proc/self/cgroup"))?;
-    let planned = plan(&mounts, &own);
-    if !planned.is_empty() {
-        hide_version_2(&mounts)?;
+    let planned = plan(&mountinfo::current()?, &read(Path::new("/proc/self/cgroup"))?);
+    if planned.is_empty() {
+        return Ok(());
     }
+    let (view, built) = (Path::new(MOUNT_POINT), Path::new(BUILT));
+    create(built)?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    call(Some(Path::new("kubake")), built, Some("tmpfs"), flags, Some("mode=0755,size=1m"))?;
+    // Else its end below would end its copy, too.
+    call(None, built, None, MsFlags::MS_PRIVATE, None)?;
     for (from, to) in planned {
-        if !from.is_dir() {
-            tracing::warn!("{} is not the container's own cgroup, which is not visible", to.display());
-            continue;
+        let Ok(name) = to.strip_prefix(MOUNT_POINT) else { continue };
+        let to = built.join(name);
+        create(&to)?;
+        call(Some(&from), &to, None, MsFlags::MS_BIND, None)?;
+    }
+    // Links such as `cpu`, where a hierarchy has several controllers.
+    for entry in fs::read_dir(view).into_iter().flatten().flatten() {
+        if let Ok(target) = fs::read_link(entry.path()) {
+            let link = built.join(entry.file_name());
+            symlink(target, &link).map_err(|source| written(&link, source))?;
         }
-        mount(Some(&from), &to, None::<&str>, MsFlags::MS_BIND, None::<&str>)
-            .map_err(|source| CgroupError::Mount { path: to.clone(), source })?;
     }
+    detach(view)?;
+    call(Some(built), view, None, MsFlags::MS_BIND | MsFlags::MS_REC, None)?;
+    detach(built)?;
+    tracing::info!("{MOUNT_POINT} shows the container's own cgroups, not the host's");
     Ok(())
 }
 
-/// Covers the host's hierarchy of version 2, beside those of version 1: crun refuses to start containers where it sees one
-/// that has controllers ("cgroups in hybrid mode not supported").
-fn hide_version_2(mounts: &[Mount]) -> Result<(), CgroupError> {
-    for path in version_2(mounts) {
-        mount(Some("kubake"), path, Some("tmpfs"), MsFlags::MS_RDONLY, Some("size=4k"))
-            .map_err(|source| CgroupError::Mount { path: path.to_owned(), source })?;
-    }
-    Ok(())
+fn create(path: &Path) -> Result<(), CgroupError> {
+    fs::create_dir_all(path).map_err(|source| written(path, source))
 }
 
-fn version_2(mounts: &[Mount]) -> Vec<&Path> {
-    let points = mounts.iter().filter(|mount| mount.fs_type == "cgroup2").map(|mount| mount.mount_point.as_path());
-    points
-        .filter(|point| point.starts_with(MOUNT_POINT))
-        .filter(|point| mountinfo::at(mounts, point).is_some_and(|top| top.fs_type == "cgroup2"))
-        .collect()
+fn written(path: &Path, source: io::Error) -> CgroupError {
+    CgroupError::Write { path: path.to_owned(), text: "a new directory or link".to_owned(), source }
+}
+
+fn call(
+    from: Option<&Path>,
+    to: &Path,
+    fs_type: Option<&str>,
+    flags: MsFlags,
+    data: Option<&str>,
+) -> Result<(), CgroupError> {
+    mount(from, to, fs_type, flags, data).map_err(|source| CgroupError::Mount { path: to.to_owned(), source })
+}
+
+fn detach(path: &Path) -> Result<(), CgroupError> {
+    umount2(path, MntFlags::MNT_DETACH).map_err(|source| CgroupError::Mount { path: path.to_owned(), source })
 }
 
 /// What to bind where. `own` is the text of `/proc/self/cgroup`: lines of `ID:CONTROLLERS:PATH`.
@@ -96,9 +121,6 @@ mod tests {
     #[test]
     fn the_containers_own_cgroups_cover_the_hosts() {
         let planned = plan(&mountinfo::parse(HOSTS).unwrap(), OWN);
-        assert_eq!(version_2(&mountinfo::parse(HOSTS).unwrap()), [Path::new("/sys/fs/cgroup/unified")]);
-        let covered = format!("{HOSTS}7 5 0:7 / /sys/fs/cgroup/unified ro - tmpfs kubake ro\n");
-        assert_eq!(version_2(&mountinfo::parse(&covered).unwrap()), Vec::<&Path>::new());
         let shown: Vec<_> = planned.iter().map(|(from, to)| (from.to_str().unwrap(), to.to_str().unwrap())).collect();
         assert_eq!(
             shown,
