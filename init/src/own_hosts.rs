@@ -39,8 +39,10 @@ impl OwnHosts {
         self.stranger(target.map(str::as_bytes).into_iter().chain(hosts(&request.headers)))
     }
 
-    /// The first of these `Host` values that does not mean this container.
-    pub(crate) fn stranger<'a>(&self, mut authorities: impl Iterator<Item = &'a [u8]>) -> Option<String> {
+    /// The first of these `Host` values that does not mean this container. An empty one is no name: Docker's client sends
+    /// it before a connection becomes a stream (`/grpc`, which every build uses), and no browser does.
+    pub(crate) fn stranger<'a>(&self, authorities: impl Iterator<Item = &'a [u8]>) -> Option<String> {
+        let mut authorities = authorities.filter(|authority| !authority.is_empty());
         let is_own = |authority: &[u8]| {
             let text = std::str::from_utf8(authority).ok()?;
             let (host, _port) = split_authority(&without_root(text))?;
@@ -88,6 +90,7 @@ mod tests {
     #[test]
     fn names_that_no_site_can_have_and_own_ones_are_ours() {
         for host in [
+            "",
             "127.0.0.1",
             "10.0.0.7:10080",
             "[::1]:10080",
@@ -124,7 +127,6 @@ mod tests {
             "evil_name.example",
             "evil-name.example:80",
             "a\"b",
-            "",
             ":80",
             "user@127.0.0.1",
             "127.0.0.1 rebind.example",
