@@ -2,10 +2,11 @@
 //! points of containerd, limits.
 
 use anyhow::{Context, Result, ensure};
-use kubake_contract::Endpoint;
+use kubake_contract::{Endpoint, ports};
 use kubake_e2e::PREFIX;
 use kubake_e2e::cluster::{BOOT_PATIENCE, Cluster};
 use kubake_e2e::engine::{self, Network};
+use kubake_e2e::kubectl::POD_PATIENCE;
 use kubake_e2e::lab::lab;
 use kubake_e2e::{manifests, poll};
 use serde_json::json;
@@ -71,15 +72,12 @@ fn names() -> Result<()> {
     catcher["spec"]["containers"][0]["ports"] = json!([port("UDP"), port("TCP")]);
     namespace.apply(catcher)?;
     namespace.wait_ready("catcher")?;
-    // The API server's port answers without TLS that it wants TLS: a name that resolves is enough for that.
-    let target = ["exec", "catcher", "--", "/probe", "get", "name.internal:6443", "/"];
-    let said = poll::until("the pod resolves the name", BOOT_PATIENCE, || {
-        let output = namespace.output(target)?;
-        let said = format!("{}{}", output.stdout, output.stderr);
-        ensure!(said.contains("HTTP"), "{said}");
-        Ok(said)
+    let target = format!("name.internal:{}", ports::HTTP);
+    let path = Endpoint::KubernetesVersion.path();
+    let version = poll::until("the pod resolves the name", POD_PATIENCE, || {
+        namespace.run(["exec", "catcher", "--", "/probe", "get", &target, path])
     })?;
-    ensure!(said.contains("HTTP"), "{said}");
+    ensure!(version == cluster.fetch(path)?.trim(), "another server answers: {version}");
     Ok(())
 }
 
