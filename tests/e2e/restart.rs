@@ -24,6 +24,13 @@ fn lacking() -> Result<()> {
         cluster.kubectl()?.run(["scale", "deployment", "coredns", "--namespace=kube-system", "--replicas", replicas])
     };
     scale("0")?;
+    // Otherwise the pod comes back for a moment, which is enough to be ready.
+    poll::until("the pods of DNS are gone", BOOT_PATIENCE, || {
+        let arguments = ["get", "pods", "--namespace=kube-system", "--selector=k8s-app=kube-dns", "--output=name"];
+        let pods = cluster.kubectl()?.run(arguments)?;
+        ensure!(pods.is_empty(), "{pods}");
+        Ok(())
+    })?;
     engine::run(["restart", cluster.container()])?;
     poll::until("the boot has waited for longer than its time limit", BOOT_PATIENCE, || {
         let log = engine::logs(cluster.container())?;

@@ -1,5 +1,5 @@
-//! Other versions of Kubernetes than the default one: baked from source, booted, used. The oldest in every run, all of them
-//! with `KUBAKE_E2E_VERSIONS=all`, because each that was not baked here before is compiled for ten minutes.
+//! Other versions of Kubernetes than the default one: baked from source, booted, used. Only where `KUBAKE_E2E_VERSIONS` asks
+//! for them, `oldest` or `all`, because each that was not baked here before is compiled for ten minutes and more.
 
 use std::time::Duration;
 
@@ -19,12 +19,17 @@ const VARIABLE: &str = "KUBAKE_E2E_VERSIONS";
 /// A bake that compiles Kubernetes.
 const BAKE_PATIENCE: Duration = Duration::from_secs(45 * 60);
 
+/// Whether this run asks for other versions.
+pub(crate) fn is_asked_for() -> bool {
+    std::env::var_os(VARIABLE).is_some_and(|value| !value.is_empty())
+}
+
 fn older() -> Result<()> {
     lab()?.image()?;
     let count = match std::env::var_os(VARIABLE).unwrap_or_default().to_str() {
-        Some("") => 1,
+        Some("oldest") => 1,
         Some("all") => MINORS.len(),
-        other => bail!("{VARIABLE} is {other:?}; it can only be `all`"),
+        other => bail!("{VARIABLE} is {other:?}; it can only be `oldest` or `all`"),
     };
     MINORS[..count].iter().try_for_each(|minor| works(minor).with_context(|| format!("Kubernetes {minor}")))
 }
