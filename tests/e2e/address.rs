@@ -170,8 +170,9 @@ fn host_network() -> Result<()> {
 }
 
 /// What the cluster itself puts there and takes back: its address, and routes for its subnets. Not the links of pods,
-/// which the kernel removes when it gets to it, nor those of other containers.
-const NETWORK_STATE: &str = "ip -4 -oneline address show dev lo; ip route show | grep ' dev lo ' || true";
+/// which the kernel removes when it gets to it, nor those of other containers. And the engine's bridge, which stays as it is.
+const NETWORK_STATE: &str = "ip -4 -oneline address show dev lo; ip -4 -oneline address show dev docker0 || true; \
+                             ip route show | grep ' dev lo ' || true";
 
 /// Looks at the host's network and repairs it, with the programs of the baked image.
 struct OnHost;

@@ -14,6 +14,9 @@ use super::kernel::read;
 use super::plan::Plan;
 use super::snapshot::{LOOPBACK, Route, Uplink};
 
+/// dockerd's default bridge.
+const DOCKER_BRIDGE: &str = "docker0";
+
 /// Metric of kubake's routes. Any other route for the same subnet wins (the kernel's own for CNI's bridge has metric 0).
 const METRIC: u32 = 4096;
 
@@ -26,6 +29,8 @@ pub(crate) struct Report {
     pub addresses: Vec<Ipv4Addr>,
     /// The networks that the container is connected to, without those of the cluster.
     pub networks: Vec<Ipv4Net>,
+    /// The address of another engine's bridge `docker0`, in a network namespace that is shared with that engine.
+    pub docker_bridge: Option<Ipv4Net>,
     /// Conflicts that were ignored because the check is off.
     pub ignored: Vec<Conflict>,
 }
@@ -59,6 +64,7 @@ async fn attach_unbounded(plan: &Plan, check: bool, on_change: impl FnOnce()) ->
             .filter(|address| *address != plan.static_ip)
             .collect(),
         networks: there.connected().collect(),
+        docker_bridge: there.network_of(DOCKER_BRIDGE),
         ignored: found,
     })
 }

@@ -87,6 +87,14 @@ impl Snapshot {
         routes.map(|route| route.destination)
     }
 
+    /// The address and network of an interface; none if it does not exist or has none.
+    pub(super) fn network_of(&self, interface: &str) -> Option<Ipv4Net> {
+        let (address, _) = self.addresses.iter().find(|(_, name)| name == interface)?;
+        let is_its = |route: &&Route| route.interface == interface && route.gateway.is_none();
+        let route = self.routes.iter().filter(is_its).find(|route| route.destination.contains(address))?;
+        Ipv4Net::new(*address, route.destination.prefix_len()).ok()
+    }
+
     pub(super) fn foreign_addresses(&self) -> impl Iterator<Item = &(Ipv4Addr, String)> {
         self.addresses.iter().filter(|(address, interface)| {
             !address.is_loopback() && interface != LOOPBACK && interface != interfaces::BRIDGE

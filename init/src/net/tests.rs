@@ -117,6 +117,14 @@ fn a_name_server_among_the_services_is_a_conflict() {
 }
 
 #[test]
+fn a_bridge_that_is_there_has_an_address_and_a_network() {
+    let mut there = there(&[], vec![route("172.17.0.0/16", None, "docker0")]);
+    there.addresses.push((Ipv4Addr::new(172, 17, 0, 1), "docker0".to_owned()));
+    assert_eq!(there.network_of("docker0"), Some("172.17.0.1/16".parse().unwrap()));
+    assert_eq!(there.network_of("eth7"), None);
+}
+
+#[test]
 fn uplink_is_the_best_default_route() {
     let mut worse = route("0.0.0.0/0", Some("192.0.2.9"), "wlan0");
     worse.metric = 600;

@@ -75,7 +75,8 @@ impl NodeRuntime {
         let mut taken = vec![self.settings.pod_subnet, self.settings.service_subnet, self.node.addresses.ipv4.into()];
         taken.extend(&self.networks);
         taken.extend(self.attached.iter().flat_map(|plan| &plan.must_reach).map(|address| Ipv4Net::from(*address)));
-        dockerd::Networks::beside(&taken, self.mtu)
+        // Another address would cut the other engine's containers off, those of the host with `--network host`.
+        dockerd::Networks::beside(&taken, self.mtu).with_bridge(self.docker_bridge)
     }
 
     /// Starts dockerd and serves its API on TCP: with TLS if this container has an identity, and without TLS unless that

@@ -38,6 +38,7 @@ impl NodeRuntime {
         }
         self.addresses = report.addresses.iter().copied().map(IpAddr::V4).collect();
         self.networks = report.networks;
+        self.docker_bridge = report.docker_bridge;
         if let Some(proxies) = &self.boot_options.proxies {
             tracing::info!("containerd and dockerd pull images through the proxies of the environment");
             if proxies.is_on_loopback() {

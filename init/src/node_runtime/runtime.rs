@@ -32,6 +32,8 @@ pub(crate) struct NodeRuntime {
     pub addresses: Vec<IpAddr>,
     /// The networks of the container; known once the network is attached.
     pub networks: Vec<Ipv4Net>,
+    /// The address of another engine's bridge that this container sees.
+    pub docker_bridge: Option<Ipv4Net>,
     /// The changes to the network that a stop takes back.
     pub(super) attached: Option<net::Plan>,
     /// Ends the side services (DNS forwarder, Docker API on TCP) when it is cancelled.
@@ -61,6 +63,7 @@ impl NodeRuntime {
             own_hosts,
             mtu: 1500,
             networks: Vec::new(),
+            docker_bridge: None,
             addresses: Vec::new(),
             attached: None,
             shutdown,

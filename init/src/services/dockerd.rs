@@ -54,6 +54,12 @@ impl Networks {
             mtu,
         }
     }
+
+    /// Keeps the address of a bridge that is there already.
+    #[must_use]
+    pub(crate) fn with_bridge(self, existing: Option<Ipv4Net>) -> Self {
+        Self { bridge: existing.unwrap_or(self.bridge), ..self }
+    }
 }
 
 /// The text of [`CONFIG`]: lists, and settings that dockerd 26 reads only from a file.
@@ -141,6 +147,8 @@ mod tests {
         assert_eq!(config["default-address-pools"][0]["base"], "10.209.128.0/17");
         assert_eq!(config["default-network-opts"]["bridge"]["com.docker.network.driver.mtu"], "1360");
         assert_eq!(config["mtu"], 1360);
+        let shared = usual.with_bridge(Some(net("172.17.0.1/16")));
+        assert_eq!(shared.bridge.to_string(), "172.17.0.1/16");
         let of_engines = ["172.16.0.0/12", "192.168.0.0/16", "10.88.0.0/15"].map(net);
         for [a, b] in RANGES {
             let address = Ipv4Addr::new(a, b, 0, 1);
