@@ -21,20 +21,20 @@ pub(crate) const CASES: &[Case] =
 /// Chooses the moments and victims of a run again.
 const SEED_VARIABLE: &str = "KUBAKE_E2E_SEED";
 
-/// Patterns of `pkill --full` for the first part of a command line. The first process of `kubake-init`, which is PID 1,
-/// cannot be killed from inside.
-const VICTIMS: [&str; 11] = [
-    "kubake-init",
-    "/usr/local/bin/containerd-shim-runc-v2 ",
-    "/usr/local/bin/containerd ",
-    "/usr/local/bin/kubelet ",
-    "/usr/sbin/dockerd ",
-    "etcd ",
-    "kube-apiserver ",
-    "kube-controller-manager ",
-    "kube-scheduler ",
-    "/usr/local/bin/kube-proxy ",
-    "/coredns ",
+/// What `pkill` has to look for. Of the two processes of `kubake-init` the supervisor is the child; PID 1 cannot be killed
+/// from inside.
+const VICTIMS: [&[&str]; 11] = [
+    &["--parent", "1", "--exact", "kubake-init"],
+    &["--full", "^/usr/local/bin/containerd-shim-runc-v2 "],
+    &["--full", "^(/usr/local/bin/)?containerd "],
+    &["--full", "^(/usr/local/bin/)?kubelet "],
+    &["--full", "^(/usr/sbin/)?dockerd "],
+    &["--full", "^etcd "],
+    &["--full", "^kube-apiserver "],
+    &["--full", "^kube-controller-manager "],
+    &["--full", "^kube-scheduler "],
+    &["--full", "^/usr/local/bin/kube-proxy "],
+    &["--full", "^/coredns "],
 ];
 
 /// The boot takes about as long on a machine with nothing else to do.
@@ -50,7 +50,7 @@ fn kills() -> Result<()> {
         let victim = VICTIMS[usize::try_from(random.below(VICTIMS.len() as u64))?];
         let latest = u64::try_from(LATEST.as_millis())?;
         let moment = Duration::from_millis(random.below(latest));
-        let what = format!("kill {round}/{rounds}: `{}` after {:.1} s", victim.trim(), moment.as_secs_f64());
+        let what = format!("kill {round}/{rounds}: `{}` after {:.1} s", victim.join(" "), moment.as_secs_f64());
         let outcome = kill(image, victim, moment).with_context(|| what.clone())?;
         endurance::tell(&format!("{what}: {outcome}"));
         ended += u32::from(outcome.starts_with("ended"));
@@ -60,15 +60,13 @@ fn kills() -> Result<()> {
 }
 
 /// Boots a container in which the victim is killed at this moment or as soon as it runs, and returns what became of it.
-fn kill(image: &str, victim: &str, moment: Duration) -> Result<String> {
+fn kill(image: &str, victim: &[&str], moment: Duration) -> Result<String> {
     let started = Instant::now();
     let publish = format!("127.0.0.1::{}", ports::HTTP);
     let container = Container::run(&format!("{PREFIX}-chaos"), ["--privileged", "--publish", &publish, image])?;
     thread::sleep(moment.saturating_sub(started.elapsed()));
-    let pattern = format!("^({})?{victim}", "/usr/local/bin/");
-    let killing = poll::until("the victim runs", BOOT_PATIENCE, || {
-        engine::run(["exec", container.name(), "pkill", "-KILL", "--full", &pattern])
-    });
+    let pkill = ["exec", container.name(), "pkill", "-KILL"];
+    let killing = poll::until("the victim runs", BOOT_PATIENCE, || engine::run(pkill.iter().chain(victim)));
     let killed_after = started.elapsed();
     let outcome = killing.and_then(|_| {
         poll::until("the cluster is ready or the container has ended", BOOT_PATIENCE, || {
