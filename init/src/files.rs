@@ -51,6 +51,28 @@ pub(crate) fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     file.write_all(content)
 }
 
+/// Replaces a file in one step: a reader, and the next boot after an interruption, finds it old or new and never half. `sync`
+/// gets the new content onto the disk before it takes the file's name. Makes the directories that lead to it.
+pub(crate) fn replace(
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    sync: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
+    let fresh = path.with_extension("fresh");
+    let replaced = write(&fresh, content, mode).and_then(|()| sync(&fresh)).and_then(|()| fs::rename(&fresh, path));
+    if replaced.is_err() {
+        // It would take space on a full disk.
+        let _ = fs::remove_file(&fresh);
+    }
+    replaced
+}
+
+/// Waits until a file or the entries of a directory are on the disk.
+pub(crate) fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
 /// Removes a file, link or tree; that there is none is fine. A link is removed, not what it leads to.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let removed = match fs::symlink_metadata(path) {
@@ -98,6 +120,16 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_stays_and_leaves_nothing_beside_it() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("below/file");
+        replace(&path, b"old", 0o600, sync).unwrap();
+        assert!(replace(&path, b"new", 0o600, |_| Err(io::ErrorKind::StorageFull.into())).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 
     #[test]

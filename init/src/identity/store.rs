@@ -2,14 +2,14 @@
 //! file is on the disk before anything relies on it. Decides nothing about the content of files.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File as OpenFile};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::error::IdentityError;
 use super::files::File;
-use crate::files::{remove, under};
+use crate::files::{self, remove, under};
 use crate::services::kubelet;
 
 static CHANGE: Mutex<()> = Mutex::new(());
@@ -31,7 +31,7 @@ impl<'a> Store<'a> {
     /// With `is_durable`, each change waits for the disk, which takes long. It is for clusters whose etcd waits, too: without
     /// that a power cut loses the cluster in any case.
     pub(super) fn new(root: &'a Path, is_durable: bool) -> Self {
-        Self::with(root, if is_durable { |path| OpenFile::open(path)?.sync_all() } else { |_| Ok(()) })
+        Self::with(root, if is_durable { files::sync } else { |_| Ok(()) })
     }
 
     fn with(root: &'a Path, sync: fn(&Path) -> io::Result<()>) -> Self {
@@ -53,7 +53,7 @@ impl<'a> Store<'a> {
             let path = self.path(&file.path);
             // A new file, because the old one may be a link or be open in another program.
             remove(&path)
-                .and_then(|()| write(&path, file.content.as_bytes(), file.is_secret))
+                .and_then(|()| files::write(&path, file.content.as_bytes(), mode(file.is_secret)))
                 .map_err(|source| IdentityError::Write { path, source })?;
         }
         // After all of them are written: the first wait takes most of the others along.
@@ -69,10 +69,7 @@ impl<'a> Store<'a> {
     pub(super) fn replace(&self, path: &str, content: &[u8], is_secret: bool) -> Result<(), IdentityError> {
         let path = self.path(path);
         let failed = |source| IdentityError::Write { path: path.clone(), source };
-        let fresh = path.with_extension("fresh");
-        write(&fresh, content, is_secret).map_err(failed)?;
-        self.sync(&fresh)?;
-        fs::rename(&fresh, &path).map_err(failed)?;
+        files::replace(&path, content, mode(is_secret), self.sync).map_err(failed)?;
         path.parent().map_or(Ok(()), |directory| self.sync(directory))
     }
 
@@ -90,8 +87,8 @@ impl<'a> Store<'a> {
     }
 }
 
-fn write(path: &Path, content: &[u8], is_secret: bool) -> io::Result<()> {
-    crate::files::write(path, content, if is_secret { 0o600 } else { 0o644 })
+fn mode(is_secret: bool) -> u32 {
+    if is_secret { 0o600 } else { 0o644 }
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! The note on containerd's volume about whose state lies there: the id of the store, and the claim of a container, which
 //! is a random text in the container's own layer.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::Path;
+use std::{fs, io};
 
 use super::error::{StoreError, file};
 use super::layout::MARKER;
-use super::tree::create_directory;
+use crate::files;
 
 /// Whose state lies on a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,9 +42,6 @@ pub(super) fn claim(path: &Path) -> Result<String, StoreError> {
         return Ok(claim);
     }
     let claim = random()?;
-    if let Some(parent) = path.parent() {
-        create_directory(parent)?;
-    }
     replace(path, &claim).map_err(file("write", path))?;
     Ok(claim)
 }
@@ -65,13 +61,5 @@ fn read_text(path: &Path) -> Result<Option<String>, StoreError> {
 }
 
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    let written =
-        File::create(&fresh).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
-    let replaced = written.and_then(|()| fs::rename(&fresh, path));
-    if replaced.is_err() {
-        // It would take space on a full disk.
-        let _ = fs::remove_file(&fresh);
-    }
-    replaced
+    files::replace(path, text.as_bytes(), 0o644, files::sync)
 }
