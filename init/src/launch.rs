@@ -73,12 +73,12 @@ impl Launch {
         let garbled = RefCell::new(BTreeSet::new());
         let text = |name: &str| get(name)?.into_string().map_err(|_| garbled.borrow_mut().insert(name.to_owned())).ok();
         let is_boot = task == Task::Boot;
+        let mounts = mountinfo::load(&under(root, "/proc/self/mountinfo"));
         let identity = if is_boot {
             let is_made = identity::is_made_at(root);
             if !is_made {
                 // A mount table that cannot be read is a mistake that `preflight` reports.
-                let mounts = mountinfo::load(&under(root, "/proc/self/mountinfo")).unwrap_or_default();
-                mistakes.0.extend(each(&identity::mounted(&mounts)));
+                mistakes.0.extend(each(&identity::mounted(mounts.as_deref().unwrap_or_default())));
             }
             mistakes.except(identity::Request::from_variables(text, now, is_made).map_err(|errors| each(&errors)))
         } else {
@@ -89,7 +89,7 @@ impl Launch {
         let garbled = garbled.into_inner().into_iter().map(|variable| EncodingError { variable });
         mistakes.0.extend(garbled.map(|error| chain(&error)));
         let settings = mistakes.except(load_settings(&under(root, paths::SETTINGS)).map_err(|errors| each(&errors)));
-        let facts = mistakes.except(preflight::check(root).map_err(|refusals| each(&refusals)));
+        let facts = mistakes.except(preflight::check(root, mounts).map_err(|refusals| each(&refusals)));
         let boot_options = boot_options.map(|mut boot_options| {
             // A token says that not everyone may have everything, and this port asks for none.
             if matches!(token, Some(Some(_))) && get(env::DOCKER_TCP).is_none() {

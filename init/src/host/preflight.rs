@@ -53,11 +53,11 @@ pub(crate) enum Refusal {
     Mounts(#[source] MountInfoError),
 }
 
-/// Collects the facts below `root` (`/` except in tests).
+/// Collects the facts below `root` (`/` except in tests). `mounts` is the mount table, which the caller has read.
 ///
 /// # Errors
 /// Every reason why the node cannot run, not only the first one.
-pub(crate) fn check(root: &Path) -> Result<Facts, Vec<Refusal>> {
+pub(crate) fn check(root: &Path, mounts: Result<Vec<Mount>, MountInfoError>) -> Result<Facts, Vec<Refusal>> {
     let mut refusals = Vec::new();
     let mut read = |path: &str| {
         let path = under(root, path);
@@ -81,7 +81,7 @@ pub(crate) fn check(root: &Path) -> Result<Facts, Vec<Refusal>> {
     if !is_initial_user_namespace(&uid_map) {
         refusals.push(Refusal::UserNamespace);
     }
-    match mountinfo::load(&under(root, "/proc/self/mountinfo")) {
+    match mounts {
         Ok(mounts) => refusals.extend(check_mounts(&mounts, cgroups::version(root))),
         Err(error) => refusals.push(Refusal::Mounts(error)),
     }
@@ -131,6 +131,10 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    fn check(root: &Path) -> Result<Facts, Vec<Refusal>> {
+        super::check(root, mountinfo::load(&under(root, "/proc/self/mountinfo")))
+    }
 
     const PRIVILEGED: &str = "1 0 0:1 / / rw - overlay overlay rw\n2 1 0:2 / /proc rw - proc proc rw\n\
                               3 1 0:3 / /sys rw - sysfs sysfs rw\n4 3 0:4 / /sys/fs/cgroup rw - cgroup2 cgroup rw\n";
