@@ -22,7 +22,7 @@ fn lines(findings: &[Finding]) -> String {
 /// Judges an engine that answers.
 ///
 /// # Errors
-/// [`Obstacles`].
+/// [`Obstacles`], with all that were found.
 pub(crate) fn obstacles(engine: &Engine) -> Result<(), Obstacles> {
     of_facts(&facts::from_engine(Ok(engine.clone())))
 }

@@ -36,7 +36,7 @@ pub(super) enum EngineError {
     #[error("dockerd does not answer {target} within {} s", PATIENCE.as_secs())]
     Timeout { target: String },
     #[error("{message}")]
-    Refused { status: StatusCode, message: String },
+    Refused { message: String },
 }
 
 /// dockerd behind its own socket.
@@ -82,6 +82,6 @@ impl Engine {
             return Ok(value);
         }
         let message = value["message"].as_str().unwrap_or("no reason given").to_owned();
-        Err(EngineError::Refused { status, message })
+        Err(EngineError::Refused { message })
     }
 }

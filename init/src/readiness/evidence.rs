@@ -91,6 +91,11 @@ impl Evidence {
         self.lease.as_ref().map(|(_, seen)| *seen + LEASE_PATIENCE)
     }
 
+    /// Whether there is a source for everything else. Without an API server the rest is unknown, not wrong.
+    fn is_readable(&self) -> bool {
+        self.daemons.is_empty() && self.api == Some(Ok(()))
+    }
+
     /// What is missing of the node itself: its daemons, the API server with etcd, and kubelet. Without them nothing that a
     /// user could do through the API would help.
     pub(super) fn missing_of_infrastructure(&self, now: Instant) -> Vec<String> {
@@ -100,8 +105,7 @@ impl Evidence {
             Some(Err(reason)) => missing.push(format!("the API server is not ready: {reason}")),
             None => missing.push("the API server has not answered in this boot".to_owned()),
         }
-        if !missing.is_empty() {
-            // Without an API server the rest is unknown, not wrong.
+        if !self.is_readable() {
             return missing;
         }
         match &self.lease {
@@ -117,7 +121,7 @@ impl Evidence {
     /// What is missing among watched objects. Questions are asked only when nothing is.
     pub(super) fn missing_of_watched(&self, now: Instant) -> Vec<String> {
         let mut missing = self.missing_of_infrastructure(now);
-        if !self.daemons.is_empty() || self.api != Some(Ok(())) {
+        if !self.is_readable() {
             return missing;
         }
         missing.extend(self.unreadable.iter().map(|(what, why)| format!("the {what} cannot be listed: {why}")));
