@@ -45,15 +45,20 @@ pub(super) fn in_iptables(rules: &str) -> BTreeSet<String> {
     after.filter_map(|(_, rest)| rest.split(' ').next()).map(str::to_owned).collect()
 }
 
-/// The destinations in the output of `nft list`: values of maps, such as
-/// `dnat ip to numgen random mod 1 map { 0 : 10.244.0.3 . 53 }`, which may go over several lines.
+/// The destinations in the output of `nft list`: `dnat to 10.244.0.3:53`, as kube-proxy writes the rule for a single one
+/// since 1.37, or values of maps such as `dnat ip to numgen random mod 1 map { 0 : 10.244.0.3 . 53 }`, which may go over
+/// several lines.
 pub(super) fn in_nftables(rules: &str) -> BTreeSet<String> {
     let words: Vec<&str> = rules.split([' ', '\t', '\n', ',', '{', '}']).filter(|word| !word.is_empty()).collect();
     let value = |four: &[&str]| match *four {
         [":", address, ".", port] => Some(SocketAddrV4::new(address.parse().ok()?, port.parse().ok()?).to_string()),
         _ => None,
     };
-    words.windows(4).filter_map(value).collect()
+    let single = |two: &[&str]| match *two {
+        ["to", destination] => destination.parse::<SocketAddrV4>().ok().map(|one| one.to_string()),
+        _ => None,
+    };
+    words.windows(4).filter_map(value).chain(words.windows(2).filter_map(single)).collect()
 }
 
 /// The destinations in `/proc/net/ip_vs`, where addresses and ports are hexadecimal: `  -> 0AF40002:1F90 Masq 1 0 0`.
@@ -100,8 +105,9 @@ mod tests {
             \t\t\t     10.244.0.3 . 10.244.0.3 . udp . 53 }\n\t}\n\tmap service-ips {\n\
             \t\telements = { 10.96.0.10 . tcp . 53 : goto service-A }\n\t}\n\tchain service-A {\n\
             \t\tmeta l4proto udp dnat ip to numgen random mod 2 map { 0 : 10.244.0.3 . 53, 1 : 10.244.0.4 . 53,\n\
-            \t\t\t     2 : 10.244.0.5 . 5353 }\n\t}\n}\n";
-        assert_eq!(in_nftables(nft), set(&["10.244.0.3:53", "10.244.0.4:53", "10.244.0.5:5353"]));
+            \t\t\t     2 : 10.244.0.5 . 5353 }\n\t}\n\tchain service-B {\n\t\tmeta l4proto tcp dnat to 172.30.99.1:8443\n\t}\n}\n";
+        let all = ["10.244.0.3:53", "10.244.0.4:53", "10.244.0.5:5353", "172.30.99.1:8443"];
+        assert_eq!(in_nftables(nft), set(&all));
         let ipvs = "IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n\
             \x20 -> RemoteAddress:Port Forward Weight ActiveConn InActConn\n\
             TCP  0A600001:01BB rr\n  -> AC1E6301:192B      Masq    1      0          0\n";
