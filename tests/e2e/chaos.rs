@@ -21,8 +21,8 @@ pub(crate) const CASES: &[Case] =
 /// Chooses the moments and victims of a run again.
 const SEED_VARIABLE: &str = "KUBAKE_E2E_SEED";
 
-/// What `pkill` has to look for. Of the two processes of `kubake-init` the supervisor is the child; PID 1 cannot be killed
-/// from inside.
+/// What `pkill` has to look for. Of the two processes of `kubake-init` the supervisor is the child; PID 1 ignores a kill
+/// that comes from inside the container.
 const VICTIMS: [&[&str]; 11] = [
     &["--parent", "1", "--exact", "kubake-init"],
     &["--full", "^/usr/local/bin/containerd-shim-runc-v2 "],

@@ -186,7 +186,6 @@ fn nftables() -> Result<()> {
     engine::run(["restart", cluster.container()])?;
     restart::boots_again(&cluster)?;
     let rules = cluster.node(&["nft", "list", "table", "ip", "kube-proxy"])?;
-    // Until 1.36 kube-proxy writes `dnat ip to`, even for a single pod.
-    ensure!(rules.contains("dnat to") || rules.contains("dnat ip to"), "{rules}");
+    ensure!(rules.contains("dnat ip to"), "{rules}");
     Ok(())
 }

@@ -45,20 +45,19 @@ pub(super) fn in_iptables(rules: &str) -> BTreeSet<String> {
     after.filter_map(|(_, rest)| rest.split(' ').next()).map(str::to_owned).collect()
 }
 
-/// The destinations in the output of `nft list`: `dnat to 10.244.0.3:53`, as kube-proxy writes the rule for a single one
-/// since 1.37, or values of maps such as `dnat ip to numgen random mod 1 map { 0 : 10.244.0.3 . 53 }`, which may go over
-/// several lines.
+/// The destinations in the output of `nft list`: `dnat to 10.244.0.3:53`, as kube-proxy 1.37 writes the rule for a single
+/// one, or values of maps, which may go over several lines: `dnat ip to numgen random mod 1 map { 0 : 10.244.0.3 . 53 }`.
 pub(super) fn in_nftables(rules: &str) -> BTreeSet<String> {
     let words: Vec<&str> = rules.split([' ', '\t', '\n', ',', '{', '}']).filter(|word| !word.is_empty()).collect();
     let value = |four: &[&str]| match *four {
         [":", address, ".", port] => Some(SocketAddrV4::new(address.parse().ok()?, port.parse().ok()?).to_string()),
         _ => None,
     };
-    let single = |two: &[&str]| match *two {
-        ["to", destination] => destination.parse::<SocketAddrV4>().ok().map(|one| one.to_string()),
+    let single = |three: &[&str]| match *three {
+        ["dnat", "to", destination] => destination.parse::<SocketAddrV4>().ok().map(|one| one.to_string()),
         _ => None,
     };
-    words.windows(4).filter_map(value).chain(words.windows(2).filter_map(single)).collect()
+    words.windows(4).filter_map(value).chain(words.windows(3).filter_map(single)).collect()
 }
 
 /// The destinations in `/proc/net/ip_vs`, where addresses and ports are hexadecimal: `  -> 0AF40002:1F90 Masq 1 0 0`.
